@@ -1,0 +1,1 @@
+"""Say what happened: data frames, plots, the report."""

@@ -1,0 +1,1 @@
+"""Decide what to run: sweep config, space, searcher, ASHA, hand-off."""

@@ -1,0 +1,1 @@
+"""Train one configuration: data pipeline, backbones, fine-tuning, the final stage, prediction."""

@@ -1,0 +1,102 @@
+"""Every knob of one trial, as an immutable value that refuses an illegal state."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainables.errors import SweepError
+
+Backbone = Literal[
+    "inception_v3",
+    "mobilenet_v2",
+    "densenet121",
+    "efficientnet_v2_b0",
+    "efficientnet_v2_b1",
+    "convnext_tiny",
+    "simple_cnn",
+]
+
+
+class Augmentation(BaseModel):
+    """How training photos are varied; the defaults are the reference study's.
+
+    `rotation` is in degrees to either side; `zoom`, `brightness` and `contrast` are fractions to either side.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+    rotation: float = Field(default=20.0, ge=0, le=180)
+    zoom: float = Field(default=0.1, ge=0, lt=1)
+    brightness: float = Field(default=0.2, ge=0, le=1)
+    contrast: float = Field(default=0.2, ge=0, lt=1)
+
+
+class TrialConfig(BaseModel):
+    """One configuration: the four searched knobs of the default space, and all others a sweep may fix or search.
+
+    `unfrozen_layers` counts Keras layers from the end of the backbone (InceptionV3 has 311 without top); BatchNorm
+    among them stays frozen, as in the reference study. `patience` is early stopping on validation macro F1, in epochs.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dense_units: int = Field(default=256, ge=1, le=65536)
+    unfrozen_layers: int = Field(default=0, ge=0)
+
+    backbone: Backbone = "inception_v3"
+    weights: str = Field(default="auto", min_length=1, description="auto, imagenet, random, or a weights file")
+    image_size: int = Field(default=299, ge=32, le=2048)
+    batch_size: int = Field(default=32, ge=1, le=4096)
+    epochs: int = Field(default=9, ge=1, le=10000)
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    l2: float = Field(default=1e-3, ge=0)
+    imbalance: Literal["class_weights", "effective_number", "logit_adjustment", "none"] = "class_weights"
+    patience: int = Field(default=5, ge=1)
+    augmentation: Augmentation = Augmentation()
+    augment_views: int = Field(default=3, ge=1, le=1000)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = Field(default=0, ge=0)
+
+
+def trial_config(values: dict[str, Any]) -> TrialConfig:
+    """Check `values` and return the configuration.
+
+    Raises:
+        SweepError: an unknown key or a value out of range; the line names the key, the value and what is allowed.
+    """
+    try:
+        return TrialConfig.model_validate(values)
+    except ValidationError as error:
+        raise SweepError(one_line(error, TrialConfig)) from None
+
+
+def one_line(error: ValidationError, model: type[BaseModel]) -> str:
+    """Say the first problem of a pydantic error as the house does: key, value, rule."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    others = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(_fields_at(model, first["loc"][:-1])))
+        return f"unknown key {key!r}; the keys here are: {known}{others}"
+    if first["type"] == "missing":
+        return f"the key {key!r} is missing{others}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return f"{key}: {message}, not {first['input']!r}{others}" if key else f"{message}{others}"
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model nested at `path` (the outer model's where the path leaves models)."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)

@@ -1,0 +1,61 @@
+"""best.json: how a sweep hands its best configuration to the final stage."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainables.config import TrialConfig, one_line
+from trainables.errors import SweepError
+
+
+class Handoff(BaseModel):
+    """The best configuration of a study, with all that is needed to train it again and to say where it came from.
+
+    `score` is the objective's value (`metric`, `mode`) at `epoch`; `dataset` is the prepared folder's absolute path and
+    `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None outside a checkout.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    config: TrialConfig
+    metric: str
+    mode: str
+    score: float
+    epoch: int
+    study: str
+    trial: int
+    dataset: str
+    dataset_fingerprint: str
+    weights: dict[str, Any]
+    versions: dict[str, str]
+    git_commit: str | None
+
+
+def write_handoff(handoff: Handoff, file: Path) -> None:
+    """Write best.json in one step: a reader sees the old file or the whole new one."""
+    write_json(handoff.model_dump(), file)
+
+
+def read_handoff(file: Path) -> Handoff:
+    """Read best.json.
+
+    Raises:
+        SweepError: there is no such file, it is not JSON, or a key is missing or out of range.
+    """
+    try:
+        return Handoff.model_validate_json(file.read_text())
+    except FileNotFoundError:
+        raise SweepError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
+    except ValidationError as error:
+        raise SweepError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
+
+
+def write_json(value: object, file: Path) -> None:
+    """Write `value` as JSON under a temporary name, then rename: never a half-written file."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    temporary.replace(file)
