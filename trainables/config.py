@@ -38,6 +38,9 @@ class TrialConfig(BaseModel):
 
     `unfrozen_layers` counts Keras layers from the end of the backbone (InceptionV3 has 311 without top); BatchNorm
     among them stays frozen, as in the reference study. `patience` is early stopping on validation macro F1, in epochs.
+    `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
+    the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
+    (augmentation, a random backbone).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,8 +63,8 @@ class TrialConfig(BaseModel):
     patience: int = Field(default=5, ge=1)
     augmentation: Augmentation = Augmentation()
     augment_views: int = Field(default=3, ge=1, le=1000)
-    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(default=0, ge=0)
+    sweep_seed: int = Field(default=0, ge=0)
 
 
 def trial_config(values: dict[str, Any]) -> TrialConfig:

@@ -1,0 +1,55 @@
+"""A small prepared dataset and a worker on it, for tests of training."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from trainables.config import TrialConfig
+from trainables.dataset import Dataset, open_dataset
+from trainables.prepare import PrepareOptions, prepare
+from trainables.worker import Worker
+
+FAMILIES = {"bright_disc": 40, "dark_bar": 30, "grey_noise": 16, "red_square": 12}
+
+# The study's simple CNN is a real backbone with frozen and trainable layers, and small enough to train in seconds.
+SMALL = TrialConfig(
+    backbone="simple_cnn",
+    weights="random",
+    image_size=32,
+    unfrozen_layers=4,
+    dense_units=16,
+    batch_size=16,
+    epochs=4,
+    learning_rate=3e-3,
+    augment_views=2,
+)
+
+
+def make_dataset(folder: Path) -> Dataset:
+    """Draw four families of simple pictures and prepare them."""
+    generator = np.random.default_rng(0)
+    for family, count in FAMILIES.items():
+        (folder / "photos" / family).mkdir(parents=True)
+        for number in range(count):
+            picture = Image.fromarray(_draw(family, generator))
+            picture.save(folder / "photos" / family / f"{number:03d}.png")
+    prepare(folder / "photos", folder / "dataset", PrepareOptions(workers=1, group=("none",)))
+    return open_dataset(folder / "dataset")
+
+
+def make_worker(dataset: Dataset, store: Path, store_bytes: int | None = None) -> Worker:
+    return Worker(dataset, store, store_bytes, threads=1)
+
+
+def _draw(family: str, generator: np.random.Generator) -> np.ndarray:
+    picture = generator.integers(60, 120, (40, 40, 3)).astype(np.uint8)
+    row, column = generator.integers(8, 32, 2)
+    y, x = np.mgrid[:40, :40]
+    if family == "bright_disc":
+        picture[(y - row) ** 2 + (x - column) ** 2 < 36] = 240
+    elif family == "dark_bar":
+        picture[row - 3 : row + 3] = 10
+    elif family == "red_square":
+        picture[row - 6 : row + 6, column - 6 : column + 6] = (220, 30, 30)
+    return picture

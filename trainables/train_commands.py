@@ -1,0 +1,119 @@
+"""The commands `retrain` and `predict`."""
+
+import argparse
+from pathlib import Path
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `retrain` and `predict`; nothing heavy is imported before one of them runs."""
+    _add_retrain(commands)
+    _add_predict(commands)
+
+
+def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "retrain",
+        help="train the best configuration to the end, oversample weak families, test once",
+        description="The final stage. Writes model.keras, labels.json, metrics.json, families.csv, predictions.csv and "
+        "history.csv.",
+        epilog="example: python -m trainables retrain runs/first/best.json",
+    )
+    parser.add_argument("best", type=Path, metavar="BEST.json", help="what the sweep handed over")
+    parser.add_argument("--out", type=Path, help="folder to write (default: final/ beside BEST.json)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.3,
+        help="oversample families with a validation F1 below this (default: 0.3)",
+    )
+    parser.add_argument("--copies", type=int, default=2, help="augmented copies of each of their photos (default: 2)")
+    parser.add_argument("--patience", type=int, default=5, help="epochs without a lower validation loss (default: 5)")
+    parser.add_argument("--epochs", type=int, help="the most epochs to train (default: the sweep's)")
+    parser.add_argument("--views", type=int, help="augmented pictures of each photo (default: a new one every epoch)")
+    parser.add_argument("--store", type=Path, help="folder for stored activations (default: the sweep's, else store/)")
+    parser.add_argument(
+        "--store-gb", type=float, help="the most disk they may take, in GB (default: half of what is free)"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.set_defaults(run=_retrain)
+
+
+def _retrain(arguments: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from trainables.config import one_line
+    from trainables.device import prepare_tensorflow
+    from trainables.errors import SweepError
+    from trainables.handoff import read_handoff
+
+    handoff = read_handoff(arguments.best)
+    out = arguments.out or arguments.best.absolute().parent / "final"
+    prepare_tensorflow(arguments.threads)
+    from trainables.final import FinalOptions, retrain
+
+    try:
+        options = FinalOptions(
+            threshold=arguments.threshold,
+            copies=arguments.copies,
+            patience=arguments.patience,
+            epochs=arguments.epochs,
+            views=arguments.views,
+            store=arguments.store,
+            store_bytes=None if arguments.store_gb is None else int(arguments.store_gb * 1e9),
+            threads=arguments.threads,
+        )
+    except ValidationError as error:
+        raise SweepError(f"--{one_line(error, FinalOptions)}") from None
+    metrics = retrain(handoff, out, options, lambda line: print(line, flush=True))
+    _show(metrics)
+    print(f"model, tables and metrics are in {out}")
+    return 0
+
+
+def _show(metrics: dict[str, object]) -> None:
+    """Print the figures of both stages, and every warning."""
+    stages = metrics["stages"]
+    assert isinstance(stages, dict)
+    for name, splits in stages.items():
+        for split, figures in (splits or {}).items():
+            print(
+                f"{name:>6} oversampling, {split:<10}  accuracy {figures['accuracy']:6.1%}  "
+                f"loss {figures['loss']:6.3f}  cross-entropy {figures['cross_entropy']:6.3f}  "
+                f"macro F1 {figures['macro_f1']:6.1%}"
+            )
+    print(f"kept the model {metrics['chosen']} oversampling: {metrics['chosen_because']}")
+    weights = metrics["weights"]
+    assert isinstance(weights, dict)
+    for warning in (weights["warning"], metrics["alarm"]):
+        if warning:
+            print(f"warning: {warning}")
+
+
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="name the families of photos",
+        description="Prints the likeliest families of each photo with their probabilities.",
+        epilog="example: python -m trainables predict runs/first/final photo.jpg other.png --top 3",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the folder that retrain wrote, or its model.keras")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …")
+    parser.add_argument("--top", type=int, default=5, help="families to print (default: 5)")
+    parser.set_defaults(run=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from trainables.device import prepare_tensorflow
+    from trainables.errors import SweepError
+
+    if arguments.top < 1:
+        raise SweepError(f"--top: must be at least 1, not {arguments.top}")
+    prepare_tensorflow()
+    from trainables.predict import load_classifier
+
+    guesses = load_classifier(arguments.model).predict(arguments.images, arguments.top)
+    for image, best in zip(arguments.images, guesses, strict=True):
+        print(image)
+        for guess in best:
+            print(f"  {guess.probability:6.1%}  {guess.family}")
+    return 0

@@ -1,0 +1,81 @@
+"""The one place where Ray meets training: a trial as a Ray Tune trainable that stays warm between trials."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+
+from trainables.config import trial_config
+from trainables.errors import TrialFailed
+from trainables.fine_tune import FineTuning, Result
+
+STATE_FILE = "state.npz"
+
+# One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
+_WORKERS: dict[str, Any] = {}
+
+
+class FineTuneTrial(tune.Trainable):
+    """Fine-tunes one configuration; a step is an epoch.
+
+    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path), `store` (the node-local
+    store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial) and `plan`
+    (all counts of unfrozen layers that the sweep may ask for).
+    """
+
+    _run: FineTuning
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin a trial, warming this process up if it is the first."""
+        run = config["run"]
+        values = trial_config({name: value for name, value in config.items() if name != "run"})
+        self._worker = _worker(run)
+        self._run = self._worker.start(values, run.get("plan", ()))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the next trial in this process."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> Result:
+        """Train for one epoch; the contract's metrics of one epoch, and where it ran."""
+        import tensorflow as tf
+
+        from trainables.device import device_name
+
+        try:
+            result = self._run.run_epoch()
+        except tf.errors.ResourceExhaustedError as error:
+            raise TrialFailed(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
+        return {
+            **result,
+            "host": socket.gethostname(),
+            "device": device_name(),
+            "uncached": self._worker.fallback() or "",
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state after the last epoch: trained weights only, not the frozen backbone."""
+        np.savez(Path(checkpoint_dir) / STATE_FILE, allow_pickle=False, **self._run.state())
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        """Go on from a state that `save_checkpoint` wrote."""
+        if checkpoint is not None:
+            with np.load(Path(checkpoint) / STATE_FILE) as state:
+                self._run.load(dict(state))
+
+
+def _worker(run: dict[str, Any]) -> Any:
+    key = f"{run['dataset']} {run['store']}"
+    if key not in _WORKERS:
+        from trainables.device import prepare_tensorflow
+
+        prepare_tensorflow(run["threads"])
+        from trainables.dataset import open_dataset
+        from trainables.worker import Worker
+
+        dataset = open_dataset(run["dataset"])
+        _WORKERS[key] = Worker(dataset, Path(run["store"]), run.get("store_bytes"), run["threads"])
+    return _WORKERS[key]
