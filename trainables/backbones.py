@@ -106,6 +106,11 @@ def resolve_weights(backbone: str, spec: str) -> Weights:
     return Weights("imagenet", f"keras.applications.{application}", f"imagenet-{application}")
 
 
+def from_scratch(backbone: str) -> bool:
+    """Whether no pretrained weights exist for this backbone, so that all of it has to be trained."""
+    return BACKBONES[backbone].application is None
+
+
 def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) -> Any:
     """Build the convolutional base without top.
 
@@ -134,6 +139,27 @@ def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) 
             raise
         reason = " ".join(str(error).split())[:300]
         raise SweepError(f"weights: {weights.detail} does not fit {backbone} without top: {reason}") from None
+
+
+def calibrate_batch_norm(base: Any, scaled: Any, seed: int) -> None:
+    """Set the BatchNorm statistics of a random backbone to those of some photos.
+
+    Frozen at their initial 0 and 1 they would let the features of a deep random network shrink to nothing, the same for
+    every photo (1e-5 between photos for InceptionV3), and no head could learn from them.
+
+    Args:
+        scaled: float32 [n, size, size, 3] from `scale_pixels`; the same photos and seed give the same statistics.
+    """
+    import keras
+
+    layers = [layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    keras.utils.set_random_seed(seed)
+    base(scaled, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def check_image_size(backbone: str, image_size: int) -> None:

@@ -37,7 +37,10 @@ class TrialConfig(BaseModel):
     """One configuration: the four searched knobs of the default space, and all others a sweep may fix or search.
 
     `unfrozen_layers` counts Keras layers from the end of the backbone (InceptionV3 has 311 without top); BatchNorm
-    among them stays frozen, as in the reference study. `patience` is early stopping on validation macro F1, in epochs.
+    among them stays frozen, as in the reference study. `simple_cnn` has no weights to keep: all of it trains, whatever
+    this says. `weights` is auto (ImageNet where it can be had, else random with a warning), imagenet, random or a
+    weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
+    `patience` is early stopping on validation macro F1, in epochs.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
     (augmentation, a random backbone).
@@ -51,7 +54,7 @@ class TrialConfig(BaseModel):
     unfrozen_layers: int = Field(default=0, ge=0)
 
     backbone: Backbone = "inception_v3"
-    weights: str = Field(default="auto", min_length=1, description="auto, imagenet, random, or a weights file")
+    weights: str | dict[Backbone, str] = "auto"
     image_size: int = Field(default=299, ge=32, le=2048)
     batch_size: int = Field(default=32, ge=1, le=4096)
     epochs: int = Field(default=9, ge=1, le=10000)
@@ -65,6 +68,11 @@ class TrialConfig(BaseModel):
     augment_views: int = Field(default=3, ge=1, le=1000)
     seed: int = Field(default=0, ge=0)
     sweep_seed: int = Field(default=0, ge=0)
+
+    @property
+    def backbone_weights(self) -> str:
+        """Which weights this configuration's backbone is to start from: auto, imagenet, random or a file."""
+        return self.weights if isinstance(self.weights, str) else self.weights.get(self.backbone, "auto")
 
 
 def trial_config(values: dict[str, Any]) -> TrialConfig:

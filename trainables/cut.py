@@ -27,15 +27,16 @@ class Cut:
     trainable: tuple[str, ...]
 
 
-def find_cut(base: Any, unfrozen_layers: int) -> Cut:
+def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False) -> Cut:
     """Find the cut for "the last `unfrozen_layers` Keras layers train, except BatchNorm".
 
     Args:
         base: a functional Keras model with one output.
         unfrozen_layers: counted from the end of `base.layers`; more than there are means all.
+        batch_norm: whether BatchNorm trains too, its moving statistics included.
     """
     last = base.layers[max(len(base.layers) - unfrozen_layers, 0) :]
-    trainable = tuple(layer.name for layer in last if layer.weights and not _is_batch_norm(layer))
+    trainable = tuple(layer.name for layer in last if layer.weights and (batch_norm or not is_batch_norm(layer)))
     if not trainable:
         return Cut(POOLED, ())
     # Operations, not layers: ConvNeXt adds its residuals with a bare `+`, which is no Keras layer.
@@ -81,7 +82,8 @@ def clone_tail(base: Any, cut: Cut) -> Any | None:
     return tail
 
 
-def _is_batch_norm(layer: Any) -> bool:
+def is_batch_norm(layer: Any) -> bool:
+    """Whether a Keras layer is a batch normalisation."""
     import keras
 
     return isinstance(layer, keras.layers.BatchNormalization)

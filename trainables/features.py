@@ -145,10 +145,11 @@ class Prefix:
             import tensorflow as tf
 
             outputs = [tensor for name in names for tensor in tensors_at(self._base, name)]
-            model = keras.Model(tensors_at(self._base, source)[0], outputs)
+            inputs = tensors_at(self._base, source)[0]
+            model = keras.Model(inputs, outputs)
             self._models[source, names] = tf.function(
-                lambda inputs: [tf.cast(value, tf.float32) for value in tf.nest.flatten(model(inputs, training=False))],
-                reduce_retracing=True,
+                lambda values: tf.nest.flatten(model(values, training=False)),
+                input_signature=[tf.TensorSpec(inputs.shape, tf.float32)],  # Traced once for all batch sizes.
             )
         return self._models[source, names]
 
@@ -225,9 +226,10 @@ _AUGMENT: list[Any] = []
 
 
 def _augment() -> Any:
-    """`augment` as a compiled function, traced once per process and picture size."""
+    """`augment` as a compiled function, traced once per process."""
     if not _AUGMENT:
         import tensorflow as tf
 
-        _AUGMENT.append(tf.function(augment, reduce_retracing=True))
+        shapes = (tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 10], tf.float32))
+        _AUGMENT.append(tf.function(augment, input_signature=shapes))
     return _AUGMENT[0]

@@ -6,7 +6,7 @@ Follows the reference study's last steps; the test split is read once, after the
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,7 +117,7 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
         _export(worker, config, outcome, folder)
         write_tables(outcome, dataset, folder)
         metrics = _metrics(handoff, config, options, outcome, dataset, proof)
-        metrics |= {"weights": weights.__dict__, "seconds": round(time.monotonic() - started, 1)}
+        metrics |= {"weights": asdict(weights), "seconds": round(time.monotonic() - started, 1)}
         write_json(metrics, folder / "metrics.json")
     return metrics
 

@@ -1,6 +1,6 @@
 """How much each family counts in the loss, and what is added to its logit."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt

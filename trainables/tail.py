@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.cut import Cut, clone_tail
+from trainables.cut import Cut, clone_tail, is_batch_norm
 from trainables.imbalance import Balance
 
 Array = npt.NDArray[Any]
@@ -47,11 +47,19 @@ class Tail:
         self._body_start = [] if self.body is None else [variable.numpy() for variable in self.body.weights]
         body_trainable = [] if self.body is None else self.body.trainable_variables
         self.variables = [*body_trainable, *self.hidden.trainable_variables, *self.output.trainable_variables]
+        self._statistics = _moving_statistics(self.body)
         self._optimizer = keras.optimizers.get(optimizer)
         self._optimizer.build(self.variables)
         self._optimizer_start = [variable.numpy() for variable in self._optimizer.variables]
-        self._step = tf.function(self._train_step, reduce_retracing=True)
-        self._forward = tf.function(self._logits, reduce_retracing=True)
+        crossing = [(None, channels)] if self.body is None else [tensor.shape for tensor in self.body.inputs]
+        inputs = [tf.TensorSpec(shape, tf.float32) for shape in crossing]
+        number, per_class = tf.TensorSpec([], tf.float32), tf.TensorSpec([classes], tf.float32)
+        labels, seed = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
+        # Fixed signatures: each is traced once, whatever the size of a batch.
+        self._step = tf.function(
+            self._train_step, input_signature=[inputs, labels, per_class, per_class, [number] * 4, seed]
+        )
+        self._forward = tf.function(lambda values: self._logits(values), input_signature=[inputs])
 
     def reset(self, seed: int) -> None:
         """Start over: the backbone's own weights, a head drawn from `seed`, an optimizer without memory."""
@@ -106,12 +114,13 @@ class Tail:
         return {**self.weights(), **_named("optimizer", self._optimizer.variables)}
 
     def weights(self) -> State:
-        """The trained weights alone."""
-        return _named("weight", self.variables)
+        """The trained weights alone, with the moving statistics of BatchNorm layers that train."""
+        return {**_named("weight", self.variables), **_named("statistic", self._statistics)}
 
     def load(self, state: State) -> None:
         """Put back what `state` or `weights` gave."""
-        for prefix, variables in (("weight", self.variables), ("optimizer", self._optimizer.variables)):
+        groups = {"weight": self.variables, "statistic": self._statistics, "optimizer": self._optimizer.variables}
+        for prefix, variables in groups.items():
             for index, variable in enumerate(variables):
                 if f"{prefix}-{index}" in state:
                     variable.assign(state[f"{prefix}-{index}"])
@@ -124,9 +133,13 @@ class Tail:
         import tensorflow as tf
 
         features = inputs[0]
+        training = dropout is not None and bool(self._statistics)
         if self.body is not None:
-            # training=False: BatchNorm stays in inference mode; the convolutions train all the same.
-            features = tf.reduce_mean(self.body(inputs if len(inputs) > 1 else inputs[0], training=False), axis=[1, 2])
+            # A frozen BatchNorm stays in inference mode whatever `training` says; only a backbone that is trained from
+            # scratch has others. Without any, training=False keeps stochastic depth out of fine-tuning.
+            features = tf.reduce_mean(
+                self.body(inputs if len(inputs) > 1 else inputs[0], training=training), axis=[1, 2]
+            )
         if dropout is not None:
             features = tf.nn.experimental.stateless_dropout(features, rate=dropout, seed=seed * 2)
         features = self.hidden(features)
@@ -151,6 +164,12 @@ class Tail:
         self._optimizer.apply(gradients, self.variables)
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return loss, tf.reduce_mean(cross_entropy), tf.argmax(logits, axis=-1)
+
+
+def _moving_statistics(body: Any | None) -> list[Any]:
+    """Variables that BatchNorm layers update while they train; empty where all of them are frozen."""
+    layers = [] if body is None else [layer for layer in body.layers if is_batch_norm(layer) and layer.trainable]
+    return [variable for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
 
 
 def _smooth(labels: Any, classes: int, smoothing: Any) -> Any:

@@ -1,12 +1,14 @@
 """The one place where Ray meets training: a trial as a Ray Tune trainable that stays warm between trials."""
 
 import socket
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ray import tune
 
+from trainables.backbones import Weights
 from trainables.config import trial_config
 from trainables.errors import TrialFailed
 from trainables.fine_tune import FineTuning, Result
@@ -32,6 +34,7 @@ class FineTuneTrial(tune.Trainable):
         run = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
+        self._weights: Weights = self._worker.weights(values)
         self._run = self._worker.start(values, run.get("plan", ()))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -53,6 +56,7 @@ class FineTuneTrial(tune.Trainable):
             **result,
             "host": socket.gethostname(),
             "device": device_name(),
+            "weights": asdict(self._weights),
             "uncached": self._worker.fallback() or "",
         }
 

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import PIL
 
-from trainables.backbones import Weights, build_backbone, resolve_weights
+from trainables.backbones import (
+    Weights,
+    build_backbone,
+    calibrate_batch_norm,
+    from_scratch,
+    resolve_weights,
+    scale_pixels,
+)
 from trainables.config import TrialConfig
 from trainables.cut import PIXELS, Cut, find_cut
 from trainables.dataset import Dataset, EncodedPhoto, read_split
@@ -21,6 +28,8 @@ from trainables.fine_tune import FineTuning, Part
 from trainables.images import decode_resized
 from trainables.store import Array, Store, StoreFull
 from trainables.tail import Tail
+
+CALIBRATION_PHOTOS = 128
 
 
 class Worker:
@@ -78,18 +87,16 @@ class Worker:
 
     def weights(self, config: TrialConfig) -> Weights:
         """Which weights the configuration's backbone starts from on this machine."""
-        key = config.backbone, config.weights
+        key = config.backbone, config.backbone_weights
         if key not in self._weights:
             self._weights[key] = resolve_weights(*key)
         return self._weights[key]
 
     def base(self, config: TrialConfig) -> Any:
         """The backbone with its starting weights. Nobody trains it; tails are copies."""
-        key = config.backbone, config.image_size, config.weights, config.sweep_seed
+        key = config.backbone, config.image_size, config.backbone_weights, config.sweep_seed
         if key not in self._bases:
-            self._bases[key] = build_backbone(
-                config.backbone, config.image_size, self.weights(config), config.sweep_seed
-            )
+            self._bases[key] = self._build(config)
         return self._bases[key]
 
     def fallback(self) -> str | None:
@@ -98,10 +105,10 @@ class Worker:
 
     def _features(self, photos: Photos, config: TrialConfig, plan: Sequence[int]) -> Features:
         prefix = self._prefix(config)
-        cut = find_cut(self.base(config), config.unfrozen_layers).name
+        cut = self._cut(config, config.unfrozen_layers).name
         if cut == PIXELS:
             return UncachedFeatures(prefix, photos, cut)
-        cuts = {cut, *(find_cut(self.base(config), unfrozen).name for unfrozen in plan)} - {PIXELS}
+        cuts = {cut, *(self._cut(config, unfrozen).name for unfrozen in plan)} - {PIXELS}
         features = StoredFeatures(prefix, photos, self._store, cut, sorted(cuts))
         self._open.append(features)
         return features
@@ -117,11 +124,27 @@ class Worker:
 
     def _tail(self, config: TrialConfig) -> Tail:
         base = self.base(config)
-        cut: Cut = find_cut(base, config.unfrozen_layers)
+        cut = self._cut(config, config.unfrozen_layers)
         key = (id(base), cut, config.dense_units, config.optimizer)
         if key not in self._tails:
             self._tails[key] = Tail(base, cut, config.dense_units, self.classes, config.optimizer)
         return self._tails[key]
+
+    def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:
+        base = self.base(config)
+        if from_scratch(config.backbone):
+            # It has no weights to keep, and its BatchNorm no statistics yet.
+            return find_cut(base, len(base.layers), batch_norm=True)
+        return find_cut(base, unfrozen_layers)
+
+    def _build(self, config: TrialConfig) -> Any:
+        weights = self.weights(config)
+        base = build_backbone(config.backbone, config.image_size, weights, config.sweep_seed)
+        if weights.kind == "random" and not from_scratch(config.backbone):
+            photos = self.photos("train", config.image_size)
+            some = np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).astype(np.int64)
+            calibrate_batch_norm(base, scale_pixels(config.backbone, photos.read(some)), config.sweep_seed)
+        return base
 
     def _close(self) -> None:
         for features in self._open:

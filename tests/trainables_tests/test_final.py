@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import SMALL, make_dataset
+from tests.trainables_tests.training_example import LEARNS, make_dataset
 from trainables.dataset import Dataset
 from trainables.errors import SweepError
 from trainables.final import FinalOptions, retrain
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def handoff(dataset: Dataset, **changes: object) -> Handoff:
     values = {
-        "config": SMALL,
+        "config": LEARNS,
         "metric": "val_macro_f1",
         "mode": "max",
         "score": 0.9,

@@ -94,6 +94,22 @@ def test_the_best_epochs_weights_come_back(worker: Worker) -> None:
     assert run.evaluate(worker.part("validation", SMALL)).metrics.macro_f1 == pytest.approx(best["val_macro_f1"])
 
 
+def test_the_simple_cnn_trains_from_scratch_batch_norm_included(worker: Worker) -> None:
+    config = SMALL.model_copy(update={"backbone": "simple_cnn", "unfrozen_layers": 0})
+    run = worker.start(config)
+    before = {name: value.copy() for name, value in run.tail.weights().items()}
+    first = losses(run, 1)
+    after = run.tail.weights()
+    assert sum(name.startswith("statistic") for name in after) == 4
+    assert all(not np.array_equal(before[name], after[name]) for name in after)
+    state = {name: value.copy() for name, value in run.state().items()}
+    rest = losses(run, 2)
+    resumed = worker.start(config)
+    resumed.load(state)
+    assert losses(resumed, 2) == rest
+    assert rest[-1] < first[-1]
+
+
 def test_oversampled_families_meet_further_views_of_their_photos(worker: Worker, small_dataset: Dataset) -> None:
     family = small_dataset.class_names.index("red_square")
     photos = sum(photo.label == family for photo in small_dataset.photos("train"))

@@ -1,0 +1,39 @@
+"""Write files so that a reader sees the old one or the whole new one."""
+
+import os
+from pathlib import Path
+
+from trainables.errors import SweepError
+
+
+def output_folder(folder: Path) -> Path:
+    """Make the folder for results.
+
+    Raises:
+        SweepError: there is a file of that name, or it cannot be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SweepError(f"--out {folder} is a file; give a folder, which is made if it is not there")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SweepError(f"--out {folder} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise SweepError(f"--out {folder} cannot be written to; give another folder with --out")
+    return folder
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write UTF-8 text under a temporary name, then rename.
+
+    Raises:
+        SweepError: the disk is full or the folder cannot be written.
+    """
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SweepError(f"{file} cannot be written: {error.strerror}") from None

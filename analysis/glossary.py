@@ -1,0 +1,29 @@
+"""The terms of the report, in plain words."""
+
+TERMS = {
+    "Trial": "One configuration of settings, trained for up to the sweep's number of epochs.",
+    "Epoch": "One pass of the training over all training photos.",
+    "Family": "The class that a photo belongs to and that the model is to name.",
+    "Training, validation and test photos": "Three separate sets. The model learns from the first, settings are chosen "
+    "by the second, and the third is looked at once, by the final model.",
+    "Accuracy": "The share of photos that are named correctly. Large families count most.",
+    "F1": "How well one family is known, from 0 to 100 %: high only if most of its photos are found (recall) and most "
+    "photos given its name are right (precision).",
+    "Macro F1": "The mean of all families' F1. A family with 10 photos counts as much as one with 600.",
+    "Cross-entropy": "How surprised the model is by the right answers; lower is better. The loss adds a penalty on "
+    "large weights (L2).",
+    "Learning rate": "How large the steps are by which training changes the model.",
+    "Dropout": "The share of the last layers' signals that is switched off at random while training, against learning "
+    "photos by heart.",
+    "Dense units": "The size of the layer between the backbone and the answer.",
+    "Unfrozen layers": "How many of the backbone's last layers were trained; the others stay as they were.",
+    "Backbone": "The large network, trained beforehand on millions of other photos, that turns a photo into numbers.",
+    "Rung, ASHA": "At certain epochs, the rungs, ASHA (asynchronous successive halving) compares the trials that have "
+    "come that far and stops those that are not among the best.",
+    "Early stopping": "A trial that stops improving ends by itself.",
+    "Oversampling": "Varied copies of the training photos of weak families are added, and the model is trained again.",
+    "95 % interval": "Where the score would lie 95 times in 100 if other test photos of the same families had been "
+    "taken. Found by drawing the test photos again and again (bootstrap).",
+    "Calibration": "Whether photos that the model is 80 % sure of are right 80 % of the time.",
+    "Fingerprint": "A checksum of all photos and of the split: equal only if the data are the same.",
+}

@@ -1,0 +1,151 @@
+"""The report: one page that says what a sweep found, with its pictures and tables as files beside it."""
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from analysis.calibration import calibration, calibration_picture
+from analysis.cautions import cautions
+from analysis.confusion import confusion, confusion_picture
+from analysis.curves import curves_picture, learning_curves, stage_curves, stages_picture
+from analysis.drawing import COLOURS, Picture, standalone
+from analysis.families import families, families_picture
+from analysis.files import output_folder, write_text
+from analysis.final_tables import disjoint_table, families_table, final_table, pairs_table, splits_table
+from analysis.findings import Findings, find
+from analysis.frames import export
+from analysis.glossary import TERMS
+from analysis.history import history, history_picture
+from analysis.provenance import data_table, provenance_table
+from analysis.reading import read
+from analysis.rungs import planned_rungs, rungs, rungs_picture
+from analysis.slices import slices, slices_picture
+from analysis.split_counts import counts_picture, counts_table, split_counts
+from analysis.summary import oversampling_sentences, sentences, tiles
+from analysis.sweep_tables import budget_table, fixed_knobs, knobs_table, trials_table
+from analysis.tables import Table
+from analysis.wording import moment, plural
+from trainables.errors import SweepError
+
+PAGE = "index.html"
+_MARK = "Raretune report"  # in the page's meta data: how a later run knows that it may overwrite it
+
+
+def write_report(experiment: Path, out: Path | None = None) -> Path:
+    """Write the report of `experiment` into `out` (experiment/report unless given) and return the page.
+
+    trials.csv, epochs.csv, columns.csv and figures/*.svg come first, index.html last: where it is, the rest is whole.
+
+    Raises:
+        SweepError: no experiment there, a damaged record, or `out` cannot be written or holds another page.
+    """
+    findings = find(read(experiment))
+    folder = _own_folder(out or findings.experiment.folder / "report")
+    pictures = {picture.name: picture for picture in draw_all(findings)}
+    page = render(findings, pictures)
+    export(findings.frames, folder)
+    for old in (folder / "figures").glob("*.svg"):
+        if old.stem not in pictures:
+            old.unlink()
+    for picture in pictures.values():
+        write_text(folder / "figures" / f"{picture.name}.svg", standalone(picture.wide))
+    write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def _own_folder(folder: Path) -> Path:
+    page = folder / PAGE
+    if page.is_file() and _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
+        raise SweepError(f"{page} is not a report of Raretune and stays as it is; give another folder with --out")
+    return output_folder(folder)
+
+
+def draw_all(findings: Findings) -> Iterator[Picture]:
+    """Every picture for which there is data."""
+    yield from _sweep_pictures(findings)
+    yield from _final_pictures(findings)
+    photos = counts_table(findings.experiment.manifest)
+    if len(photos):
+        yield counts_picture(split_counts(photos))
+
+
+def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
+    trials, epochs, metric, mode = findings.frames.trials, findings.frames.epochs, findings.metric, findings.mode
+    if trials["value"].notna().any():
+        yield history_picture(history(trials, metric, mode))
+        space = findings.experiment.sweep["space"]
+        log = {name for name, knob in space.items() if isinstance(knob, dict) and knob.get("log")}
+        sliced = slices(trials, metric, mode, log)
+        if sliced.slices:
+            yield slices_picture(sliced)
+    found = rungs(trials, epochs, metric, mode, planned_rungs(findings.experiment.sweep, findings.max_epochs))
+    if found.rungs:
+        yield rungs_picture(found)
+    curves = learning_curves(trials, epochs, metric, mode)
+    if curves.curves:
+        yield curves_picture(curves)
+    own = epochs[epochs["trial"] == findings.best]
+    panels = [stage_curves(own, name) for name in ("macro_f1", "cross_entropy")]
+    if len(own):
+        yield stages_picture("best-trial", f"The best trial, {findings.best}: training and validation", panels)
+
+
+def _final_pictures(findings: Findings) -> Iterator[Picture]:
+    final = findings.final
+    if final is None:
+        return
+    panels = [stage_curves(final.history, name) for name in ("macro_f1", "cross_entropy")]
+    if all(panels):
+        yield stages_picture("final-curves", "The final stage, epoch by epoch", panels)
+    if len(final.families):
+        yield families_picture(families(final.families))
+    photos = final.test_predictions
+    if len(photos):
+        mistakes = confusion(photos)
+        if mistakes.names:
+            yield confusion_picture(mistakes)
+        yield calibration_picture(calibration(photos))
+
+
+def render(findings: Findings, pictures: dict[str, Picture]) -> str:
+    """The page as HTML."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    light, dark = (Markup("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items())) for which in (0, 1))
+    return environment.get_template("report.html.j2").render(
+        mark=_MARK,
+        light=light,
+        dark=dark,
+        findings=findings,
+        name=findings.experiment.sweep["name"],
+        trials=plural(len(findings.frames.trials), "trial"),
+        written=moment(datetime.datetime.now(datetime.UTC).isoformat()),
+        fixed=fixed_knobs(findings),
+        cautions=cautions(findings),
+        sentences=sentences(findings),
+        tiles=tiles(findings),
+        oversampling=oversampling_sentences(findings),
+        pictures={name: (picture, Markup(picture.wide), Markup(picture.narrow)) for name, picture in pictures.items()},
+        tables=_tables(findings),
+        terms=TERMS,
+        retrain=f"python -m trainables retrain {findings.experiment.folder / 'best.json'}",
+    )
+
+
+def _tables(findings: Findings) -> dict[str, Table | None]:
+    return {
+        "knobs": knobs_table(findings),
+        "budget": budget_table(findings),
+        "trials": trials_table(findings),
+        "final": final_table(findings),
+        "families": families_table(findings),
+        "pairs": pairs_table(findings),
+        "splits": splits_table(findings),
+        "disjoint": disjoint_table(findings),
+        "data": data_table(findings),
+        "provenance": provenance_table(findings),
+    }

@@ -1,0 +1,89 @@
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from analysis.__main__ import main
+
+
+def test_help_answers_in_less_than_a_second():
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "analysis", "--help"], capture_output=True, text=True, check=True)
+    assert time.monotonic() - started < 1
+    assert "python -m analysis report runs/demo" in done.stdout
+
+
+def test_the_commands_import_nothing_heavy_before_they_run():
+    code = "import sys, analysis.__main__; print([m for m in ('pandas', 'matplotlib', 'optuna') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_report_needs_neither_ray_nor_tensorflow():
+    code = (
+        "import sys, analysis.report;"
+        "print([m for m in ('ray', 'tensorflow', 'keras', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_report_says_where_it_is(copied, capsys, monkeypatch):
+    monkeypatch.setattr("analysis.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
+    assert main(["report", str(copied)]) == 0
+    assert capsys.readouterr().out == f"report: {copied / 'report' / 'index.html'}\n"
+    assert (copied / "report" / "index.html").is_file()
+
+
+def test_export_writes_where_it_is_told(copied, tmp_path, capsys):
+    assert main(["export", str(copied), "--out", str(tmp_path / "tables")]) == 0
+    listed = capsys.readouterr().out.split()
+    assert listed == [str(tmp_path / "tables" / f"{name}.csv") for name in ("trials", "epochs", "columns")]
+
+
+def _remove(name):
+    return lambda folder: shutil.rmtree(folder) if name == "." else (folder / name).unlink()
+
+
+def _write(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_remove("."), "holds no sweep.yaml"),
+        (_remove("study.db"), "holds no study.db"),
+        (_write("study.db", b"x" * 999), "study.db cannot be read"),
+        (_write("sweep.yaml", b"a: [1,"), "is damaged"),
+        (_write("sweep.yaml", b"\xff\xfe\x00"), "is damaged"),
+        (_write("sweep.yaml", b"name: other\n"), "holds no study 'other'"),
+        (_write("best.json", b"{"), "best.json is not a hand-off"),
+        (_write("final/metrics.json", b"{}"), "metrics.json has no 'stages'"),
+        (_write("final/predictions.csv", b"\xff\xfe\x00"), "is damaged"),
+        (_write("final/predictions.csv", b"stage,split,family,predicted\na,b,c,d\n"), "no column 'probability'"),
+        (_write("final/families.csv", b"family\nx\n"), "families.csv has no column"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(copied, capsys, spoil, said):
+    spoil(copied)
+    assert main(["report", str(copied)]) == 2
+    problem = capsys.readouterr().err
+    assert len(problem.splitlines()) == 1
+    assert said in problem
+    assert not (copied / "report").exists()
+
+
+def test_an_output_that_is_a_file_is_refused(copied, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    for command in ("report", "export"):
+        assert main([command, str(copied), "--out", str(tmp_path / "out")]) == 2
+        assert "is a file; give a folder" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(SystemExit, match="2"):
+        main(["report", "somewhere", "--colour"])

@@ -1,0 +1,137 @@
+"""The sub-commands of the data stage: prepare, check, demo-photos."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+_PREPARE = """\
+examples:
+  python -m trainables prepare ../shared/data/rare_families runs/dataset --min-photos 20
+  python -m trainables prepare rare-species runs/dataset --label-level genus --group near-duplicates bursts
+  python -m trainables prepare demo/photos demo/dataset --exclude demo/exclude.txt
+
+PHOTOS is a folder of class folders; metadata.csv (the study's columns) or metadata/rarespecies-catalog.csv (the
+hub's) is used when it is there. OUT gets TFRecord shards with the original bytes, photos.csv, excluded.csv (what was
+left out, and why) and, last, manifest.json. Exact copies of a photo always stay in one split. A class with fewer than
+three groups of photos is kept in training only.
+"""
+
+_CHECK = """\
+example:
+  python -m trainables check runs/dataset
+
+Reads every shard, takes hashes and looks of all photos anew, and proves that no photo, no copy and no near-duplicate
+is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
+"""
+
+_DEMO = """\
+example:
+  python -m trainables demo-photos demo/photos
+
+Ten classes of scikit-learn's handwritten digits, from 150 images down to 20, as JPEG and PNG files. Nothing is
+downloaded.
+"""
+
+
+def add_commands(subparsers: Any) -> None:
+    """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
+    _add_prepare(_command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE))
+    check = _command(subparsers, "check", "prove that a dataset's splits share no photo", _CHECK)
+    check.add_argument("dataset", metavar="DATASET", type=Path, help="folder that `prepare` wrote")
+    check.set_defaults(run=run_check)
+    demo = _command(subparsers, "demo-photos", "write a small set of real images to try things with", _DEMO)
+    demo.add_argument("out", metavar="OUT", type=Path, help="new folder")
+    demo.set_defaults(run=run_demo_photos)
+
+
+def run_prepare(arguments: argparse.Namespace) -> int:
+    """Prepare, and say what came out."""
+    # Imports stand in the functions: --help must answer at once.
+    from trainables.dataset import EXCLUDED
+    from trainables.prepare import prepare
+
+    out: Path = arguments.out
+    manifest = prepare(arguments.photos, out, _options(arguments), say=lambda line: print(line, flush=True))
+    for line in manifest.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    if manifest.excluded:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.excluded.items())
+        print(f"left out: {reasons}; each is listed in {out / EXCLUDED}")
+    counts = ", ".join(f"{sum(families.values())} {split}" for split, families in manifest.counts.items())
+    print(f"{len(manifest.class_names)} classes, {counts} photos in {out}; fingerprint {manifest.fingerprint[:12]}")
+    return 0
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Check the shards' bytes, then the splits; one line per damage or leak on stderr."""
+    from trainables.dataset import open_dataset
+
+    dataset = open_dataset(arguments.dataset)
+    from trainables.leaks import prove_disjoint
+    from trainables.shards import damaged_shards
+
+    damaged = damaged_shards(dataset)
+    if damaged:
+        print(*(f"error: {line}" for line in damaged), sep="\n", file=sys.stderr)
+        return 2
+    print(f"{len(dataset.manifest.shards)} shards are as they were written")
+    proof = prove_disjoint(dataset)
+    print(*proof.lines(), sep="\n")
+    if not proof.passed:
+        print(*(f"error: {line}" for line in proof.leaks), sep="\n", file=sys.stderr)
+    return 0 if proof.passed else 2
+
+
+def run_demo_photos(arguments: argparse.Namespace) -> int:
+    """Write the digits."""
+    from trainables.digits import write_digits
+
+    counts = write_digits(arguments.out)
+    print(f"{sum(counts.values())} images of {len(counts)} classes in {arguments.out}")
+    return 0
+
+
+def _command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=help_line,
+        description=help_line,
+        epilog=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
+    add("out", metavar="OUT", type=Path, help="new or empty folder for the dataset")
+    add("--seed", type=int, default=0, help="what the split depends on besides the photos (default 0)")
+    add("--fractions", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="shares of the photos, sum 1 (default 0.7 0.15 0.15)")  # fmt: skip
+    add("--min-photos", type=int, default=1, metavar="N", help="leave out classes with fewer usable photos")
+    add("--label-level", default="family", metavar="LEVEL",
+        help="phylum, class, order, family, genus or species, where the metadata has it (default family)")  # fmt: skip
+    add("--exclude", type=Path, metavar="FILE",
+        help="photos to leave out: one path below PHOTOS a line, or a CSV with a column source")  # fmt: skip
+    add("--group", nargs="+", default=("near-duplicates",), metavar="RULE",
+        help="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
+        "species, or none")  # fmt: skip
+    add("--workers", type=int, metavar="N", help="processes that look at the photos (default: one per core)")
+    parser.set_defaults(run=run_prepare)
+
+
+def _options(arguments: argparse.Namespace) -> Any:
+    from pydantic import ValidationError
+
+    from trainables.config import one_line
+    from trainables.errors import SweepError
+    from trainables.prepare import PrepareOptions
+
+    names = ("seed", "fractions", "min_photos", "label_level", "exclude", "group", "workers")
+    try:
+        return PrepareOptions(**{name: getattr(arguments, name) for name in names})
+    except ValidationError as error:
+        raise SweepError(one_line(error, PrepareOptions)) from None

@@ -1,0 +1,155 @@
+"""Bytes of a photo to pixels: the one way in which training, checking and prediction see a picture."""
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 89_478_485
+"""Largest picture that is opened, in pixels: Pillow's own bound against decompression bombs (40 megapixels fit)."""
+
+# What Pillow warns about (odd EXIF, too many pixels) either does not matter here or is refused; its warnings would be
+# stray lines among thousands of photos.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".mpo", ".ppm"}
+)
+"""Names that are looked at as photos, lower case; what a file is, is decided by its bytes."""
+
+
+class ImageUnreadable(Exception):
+    """These bytes give no picture; `reason` is "empty", "truncated", "too_large" or "unreadable"."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def decode(image: bytes) -> Image.Image:
+    """The picture as RGB, first frame, turned the way its EXIF orientation says.
+
+    Transparency is laid over white, 16-bit samples are scaled to 8 bits, CMYK and palettes are converted.
+
+    Raises:
+        ImageUnreadable: no bytes, not an image, truncated, or more than `MAX_PIXELS`.
+    """
+    return _decode(image, draft=None)
+
+
+def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """The picture as uint8 [size, size, 3], RGB, bilinear; the aspect is not kept, as in the reference study.
+
+    Raises:
+        ImageUnreadable: as `decode`.
+    """
+    picture = _decode(image, draft=size).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def decode_small(image: bytes) -> Image.Image:
+    """The whole picture at a size good enough to describe it: a big JPEG is scaled down while it is decoded.
+
+    Every byte is read, so a truncated picture is seen.
+
+    Raises:
+        ImageUnreadable: as `decode`.
+    """
+    return _decode(image, draft=64)
+
+
+def image_size(image: bytes) -> tuple[int, int]:
+    """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
+
+    Raises:
+        ImageUnreadable: as `decode`, but a truncated picture may pass.
+    """
+    with _open(image) as picture:
+        width, height = picture.size
+        return (height, width) if _lies_on_its_side(picture) else (width, height)
+
+
+def _decode(image: bytes, draft: int | None) -> Image.Image:
+    # Pillow's decoders raise a dozen exception types on damaged bytes (OSError, SyntaxError, struct.error, IndexError
+    # …); all of them mean the same to us.
+    try:
+        with _open(image) as picture:
+            if draft is not None and picture.format in ("JPEG", "MPO"):
+                # Twice the wanted size, as Pillow's own thumbnail does: a big JPEG is scaled while it is decoded, and
+                # the bilinear step still has pixels to average over.
+                picture.draft(None, (2 * draft, 2 * draft))
+            picture.load()
+            return _rgb(_upright(picture))
+    except ImageUnreadable:
+        raise
+    except Exception as error:
+        detail = _one_line(error)
+        cut = isinstance(error, EOFError) or any(word in detail for word in ("truncated", "broken data stream"))
+        raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
+
+
+def _open(image: bytes) -> Image.Image:
+    if not image:
+        raise ImageUnreadable("empty", "the file has no bytes")
+    try:
+        picture = Image.open(io.BytesIO(image))
+    except Image.DecompressionBombError as error:
+        raise ImageUnreadable("too_large", _one_line(error)) from None
+    except UnidentifiedImageError:
+        raise ImageUnreadable("unreadable", "not an image format that Pillow knows") from None
+    except Exception as error:
+        raise ImageUnreadable("unreadable", _one_line(error)) from None
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ImageUnreadable("too_large", f"{width} × {height} pixels; at most {MAX_PIXELS} are opened")
+    return picture
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        # Pillow would copy the pixels of an upright picture too, and most are.
+        return ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+    except Exception:
+        # Damaged EXIF says nothing about the pixels: cameras write it badly more often than they write bad pictures.
+        return picture
+
+
+def _lies_on_its_side(picture: Image.Image) -> bool:
+    try:
+        return _orientation(picture) in (5, 6, 7, 8)
+    except Exception:
+        return False
+
+
+def _orientation(picture: Image.Image) -> int:
+    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
+    if picture.has_transparency_data:
+        seen = picture.convert("RGBA")
+        white = Image.new("RGBA", seen.size, "white")
+        return Image.alpha_composite(white, seen).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Grey samples of 16 or 32 bits to 8: floats up to 1 and integers up to 255 keep their meaning."""
+    values = np.nan_to_num(samples.astype(np.float64))
+    top = float(values.max(initial=0))
+    if samples.dtype.kind == "f":
+        full = 1.0 if top <= 1 else 255.0
+    else:
+        full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
+    return np.asarray(np.clip(values * (255 / full), 0, 255).round(), dtype=np.uint8)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
