@@ -1,0 +1,67 @@
+"""What the searcher, the scheduler and the callbacks of one running sweep know together."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from trainables.errors import SweepError
+
+StopKind = Literal["max_epochs", "early_stopping", "asha", "hyperband", "median", "failed", "budget", "interrupted"]
+STOPPED_BY_SCHEDULER = ("asha", "hyperband", "median", "budget", "interrupted")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a trial ended, kept in the study as the user attribute `stop`.
+
+    `rung` (epoch), `value`, `cutoff` and `competed` (how many earlier results the cutoff was made of) say what a
+    scheduler compared; they are None for the other kinds.
+    """
+
+    kind: StopKind
+    epoch: int | None
+    reason: str
+    rung: int | None = None
+    value: float | None = None
+    cutoff: float | None = None
+    competed: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is known, for JSON."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: its Optuna state, why, and the best objective over its epochs (None without a result)."""
+
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
+    stop: Stop
+    best: float | None
+    best_epoch: int | None
+
+
+@dataclass
+class Control:
+    """The one mutable state of a running sweep: decisions by trial number, and the request to end.
+
+    The scheduler writes `stops`, the searcher turns them into `outcomes`, the callbacks read both. `error` ends the
+    sweep as a failure; `ending` ends it cleanly, with the best so far handed over.
+    """
+
+    stops: dict[int, Stop] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    error: SweepError | None = None
+    ending: Stop | None = None
+
+    def fail(self, error: SweepError) -> None:
+        """Stop everything: the sweep cannot go on."""
+        self.error = self.error or error
+
+    def end(self, kind: Literal["budget", "interrupted"], reason: str) -> None:
+        """Stop everything cleanly; running trials end with this reason."""
+        self.ending = self.ending or Stop(kind, None, reason)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further epoch should be started."""
+        return self.error is not None or self.ending is not None

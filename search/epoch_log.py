@@ -1,0 +1,75 @@
+"""Write every trial's epochs as JSON lines: trials/0007/epochs.jsonl, one line per epoch."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from search.config import REPORTED
+from search.control import Control
+from search.failure import trial_number
+from search.plan import trial_folder
+
+# The result of one epoch, as the trainable gives it.
+KEYS = (
+    "epoch",
+    *REPORTED,
+    "best_val_macro_f1",
+    "best_epoch",
+    "learning_rate",
+    "uncached",
+    "done",
+    "stop_kind",
+    "stop_reason",
+)
+
+
+class EpochLog(Callback):
+    """Driver-side log of all epochs; a line is whole or absent, and an epoch stands once."""
+
+    def __init__(self, experiment: Path, control: Control) -> None:
+        self._experiment = experiment
+        self._control = control
+        self._last: dict[int, int] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Append the epoch; a trial that began again after its worker was lost overwrites what it repeats."""
+        number, epoch = trial_number(trial), int(result.get("epoch", 0))
+        file = trial_folder(self._experiment, number) / "epochs.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if epoch <= self._last.get(number, 0):
+            _keep_before(file, epoch)
+        self._last[number] = epoch
+        with file.open("a") as lines:
+            lines.write(json.dumps(self._line(number, result)) + "\n")
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Forget the trial: memory must not grow with the number of trials."""
+        self._last.pop(trial_number(trial), None)
+
+    on_trial_error = on_trial_complete
+
+    def _line(self, number: int, result: dict[str, Any]) -> dict[str, Any]:
+        line = {key: _plain(result[key]) for key in KEYS if key in result}
+        stop = self._control.stops.get(number)
+        if stop is not None:
+            line |= {"done": True, "stop_kind": stop.kind, "stop_reason": stop.reason}
+        return line
+
+
+def _keep_before(file: Path, epoch: int) -> None:
+    kept = [line for line in file.read_text().splitlines(keepends=True) if json.loads(line)["epoch"] < epoch]
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text("".join(kept))
+    temporary.replace(file)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: a non-finite number becomes null."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

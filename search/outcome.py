@@ -1,0 +1,104 @@
+"""What a sweep hands over when it ends: sweep_summary.json, and best.json last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.plan import trial_folder
+from search.provenance import git_commit, versions
+from search.study import best_epoch
+from trainables.errors import SweepError
+from trainables.handoff import Handoff, write_handoff, write_json
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from search.config import SweepConfig
+
+
+def hand_over(
+    study: optuna.Study, config: SweepConfig, fingerprint: str, ended_because: str, seconds: float
+) -> Handoff:
+    """Write the summary and the best configuration; the order says which of them to trust.
+
+    Raises:
+        SweepError: no trial has a result; the line says why the first one failed.
+    """
+    trials = study.get_trials(deepcopy=False)
+    summary = summarise(trials, config, ended_because, seconds)
+    folder = Path(config.experiment)
+    if summary["best_trial"] is None:
+        raise SweepError(_no_result(trials, folder))
+    write_json(summary, folder / "sweep_summary.json")
+    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
+    write_handoff(handoff, folder / "best.json")
+    return handoff
+
+
+def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
+    """Count what the sweep did; `epochs_saved` is against running every trial for all of its epochs."""
+    epochs = sum(_epochs(trial) for trial in trials)
+    best = best_trial(trials, config)
+    return {
+        "format": 1,
+        "ended_because": ended_because,
+        "trials": dict(Counter(trial.state.name for trial in trials)),
+        "stopped_by": dict(Counter(trial.user_attrs.get("stop", {}).get("kind", "unknown") for trial in trials)),
+        "epochs_run": epochs,
+        "epochs_saved": len(trials) * config.max_epochs - epochs,
+        "wall_seconds": round(seconds, 1),
+        "best_trial": None if best is None else best.number,
+        "best_value": None if best is None else best.intermediate_values[best.user_attrs["best_epoch"]],
+        "best_epoch": None if best is None else best.user_attrs["best_epoch"],
+    }
+
+
+def best_trial(trials: list[FrozenTrial], config: SweepConfig) -> FrozenTrial | None:
+    """Return the trial with the best epoch, also among those that were stopped; None without a result.
+
+    A trial that failed after good epochs is left out: what it did cannot be relied on.
+    """
+    sign = -1 if config.mode == "max" else 1
+    ended = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED") and trial.intermediate_values]
+    return min(ended, key=lambda trial: (sign * _best(trial, config), trial.number), default=None)
+
+
+def _best(trial: FrozenTrial, config: SweepConfig) -> float:
+    epoch = best_epoch(trial.intermediate_values, config.mode)
+    assert epoch is not None
+    return trial.intermediate_values[epoch]
+
+
+def _epochs(trial: FrozenTrial) -> int:
+    return max(max(trial.intermediate_values, default=0), trial.user_attrs.get("stop", {}).get("epoch") or 0)
+
+
+def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Handoff:
+    epoch = trial.user_attrs["best_epoch"]
+    return Handoff(
+        config=trial.user_attrs["config"],
+        metric=config.metric,
+        mode=config.mode,
+        score=trial.intermediate_values[epoch],
+        epoch=epoch,
+        study=config.name,
+        trial=trial.number,
+        dataset=config.dataset,
+        dataset_fingerprint=fingerprint,
+        weights=trial.user_attrs.get("weights") or {"requested": trial.user_attrs["config"]["weights"]},
+        versions=versions(),
+        git_commit=git_commit(),
+    )
+
+
+def _no_result(trials: list[FrozenTrial], folder: Path) -> str:
+    if not trials:
+        return "the sweep ended before its first trial began, so there is nothing to hand over"
+    first = trials[0]
+    reason = first.user_attrs.get("stop", {}).get("reason", "it ended before its first epoch")
+    details = trial_folder(folder, first.number) / "error.txt"
+    more = f" (more in {details})" if details.exists() else ""
+    return f"no trial has a result ({len(trials)} began); trial {first.number}: {reason}{more}"

@@ -1,0 +1,63 @@
+"""What one trial gets: its configuration, its seed, its folder, and where the data and the store are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.config import SweepConfig
+from search.samplers import trial_seed
+from search.space import Choices, Range, assemble
+from trainables.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of a sweep that are the same for all of its trials; `threads` is CPU threads per trial."""
+
+    config: SweepConfig
+    threads: int
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment's folder, absolute."""
+        return Path(self.config.experiment)
+
+    def trial_folder(self, number: int) -> Path:
+        """The folder of a trial's records."""
+        return trial_folder(self.experiment, number)
+
+    def unfrozen_layers(self) -> list[int]:
+        """Return every count of unfrozen layers that a trial of this sweep may have."""
+        knob = self.config.space.get("unfrozen_layers")
+        if isinstance(knob, Choices):
+            return [int(value) for value in knob.values]
+        if isinstance(knob, Range):
+            return list(range(int(knob.low), int(knob.high) + 1, int(knob.step or 1)))
+        return [TrialConfig.model_validate(self.config.trial).unfrozen_layers]
+
+    def trial_config(self, number: int, params: dict[str, Any]) -> TrialConfig:
+        """Return the full configuration of a trial, with its own seed."""
+        seeds = {"seed": trial_seed(self.config.seed, number, "training"), "sweep_seed": self.config.seed}
+        return assemble({**self.config.trial, **seeds}, params)
+
+    def settings(self, number: int, trial: TrialConfig) -> dict[str, Any]:
+        """Return what the trainable gets: the flat configuration, and `run`.
+
+        `run` holds trial (number), dataset, store and checkpoint_dir (absolute paths), store_bytes (None:
+        automatic), threads, and plan (all counts of unfrozen layers that the sweep may ask for).
+        """
+        run = {
+            "trial": number,
+            "dataset": self.config.dataset,
+            "store": self.config.store or str(self.experiment.parent / "store"),
+            "store_bytes": None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
+            "threads": self.threads,
+            "plan": self.unfrozen_layers(),
+            "checkpoint_dir": str(self.trial_folder(number)),
+        }
+        return {**trial.model_dump(), "run": run}
+
+
+def trial_folder(experiment: Path, number: int) -> Path:
+    """Return where a trial's records lie."""
+    return experiment / "trials" / f"{number:04d}"

@@ -1,0 +1,232 @@
+"""Show a sweep as it runs: a live table on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from search.config import SweepConfig
+from search.control import Control
+from search.failure import trial_number
+
+# A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
+_ROWS = 24
+_REFRESH_SECONDS = 0.5
+# Of a long sweep with short epochs, plain output gets no more epoch lines than this.
+_SECONDS_BETWEEN_EPOCH_LINES = 5.0
+
+_STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+
+
+@dataclass
+class TrialView:
+    """What the table shows of a trial."""
+
+    number: int
+    params: dict[str, Any]
+    state: str = "RUNNING"
+    epoch: int = 0
+    value: float | None = None
+    best: float | None = None
+    why: str = ""
+
+
+@dataclass
+class SweepView:
+    """What the table shows of the sweep; a plain value, so that drawing it can be tested without Ray."""
+
+    metric: str
+    mode: str
+    trials: int
+    max_epochs: int
+    concurrent: int
+    rows: dict[int, TrialView] = field(default_factory=dict)
+    seconds_of_ended: list[float] = field(default_factory=list)
+
+    def best(self) -> TrialView | None:
+        """Return the trial with the best value so far."""
+        sign = -1 if self.mode == "max" else 1
+        scored = [row for row in self.rows.values() if row.best is not None and row.state != "FAIL"]
+        return min(scored, key=lambda row: (sign * (row.best or 0.0), row.number), default=None)
+
+    def ended(self) -> int:
+        """Count the trials that have ended."""
+        return sum(row.state != "RUNNING" for row in self.rows.values())
+
+    def seconds_left(self) -> float | None:
+        """Estimate from the mean length of the trials so far; None before the first has ended."""
+        if not self.seconds_of_ended:
+            return None
+        mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
+        running = [row for row in self.rows.values() if row.state == "RUNNING"]
+        open_trials = self.trials - self.ended() - 0.5 * len(running)
+        return max(0.0, open_trials) * mean / self.concurrent
+
+
+class Progress(TrialProgressCallback):
+    """Driver-side display; `console` is where to (standard output unless given).
+
+    A subclass of Ray's own display, because Ray adds that one unless it finds one.
+    """
+
+    def __init__(self, config: SweepConfig, concurrent: int, control: Control, console: Console | None = None) -> None:
+        super().__init__()
+        self._view = SweepView(config.metric, config.mode, config.trials, config.max_epochs, concurrent)
+        self._knobs = list(config.space)
+        self._control = control
+        self._console = console
+        self._live: Live | None = None
+        self._started = 0.0
+        self._begun: dict[int, float] = {}
+        self._drawn = 0.0
+        self._last_line = 0.0
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        """Begin to show."""
+        self._started = time.monotonic()
+        # Made here, not in __init__: Ray pickles its callbacks before the sweep begins.
+        self._console = self._console or Console(file=sys.stdout)
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=False)
+            self._live.start()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Add the trial's row."""
+        number = trial_number(trial)
+        if number not in self._view.rows:
+            row = self._row(trial)
+            self._begun[number] = time.monotonic()
+            self._say(f"trial {number} starts: {_words(row.params)}")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Show the epoch."""
+        row = self._row(trial)
+        row.epoch, row.value = result.get("epoch", row.epoch), result.get(self._view.metric)
+        if isinstance(row.value, float) and row.value == row.value:
+            better = max if self._view.mode == "max" else min
+            row.best = row.value if row.best is None else better(row.best, row.value)
+        now = time.monotonic()
+        if now - self._last_line >= _SECONDS_BETWEEN_EPOCH_LINES:
+            self._last_line = now
+            at = f"{row.epoch}/{self._view.max_epochs}"
+            self._say(f"trial {row.number} epoch {at}: {self._view.metric} {_figure(row.value)}")
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Show how the trial ended."""
+        number = trial_number(trial)
+        row, outcome = self._row(trial), self._control.outcomes.get(number)
+        if outcome is None:
+            return
+        row.state, row.best, row.why = outcome.state, outcome.best, outcome.stop.reason
+        self._view.seconds_of_ended.append(time.monotonic() - self._begun.pop(number, time.monotonic()))
+        best = self._view.best()
+        so_far = f"best so far {_figure(best.best)} (trial {best.number})" if best else "nothing to hand over yet"
+        self._say(
+            f"trial {number} {row.state} after epoch {row.epoch}: best {self._view.metric} {_figure(row.best)}, "
+            f"{row.why}; {self._view.ended()}/{self._view.trials} trials, {so_far}, {self._clock()}"
+        )
+
+    on_trial_error = on_trial_complete
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
+        """Draw the table anew, twice a second at most."""
+        if self._live is not None and time.monotonic() - self._drawn >= _REFRESH_SECONDS:
+            self._draw(self._live)
+
+    def on_experiment_end(self, trials: list[Trial], **_: Any) -> None:
+        """Draw the last state and give the terminal back."""
+        if self._live is not None:
+            self._draw(self._live)
+            self._live.stop()
+            self._live = None
+
+    def _row(self, trial: Trial) -> TrialView:
+        """The trial's row, also of one that failed before it started."""
+        number = trial_number(trial)
+        if number not in self._view.rows:
+            self._view.rows[number] = TrialView(number, {knob: _at(trial.config, knob) for knob in self._knobs})
+        return self._view.rows[number]
+
+    def _draw(self, live: Live) -> None:
+        self._drawn = time.monotonic()
+        live.update(Group(table(self._view, self._knobs), Text(self._footer())), refresh=True)
+
+    def _footer(self) -> str:
+        best = self._view.best()
+        so_far = f"best {_figure(best.best)} (trial {best.number})" if best else "no result yet"
+        return f"{self._view.ended()} of {self._view.trials} trials ended, {so_far}, {self._clock()}"
+
+    def _clock(self) -> str:
+        left = self._view.seconds_left()
+        after = "" if left is None else f", about {duration(left)} left"
+        return f"{duration(time.monotonic() - self._started)} elapsed{after}"
+
+    def _say(self, line: str) -> None:
+        if self._live is None and self._console is not None:
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def table(view: SweepView, knobs: Sequence[str]) -> Table:
+    """Draw the trials: state, epoch, the searched knobs, the objective now and at its best."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("trial", "state", "epoch", *knobs, view.metric, "best"):
+        drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
+    best = view.best()
+    for row in shown(view):
+        drawn.add_row(
+            str(row.number),
+            Text(row.state, style=_STYLES.get(row.state, "")),
+            f"{row.epoch}/{view.max_epochs}",
+            *(_plain(row.params[knob]) for knob in knobs),
+            _figure(row.value),
+            Text(_figure(row.best), style="bold green" if row is best else ""),
+        )
+    return drawn
+
+
+def shown(view: SweepView) -> list[TrialView]:
+    """Choose the rows: all of a short sweep; of a longer one the best, the running and the latest, by number."""
+    rows = list(view.rows.values())
+    if len(rows) <= _ROWS:
+        return rows
+    best = view.best()
+    first = [row for row in rows if row is best or row.state == "RUNNING"][-_ROWS:]
+    rest = [row for row in rows if row not in first][len(first) - _ROWS :] if len(first) < _ROWS else []
+    return sorted([*first, *rest], key=lambda row: row.number)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as 42s, 3m05s or 1h02m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def _at(config: dict[str, Any], knob: str) -> Any:
+    outer, _, inner = knob.partition(".")
+    return config[outer][inner] if inner else config[outer]
+
+
+def _words(params: dict[str, Any]) -> str:
+    return ", ".join(f"{knob} {_plain(value)}" for knob, value in params.items())
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,68 @@
+"""Where a result came from: versions, commit, machine, command."""
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "ray",
+    "optuna",
+    "tensorflow",
+    "keras",
+    "tensorboardX",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "pillow",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on; importing none of them."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Return the checkout's commit, with `+` behind it when files differ from it; None outside a checkout."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
+    """Return the record that a run writes when it starts."""
+    return {
+        "format": 1,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "seed": seed,
+        "dataset": dataset,
+        "dataset_fingerprint": fingerprint,
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    root = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,87 @@
+"""Start Ray on this machine, or join a running cluster, so that workers can import the checkout."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from search.resources import Node, this_node
+from trainables.errors import SweepError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# What a working_dir must not carry to a cluster: environments, data, records.
+_EXCLUDES = [".git", ".venv", "**/__pycache__", ".*_cache", "runs", "demo", "data", "build", "*.tfrecord", "*.keras"]
+
+# Ray Tune's own loggers, reporter and signal handler give way to ours; see epoch_log, tensorboard, progress, sweep.
+_TUNE_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # The old output engine is the one that is silent when told to be.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[list[Node]]:
+    """Have Ray running, and yield the nodes that trials may use.
+
+    With an address (or RAY_ADDRESS) the cluster there is joined, and the checkout travels in the runtime
+    environment; otherwise a local Ray without a dashboard is started, and ended afterwards. A Ray that is already
+    running in this process is used as it is.
+
+    Raises:
+        SweepError: nothing answers at the address.
+    """
+    owned = not ray.is_initialized()
+    settings = {**_TUNE_SETTINGS, "PYTHONPATH": _python_path()}
+    before = {key: os.environ.get(key) for key in settings}
+    os.environ.update(settings)
+    try:
+        if owned:
+            _start(address or os.environ.get("RAY_ADDRESS"))
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        yield [
+            Node(int(node["Resources"].get("CPU", 0)), node["Resources"].get("GPU", 0.0))
+            for node in ray.nodes()
+            if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+        ]
+    finally:
+        for key, value in before.items():
+            os.environ.pop(key, None)
+            if value is not None:
+                os.environ[key] = value
+        if owned:
+            ray.shutdown()
+
+
+def _python_path() -> str:
+    # Workers of a local Ray inherit the environment; the checkout is not installed, and may not be the current folder.
+    return os.pathsep.join(dict.fromkeys([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+
+def _start(address: str | None) -> None:
+    try:
+        if address:
+            ray.init(
+                address,
+                runtime_env={"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(
+                num_cpus=this_node().cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the cluster at {address}" if address else "Ray on this machine"
+        raise SweepError(f"cannot reach {where}: {' '.join(str(error).split())}") from None

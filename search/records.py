@@ -1,0 +1,182 @@
+"""Read an experiment's records: the only module that analysis uses. It imports neither Ray nor TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainables.dataset import MANIFEST
+from trainables.errors import SweepError
+from trainables.handoff import Handoff, read_handoff
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as the study and its log of epochs hold it.
+
+    `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of them
+    and `best_epoch` its epoch (None without a result); `stop` is {"kind", "epoch", "reason", …}, None while the trial
+    runs; `config` all fields of TrialConfig; `epochs` the results of all epochs in the contract's names, NaN as None;
+    `started` and `ended` are ISO 8601 local times; `seconds` the wall-clock time between them.
+    """
+
+    number: int
+    state: str
+    params: dict[str, Any]
+    values: dict[int, float]
+    value: float | None
+    best_epoch: int | None
+    stop: dict[str, Any] | None
+    config: dict[str, Any]
+    seed: int | None
+    host: str | None
+    device: str | None
+    seconds: float | None
+    started: str | None
+    ended: str | None
+    epochs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class FinalRecord:
+    """What the final stage wrote: metrics.json as it is, and its tables as rows of text."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    history: tuple[Row, ...]
+    predictions: tuple[Row, ...]
+    families: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All records of one sweep; `summary` and `best` are None until it ended, `final` until the final stage did.
+
+    `manifest` is the dataset's, None where the dataset cannot be reached from here.
+    """
+
+    folder: Path
+    sweep: dict[str, Any]
+    provenance: dict[str, Any]
+    trials: tuple[TrialRecord, ...]
+    summary: dict[str, Any] | None
+    best: Handoff | None
+    manifest: dict[str, Any] | None
+    final: FinalRecord | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the sweep has ended and handed its best configuration over."""
+        return self.best is not None
+
+
+def read_experiment(folder: Path | str) -> Experiment:
+    """Read the records of a sweep that has ended, or of one that is still running.
+
+    Raises:
+        SweepError: the folder holds no sweep, or one of its records is damaged.
+    """
+    folder = Path(folder).absolute()
+    for name in ("sweep.yaml", "study.db"):
+        if not (folder / name).is_file():
+            raise SweepError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
+    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    return Experiment(
+        folder=folder,
+        sweep=sweep,
+        provenance=_json(folder / "provenance.json") or {},
+        trials=_trials(folder, sweep),
+        summary=_json(folder / "sweep_summary.json"),
+        best=read_handoff(folder / "best.json") if (folder / "best.json").is_file() else None,
+        manifest=_json(Path(sweep["dataset"]) / MANIFEST),
+        final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
+    )
+
+
+def read_final(folder: Path) -> FinalRecord:
+    """Read what the final stage wrote.
+
+    Raises:
+        SweepError: metrics.json, its marker, is missing or damaged.
+    """
+    metrics = _json(folder / "metrics.json")
+    if metrics is None:
+        raise SweepError(f"{folder} holds no metrics.json; `python -m trainables retrain` writes it when it ends")
+    tables = {name: _table(folder / f"{name}.csv") for name in ("history", "predictions", "families")}
+    return FinalRecord(folder=folder, metrics=metrics, **tables)
+
+
+def read_epochs(file: Path) -> tuple[dict[str, Any], ...]:
+    """Read an epochs.jsonl; a last line that is being written just now is left out."""
+    if not file.is_file():
+        return ()
+    epochs = []
+    for line in file.read_text().splitlines():
+        try:
+            epochs.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return tuple(epochs)
+
+
+def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
+    import optuna
+
+    try:
+        study = optuna.load_study(study_name=sweep["name"], storage=f"sqlite:///{folder / 'study.db'}")
+        trials = study.get_trials(deepcopy=False)
+    except KeyError:
+        raise SweepError(f"{folder / 'study.db'} holds no study {sweep['name']!r}") from None
+    except Exception as error:
+        raise SweepError(f"{folder / 'study.db'} cannot be read: {' '.join(str(error).split())}") from None
+    return tuple(_trial(folder, trial, sweep["mode"]) for trial in trials)
+
+
+def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
+    attrs, values = trial.user_attrs, trial.intermediate_values
+    epoch = attrs.get("best_epoch")
+    if epoch is None and values:  # The trial is still running.
+        epoch = (max if mode == "max" else min)(values, key=values.__getitem__)
+    return TrialRecord(
+        number=trial.number,
+        state=trial.state.name,
+        params=dict(trial.params),
+        values=dict(sorted(values.items())),
+        value=values.get(epoch),
+        best_epoch=epoch,
+        stop=attrs.get("stop"),
+        config=attrs.get("config", {}),
+        seed=attrs.get("seed"),
+        host=attrs.get("host"),
+        device=attrs.get("device"),
+        seconds=attrs.get("seconds"),
+        started=trial.datetime_start.isoformat() if trial.datetime_start else None,
+        ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
+        epochs=read_epochs(folder / "trials" / f"{trial.number:04d}" / "epochs.jsonl"),
+    )
+
+
+def _json(file: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(file.read_text())
+    except OSError:
+        return None
+    except ValueError:
+        raise SweepError(f"{file} is not JSON") from None
+    if not isinstance(value, dict):
+        raise SweepError(f"{file} must hold an object")
+    return value
+
+
+def _table(file: Path) -> tuple[Row, ...]:
+    if not file.is_file():
+        return ()
+    with file.open(newline="") as rows:
+        return tuple(csv.DictReader(rows))

@@ -1,0 +1,89 @@
+"""How many trials run at once, and what each of them gets."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.config import Resources
+from trainables.errors import SweepError
+
+# Below four threads a trial still gains from a further one, and what finished trials teach the sampler and the
+# rungs is worth more than a second trial beside the first.
+THREADS_WORTH_GIVING = 4
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine of the cluster: its CPU cores and GPUs."""
+
+    cpus: int
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a trial gets (`threads` CPU threads, `gpus` GPUs, possibly a fraction) and how many run at once."""
+
+    concurrent: int
+    threads: int
+    gpus: float
+
+    def as_ray(self) -> dict[str, float]:
+        """Return Ray's logical resources of one trial."""
+        return {"CPU": float(self.threads), "GPU": self.gpus}
+
+
+def share(settings: Resources, nodes: Sequence[Node]) -> Share:
+    """Divide the nodes among trials.
+
+    `auto`: one GPU per trial where there are any; as many trials as the GPUs hold, or else one per four cores; and
+    for each trial an equal part of its node's cores.
+
+    Raises:
+        SweepError: no node can hold a single trial.
+    """
+    gpus = _gpus_per_trial(settings, nodes)
+    if settings.threads_per_trial != "auto":
+        threads = settings.threads_per_trial
+    else:
+        threads = min(_threads(settings, node, gpus, len(nodes)) for node in nodes if node.gpus >= gpus)
+    fitting = sum(_fitting(node, threads, gpus) for node in nodes)
+    if fitting == 0:
+        most = max(node.cpus for node in nodes)
+        raise SweepError(
+            f"resources: no node holds a trial with {threads} threads and {gpus:g} GPUs; the largest has {most} cores"
+        )
+    wanted = fitting if settings.concurrent_trials == "auto" else settings.concurrent_trials
+    return Share(min(wanted, fitting), threads, gpus)
+
+
+def this_node() -> Node:
+    """Describe this machine: the cores that this process may use, and no GPUs (Ray counts those)."""
+    return Node(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 0)
+
+
+def _gpus_per_trial(settings: Resources, nodes: Sequence[Node]) -> float:
+    most = max(node.gpus for node in nodes)
+    if settings.gpus_per_trial == "auto":
+        return 1.0 if most >= 1 else 0.0
+    if settings.gpus_per_trial > most:
+        raise SweepError(
+            f"resources.gpus_per_trial: {settings.gpus_per_trial:g}, but the largest node has {most:g} GPUs"
+        )
+    return float(settings.gpus_per_trial)
+
+
+def _threads(settings: Resources, node: Node, gpus: float, nodes: int) -> int:
+    """An equal part of the node's cores."""
+    if settings.concurrent_trials != "auto":
+        trials = -(-settings.concurrent_trials // nodes)
+    elif gpus:
+        trials = int(node.gpus / gpus + 1e-9)
+    else:
+        trials = node.cpus // THREADS_WORTH_GIVING
+    return max(1, node.cpus // max(1, trials))
+
+
+def _fitting(node: Node, threads: int, gpus: float) -> int:
+    by_cpu = node.cpus // threads
+    return min(by_cpu, int(node.gpus / gpus + 1e-9)) if gpus else by_cpu

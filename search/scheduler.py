@@ -1,0 +1,111 @@
+"""The one scheduler of a sweep: checks every result, asks the rule whether to stop, records why."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.stopper import Stopper
+
+from search.config import SweepConfig
+from search.control import Control, Stop
+from search.failure import read_failure, trial_number
+from search.plan import trial_folder
+from search.rules import StopRule
+from trainables.errors import SweepError
+
+
+class StudyScheduler(FIFOScheduler):
+    """Stops trials by a rule of search/rules.py, with the epoch as the clock.
+
+    It takes the place of Ray's AsyncHyperBandScheduler, each of whose deciding methods is wrong at our seam: a NaN
+    never stops, the second arrival at a rung is judged against one sample, skipped reports miss rungs, a missing
+    metric turns it off silently, brackets are dealt by an unseeded generator, and its rungs are lost on restore.
+    """
+
+    def __init__(self, config: SweepConfig, rule: StopRule, control: Control) -> None:
+        super().__init__()
+        self._metric = config.metric
+        self._rule = rule
+        self._control = control
+        self._experiment = Path(config.experiment)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """End a trial that Ray queues again after an exception: only a lost worker is worth a second try."""
+        number = trial_number(trial)
+        failed = self._control.stops.get(number)
+        if failed is not None and failed.kind == "failed":
+            tune_controller.stop_trial(trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Decide on an epoch's result; a decision to stop is left in `Control.stops` with its reason."""
+        stop = self._judge(trial_number(trial), result)
+        if stop is None:
+            return str(TrialScheduler.CONTINUE)
+        self._control.stops[trial_number(trial)] = stop
+        return str(TrialScheduler.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Let the last result of a trial that ended by itself count for the others."""
+        number = trial_number(trial)
+        if number not in self._control.stops:
+            stop = self._judge(number, result)
+            if stop is not None and stop.kind == "failed":
+                self._control.stops[number] = stop
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Remember why a trial failed, with the traceback in its folder's error.txt.
+
+        Called before Ray tries the trial again, and before the searcher hears of its end.
+
+        A SweepError that the trainable raised (weights that do not fit, say) would fail every trial: it ends the sweep.
+        """
+        failure = read_failure(trial)
+        if failure.ends_sweep:
+            self._control.fail(SweepError(failure.reason))
+        if not failure.worker_lost or trial.num_failures > trial.max_failures:
+            stop = Stop("failed", trial.last_result.get("epoch"), failure.reason)
+            self._control.stops[trial_number(trial)] = stop
+        folder = trial_folder(self._experiment, trial_number(trial))
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "error.txt").open("a") as details:
+            details.write(f"{failure.reason}\n{failure.details}\n\n")
+
+    def debug_string(self) -> str:
+        """Name the rule."""
+        return f"early stopping by {type(self._rule).__name__}"
+
+    def _judge(self, number: int, result: dict[str, Any]) -> Stop | None:
+        missing = [key for key in (self._metric, "epoch") if key not in result]
+        if missing:
+            self._control.fail(SweepError(_missing(missing[0], result)))
+            return Stop("failed", None, f"its result has no {missing[0]!r}")
+        epoch, value = int(result["epoch"]), result[self._metric]
+        if not math.isfinite(value):
+            return Stop("failed", epoch, _non_finite(self._metric, epoch, value, result))
+        return self._rule.judge(number, epoch, float(value))
+
+
+class EndWhenAsked(Stopper):
+    """Ends the whole sweep when `Control` says so: an error, a budget that is spent, or Ctrl-C."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether the sweep is to end now."""
+        return self._control.stopping
+
+
+def _missing(key: str, result: dict[str, Any]) -> str:
+    numbers = sorted(name for name, value in result.items() if isinstance(value, float) and "/" not in name)
+    return f"the trial's result has no {key!r}, so it cannot be searched by; it has: {', '.join(numbers)}"
+
+
+def _non_finite(metric: str, epoch: int, value: float, result: dict[str, Any]) -> str:
+    return str(result.get("stop_reason") or f"{metric} was {value} at epoch {epoch}")

@@ -1,0 +1,172 @@
+"""Run a sweep: check everything, start Ray, let Tune run the trials, hand the best one over."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from ray import tune
+
+from search.config import SweepConfig
+from search.control import Control, Stop
+from search.epoch_log import EpochLog
+from search.failure import trial_number
+from search.outcome import hand_over
+from search.plan import Plan
+from search.progress import Progress
+from search.provenance import provenance
+from search.ray_session import ray_session
+from search.resources import Share, share
+from search.rules import make_rule
+from search.samplers import check_sampler
+from search.scheduler import EndWhenAsked, StudyScheduler
+from search.searcher import StudySearch
+from search.space import Choices
+from search.study import close_open_trials, open_storage
+from search.sweep_file import dump_sweep
+from search.tensorboard import TensorBoardRuns
+from trainables.backbones import check_weights
+from trainables.dataset import open_dataset
+from trainables.errors import SweepError
+from trainables.handoff import Handoff, write_json
+
+
+def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None) -> Handoff:
+    """Run a sweep to its end and return the best configuration, which is in best.json too.
+
+    Args:
+        config: the sweep, with absolute paths (as `read_sweep` gives it).
+        trainable: a class as `trainables.trial.FineTuneTrial`, which is the default.
+
+    Raises:
+        SweepError: the dataset has no marker, the experiment's folder holds another run, a file or the cluster is
+            missing, the metric is not reported, or no trial came to a result.
+    """
+    started = time.monotonic()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    fingerprint = _check(config)
+    config = config.model_copy(update={"trials": check_sampler(config)})
+    with ray_session(config.address) as nodes:
+        part = share(config.resources, nodes)
+        plan, control = Plan(config, part.threads), Control()
+        _begin(plan, fingerprint)
+        storage = open_storage(plan.experiment)
+        searcher = StudySearch(plan, control, storage)
+        try:
+            _fit(trainable or _fine_tune_trial(), plan, part, searcher, control)
+        finally:
+            because = _close(searcher.study, config, control)
+    if control.error is not None:
+        raise control.error
+    return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started)
+
+
+def _check(config: SweepConfig) -> str:
+    """Refuse what would fail later, and return the dataset's fingerprint."""
+    experiment = Path(config.experiment)
+    if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
+        raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
+    for weights in _weights(config):
+        check_weights(weights)
+    return open_dataset(Path(config.dataset)).fingerprint
+
+
+def _weights(config: SweepConfig) -> list[str]:
+    knob = config.space.get("weights")
+    return [str(value) for value in knob.values] if isinstance(knob, Choices) else [config.trial.get("weights", "auto")]
+
+
+def _begin(plan: Plan, fingerprint: str) -> None:
+    """Make the experiment's folder, with what says how it came to be."""
+    config = plan.config
+    plan.experiment.mkdir(parents=True, exist_ok=True)
+    (plan.experiment / "sweep.yaml").write_text(dump_sweep(config))
+    write_json(provenance(config.seed, config.dataset, fingerprint), plan.experiment / "provenance.json")
+
+
+def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: StudySearch, control: Control) -> None:
+    """Let Ray Tune run the trials until they are done or `control` ends them."""
+    config = plan.config
+    rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, part.as_ray()),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=StudyScheduler(config, rule, control),
+            num_samples=config.trials,
+            max_concurrent_trials=part.concurrent,
+            # Warm workers: TensorFlow is imported once per worker, not once per trial.
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(plan.experiment),
+            stop=EndWhenAsked(control),
+            failure_config=tune.FailureConfig(max_failures=config.max_failures),
+            # The newest one only: it serves the retry of a lost worker. Stock Ray keeps every checkpoint.
+            checkpoint_config=tune.CheckpointConfig(
+                num_to_keep=1, checkpoint_frequency=config.checkpoint_every, checkpoint_at_end=False
+            ),
+            callbacks=_callbacks(plan, part, control),
+            verbose=0,
+        ),
+    )
+    with _ctrl_c(control):
+        try:
+            tuner.fit()
+        except Exception:
+            # Ray wraps what the scheduler found wrong into its own error; the plain one is in `control`.
+            if control.error is None:
+                raise
+
+
+def _callbacks(plan: Plan, part: Share, control: Control) -> list[tune.Callback]:
+    config = plan.config
+    return [
+        EpochLog(plan.experiment, control),
+        TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
+        Progress(config, part.concurrent, control),
+    ]
+
+
+def _close(study: optuna.Study, config: SweepConfig, control: Control) -> str:
+    """End the trials that were still running, and say why the sweep ended."""
+    stop = control.ending or Stop("failed", None, str(control.error or "the sweep ended under it"))
+    control.outcomes |= close_open_trials(study, stop, config.mode)
+    return control.ending.reason if control.ending else "all trials ended"
+
+
+@contextmanager
+def _ctrl_c(control: Control) -> Iterator[None]:
+    """Ctrl-C once ends the sweep cleanly; twice is the ordinary KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def end(*_: Any) -> None:
+        control.end("interrupted", "stopped by Ctrl-C")
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _trial_name(trial: Any) -> str:
+    return f"trial_{trial_number(trial):04d}"
+
+
+def _fine_tune_trial() -> type[tune.Trainable]:
+    from trainables.trial import FineTuneTrial
+
+    trial: type[tune.Trainable] = FineTuneTrial
+    return trial

@@ -1,0 +1,108 @@
+"""The sweep file: one YAML file, every key of which `key=value` overrides."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.config import SweepConfig, sweep_config
+from search.space import DEFAULT_SPACE, Choices
+from trainables.backbones import WEIGHT_KINDS
+from trainables.errors import SweepError
+
+
+def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
+    """Read a sweep file and apply overrides such as `space.learning_rate.high=1e-3`.
+
+    `name` defaults to the file's name and `experiment` to runs/NAME; relative paths count from the current folder.
+
+    Raises:
+        SweepError: no such file, not YAML, an override without `=`, or a key or value that `sweep_config` refuses.
+    """
+    values = _read_yaml(file)
+    for override in overrides or []:
+        _apply(values, override)
+    values.setdefault("name", file.stem)
+    values.setdefault("experiment", f"runs/{values['name']}")
+    config = sweep_config(values)
+    # Workers have another current folder, so every path that reaches them must be absolute.
+    paths: dict[str, Any] = {"dataset": _absolute(config.dataset), "experiment": _absolute(config.experiment)}
+    paths["store"] = _absolute(config.store) if config.store else None
+    if "weights" in config.trial:
+        paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
+    searched = config.space.get("weights")
+    if isinstance(searched, Choices):
+        paths["space"] = {**config.space, "weights": Choices(values=tuple(_weights(str(v)) for v in searched.values))}
+    return config.model_copy(update=paths)
+
+
+def dump_sweep(config: SweepConfig) -> str:
+    """Write the resolved sweep as YAML that `read_sweep` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-5 as text and lets a key stand twice; sweep files mean neither."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [key for index, key in enumerate(keys) if key in keys[:index]]
+        if twice:
+            raise yaml.MarkedYAMLError(problem=f"the key {twice[0]!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML as sweep files mean it: 1e-5 is a number, and a key stands once."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = parse_yaml(file.read_text())
+    except FileNotFoundError:
+        raise SweepError(f"{file} does not exist; search/sweeps/default.yaml is an example") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SweepError(f"{file} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise SweepError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise SweepError(f"{file} must map keys to values; search/sweeps/default.yaml is an example")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise SweepError(f"--set takes key=value, not {override!r}")
+    *path, last = key.split(".")
+    section = values
+    for depth, part in enumerate(path):
+        if section.get(part) is None:
+            # Overriding one bound of a knob of the default space must keep the other bound.
+            section[part] = _copy(DEFAULT_SPACE) if depth == 0 and part == "space" else {}
+        section = section[part]
+        if not isinstance(section, dict):
+            raise SweepError(f"--set {override}: {'.'.join(path[: depth + 1])} has no keys, it is {section!r}")
+    try:
+        section[last] = parse_yaml(text)
+    except yaml.YAMLError:
+        raise SweepError(f"--set {override}: the value is not YAML") from None
+
+
+def _copy(space: dict[str, Any]) -> dict[str, Any]:
+    return {name: dict(spec) if isinstance(spec, dict) else list(spec) for name, spec in space.items()}
+
+
+def _weights(spec: str) -> str:
+    return spec if spec in WEIGHT_KINDS else _absolute(spec)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

@@ -1,0 +1,86 @@
+"""python -m search: help at once, and bad input in one line with exit status 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.__main__ import main
+from search.config import SweepConfig
+from tests.search_tests.example import empty_dataset
+from trainables.dataset import MANIFEST
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = ROOT / "search" / "sweeps" / "default.yaml"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "search", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_imports_nothing_heavy_and_shows_real_commands(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from search.__main__ import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'numpy', 'pandas', 'sklearn', 'pydantic'}\n"
+        "assert not heavy & sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "python -m search run" in done.stdout
+
+
+def test_the_help_names_every_key_of_a_sweep() -> None:
+    text = run("run", "--help").stdout
+    assert [key for key in SweepConfig.model_fields if key not in text] == []
+
+
+def test_a_bad_sweep_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
+    done = run("run", str(DEFAULT), "--set", "space.learning_rate={low: 1e-2, high: 1e-5, log: true}")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "error: space.learning_rate: low must be below high, not low 0.01 and high 1e-05\n"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["trails=3"], "unknown key 'trails'"),
+        (["metric=val_f1"], "metric: nobody reports 'val_f1'; reported are:"),
+        (["trial.weights=/nowhere/w.h5"], "weights: there is no file '/nowhere/w.h5'"),
+        (["dataset=/nowhere"], "/nowhere is not a folder"),
+        (["dataset={unfinished}"], "holds no manifest.json"),
+        (["experiment={used}"], "holds another run"),
+        (["trials"], "--set takes key=value, not 'trials'"),
+        (["trial.epochs=0"], "trial.epochs: input should be greater than or equal to 1, not 0"),
+    ],
+)
+def test_each_bad_input_is_one_line_with_status_2_and_nothing_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], line: str
+) -> None:
+    dataset = empty_dataset(tmp_path / "dataset")
+    used, unfinished, experiment = tmp_path / "used", tmp_path / "unfinished", tmp_path / "experiment"
+    used.mkdir()
+    (used / "study.db").touch()
+    (empty_dataset(unfinished) / MANIFEST).unlink()
+    filled = [override.format(used=used, unfinished=unfinished) for override in overrides]
+    given = [f"dataset={dataset}", f"experiment={experiment}", *filled]
+    status = main(["run", str(DEFAULT), *(part for override in given for part in ("--set", override))])
+    said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert said.err.startswith("error: ") and line in said.err and said.err.count("\n") == 1
+    assert not experiment.exists() and [path.name for path in used.iterdir()] == ["study.db"]
+
+
+def test_the_experiments_folder_has_an_option_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "used").touch()
+    assert main(["run", str(DEFAULT), "--experiment", str(tmp_path / "used")]) == 2
+    assert "used holds another run" in capsys.readouterr().err
+
+
+def test_without_a_command_the_usage_is_shown() -> None:
+    done = run()
+    assert done.returncode == 2 and "COMMAND" in done.stderr

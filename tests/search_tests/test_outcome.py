@@ -1,0 +1,82 @@
+"""search/outcome.py: what is handed over."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from search.config import SweepConfig
+from search.control import Stop
+from search.outcome import best_trial, hand_over, summarise
+from search.study import create_study, open_storage, tell_end
+from tests.search_tests.example import FINGERPRINT, sweep
+from trainables.config import TrialConfig
+from trainables.errors import SweepError
+from trainables.handoff import read_handoff
+
+MAX, ASHA, FAILED = Stop("max_epochs", 3, "ran"), Stop("asha", 1, "too low"), Stop("failed", 2, "loss was nan")
+
+
+def study_of(config: SweepConfig, *trials: tuple[Stop, list[float]]):  # type: ignore[no-untyped-def]
+    Path(config.experiment).mkdir(parents=True)
+    study = create_study(config.name, config.mode, open_storage(Path(config.experiment)))
+    for number, (stop, values) in enumerate(trials):
+        trial = study.ask()
+        trial.set_user_attr("config", TrialConfig(dropout=number / 10).model_dump())
+        for epoch, value in enumerate(values, start=1):
+            trial.report(value, epoch)
+        tell_end(study, number, dict(enumerate(values, start=1)), stop, config.mode, {})
+    return study
+
+
+def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    study = study_of(config, (MAX, [0.2, 0.5, 0.4]), (ASHA, [0.1]), (FAILED, [0.9]))
+    handoff = hand_over(study, config, FINGERPRINT, "all trials ended", 12.34)
+    assert (handoff.trial, handoff.epoch, handoff.score) == (0, 2, 0.5)
+    assert handoff.config == TrialConfig(dropout=0.0)
+    assert (handoff.study, handoff.dataset_fingerprint, handoff.weights) == ("test", FINGERPRINT, {"requested": "auto"})
+    folder = Path(config.experiment)
+    assert read_handoff(folder / "best.json") == handoff
+    assert json.loads((folder / "sweep_summary.json").read_text()) == {
+        "format": 1,
+        "ended_because": "all trials ended",
+        "trials": {"COMPLETE": 1, "PRUNED": 1, "FAIL": 1},
+        "stopped_by": {"max_epochs": 1, "asha": 1, "failed": 1},
+        "epochs_run": 3 + 1 + 2,
+        "epochs_saved": 3 * 9 - 6,
+        "wall_seconds": 12.3,
+        "best_trial": 0,
+        "best_value": 0.5,
+        "best_epoch": 2,
+    }
+
+
+def test_a_trial_cut_off_by_the_sweeps_end_may_be_the_best(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    cut_off = Stop("interrupted", 2, "stopped by Ctrl-C")
+    study = study_of(config, (MAX, [0.2, 0.5, 0.4]), (cut_off, [0.7, 0.6]))
+    assert hand_over(study, config, FINGERPRINT, "stopped by Ctrl-C", 1).score == 0.7
+
+
+def test_a_minimised_metric_hands_over_its_smallest(tmp_path: Path) -> None:
+    config = sweep(tmp_path, metric="val_loss")
+    study = study_of(config, (MAX, [2.0, 1.0, 1.5]), (MAX, [0.9, 1.2, 1.4]), (FAILED, [0.1]))
+    best = best_trial(study.get_trials(), config)
+    assert best is not None and best.number == 1
+    assert summarise(study.get_trials(), config, "", 0)["best_value"] == 0.9
+
+
+def test_without_a_result_the_first_failure_is_said_and_no_marker_is_written(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    study = study_of(config, (Stop("failed", None, "RuntimeError: the weights are damaged"), []), (FAILED, [0.9]))
+    with pytest.raises(SweepError) as caught:
+        hand_over(study, config, FINGERPRINT, "all trials ended", 1)
+    assert str(caught.value) == "no trial has a result (2 began); trial 0: RuntimeError: the weights are damaged"
+    assert not list(Path(config.experiment).glob("*.json"))
+
+
+def test_without_a_trial_that_is_said(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    with pytest.raises(SweepError, match="ended before its first trial began"):
+        hand_over(study_of(config), config, FINGERPRINT, "stopped by Ctrl-C", 1)

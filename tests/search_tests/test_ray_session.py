@@ -1,0 +1,69 @@
+"""search/ray_session.py: Ray here or elsewhere, and the checkout on its workers."""
+
+import os
+from pathlib import Path
+
+import pytest
+import ray
+
+from search import ray_session
+from search.resources import this_node
+from trainables.errors import SweepError
+
+
+def test_a_local_ray_has_this_machines_cores_and_its_workers_know_the_checkout(
+    ray_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    @ray.remote
+    def checkout() -> str:
+        import trainables.errors
+
+        return str(trainables.errors.__file__)
+
+    assert Path(ray.get(checkout.remote())).parent.parent == ray_session.CHECKOUT
+    assert ray.cluster_resources()["CPU"] == this_node().cpus
+
+
+def test_a_ray_that_runs_already_is_used_and_left_running_and_the_environment_too(ray_here: None) -> None:
+    before = dict(os.environ)
+    with ray_session.ray_session(None) as nodes:
+        assert nodes == [this_node()]
+        assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
+    assert ray.is_initialized()
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no one\nthere"), RuntimeError("no one\nthere")])
+def test_a_cluster_that_does_not_answer_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    line = r"^cannot reach the cluster at 192\.0\.2\.1:6379: no one there$"
+    with pytest.raises(SweepError, match=line), ray_session.ray_session("192.0.2.1:6379"):
+        pass
+
+
+def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda *address, **options: given.update(options, address=address))
+    monkeypatch.setattr(
+        ray,
+        "nodes",
+        lambda: [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 1.0}}],
+    )
+    monkeypatch.setattr(ray, "shutdown", lambda: given.update(ended=True))
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    with ray_session.ray_session(None) as nodes:
+        assert [(node.cpus, node.gpus) for node in nodes] == [(8, 2.0)]
+    assert given["address"] == ("head:6379",) and given["ended"] is True
+    environment = given["runtime_env"]
+    assert isinstance(environment, dict)
+    assert environment["working_dir"] == str(ray_session.CHECKOUT)
+    assert {".venv", ".git", "runs"} <= set(environment["excludes"])

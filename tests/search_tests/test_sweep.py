@@ -1,0 +1,172 @@
+"""search/sweep.py: whole sweeps through the real Ray Tune."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from search.config import SweepConfig
+from search.records import Experiment, read_experiment
+from search.sweep import run_sweep
+from search.sweep_file import read_sweep
+from tests.search_tests.example import sweep
+from tests.search_tests.synthetic import SyntheticTrial, with_faults
+from trainables.dataset import MANIFEST
+from trainables.errors import SweepError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_sweep_with_early_stopping_ends_with_all_its_records(ray_here: None, tmp_path: Path) -> None:
+    config = sweep(tmp_path, trials=10, seed=7, resources={"concurrent_trials": 2, "threads_per_trial": 1})
+    best = run_sweep(config, SyntheticTrial)
+    experiment = read_experiment(config.experiment)
+    assert experiment.best == best
+    assert {trial.state for trial in experiment.trials} == {"COMPLETE", "PRUNED"}
+    assert best.score == max(trial.value or 0.0 for trial in experiment.trials)
+    for trial in experiment.trials:
+        assert list(trial.values) == [epoch["epoch"] for epoch in trial.epochs]
+        assert trial.stop is not None
+        assert (
+            trial.epochs[-1]["stop_kind"] == trial.stop["kind"] == ("asha" if trial.state == "PRUNED" else "max_epochs")
+        )
+    assert experiment.summary is not None
+    assert experiment.summary["epochs_run"] == sum(len(trial.epochs) for trial in experiment.trials) < 90
+    assert read_sweep(Path(config.experiment) / "sweep.yaml") == config
+    runs = sorted(path.name for path in (Path(config.experiment) / "tensorboard").iterdir())
+    assert runs == [f"trial_{number:04d}" for number in range(10)]
+
+
+def test_every_way_to_go_wrong_fails_one_trial_and_not_the_sweep(faulty: Experiment) -> None:
+    told = [(trial.state, (trial.stop or {})["kind"], (trial.stop or {})["reason"]) for trial in faulty.trials]
+    assert told[0] == told[2] == told[7] == ("COMPLETE", "max_epochs", "ran all 4 epochs")
+    assert told[1] == ("FAIL", "failed", "val_macro_f1 was nan at epoch 2")
+    assert told[3] == ("FAIL", "failed", "out of memory at batch 3")
+    assert told[4] == ("FAIL", "failed", "the loss was not finite at epoch 2")
+    assert told[5][:2] == ("FAIL", "failed") and told[5][2].startswith("its worker was lost 2 times (SYSTEM_ERROR)")
+    assert told[6] == ("FAIL", "failed", "RuntimeError: the weights are damaged")
+    assert faulty.summary is not None and faulty.summary["trials"] == {"COMPLETE": 3, "FAIL": 5}
+    assert "_fail_if_asked" in (faulty.folder / "trials" / "0003" / "error.txt").read_text()
+
+
+def test_a_trial_whose_worker_was_lost_goes_on_as_the_same_trial(faulty: Experiment) -> None:
+    trial = faulty.trials[2]
+    assert (Path(faulty.folder) / "trials" / "0002" / "killed").exists()
+    assert sorted(trial.values) == [1, 2, 3, 4]
+    assert [epoch["epoch"] for epoch in trial.epochs] == [1, 2, 3, 4]
+
+
+def test_a_metric_that_the_trainable_does_not_report_stops_the_sweep_before_the_second_trial(
+    ray_here: None, tmp_path: Path
+) -> None:
+    config = sweep(tmp_path, metric="val_cross_entropy")
+    with pytest.raises(
+        SweepError, match=r"^the trial's result has no 'val_cross_entropy', so it cannot be searched by"
+    ):
+        run_sweep(config, with_faults({}, drop=("val_cross_entropy",)))
+    trials = read_experiment(config.experiment).trials
+    assert [(trial.number, trial.state) for trial in trials] == [(0, "FAIL")]
+    assert not (Path(config.experiment) / "best.json").exists()
+
+
+def test_a_sweep_without_a_single_result_says_why_its_first_trial_failed(ray_here: None, tmp_path: Path) -> None:
+    config = sweep(tmp_path, trials=2)
+    with pytest.raises(
+        SweepError, match=r"^no trial has a result \(2 began\); trial 0: out of memory at batch 3 \(more in"
+    ):
+        run_sweep(config, with_faults({0: {"raise": 1}, 1: {"raise": 1}}))
+
+
+def test_a_folder_that_holds_another_run_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    folder = Path(config.experiment)
+    folder.mkdir()
+    (folder / "best.json").write_text("mine")
+    with pytest.raises(SweepError, match=r"experiment: .* holds another run; choose an empty or a new folder"):
+        run_sweep(config, SyntheticTrial)
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("best.json", "mine")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"trial": {"weights": "/nowhere/w.h5"}}, "weights: there is no file '/nowhere/w.h5'"),
+        ({"space": {"weights": ["random", "/nowhere/w.h5"]}, "trial": {}}, "weights: there is no file '/nowhere/w.h5'"),
+        ({"sampler": "grid"}, "space.learning_rate: the grid sampler needs `points`"),
+        ({"dataset": "/nowhere"}, "/nowhere is not a folder"),
+    ],
+)
+def test_what_would_fail_later_is_refused_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, object], line: str
+) -> None:
+    config = sweep(tmp_path, **changes)
+    with pytest.raises(SweepError) as caught:
+        run_sweep(config, SyntheticTrial)
+    assert str(caught.value).startswith(line)
+    assert not Path(config.experiment).exists()
+
+
+def test_a_dataset_without_its_marker_is_refused(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    (Path(config.dataset) / MANIFEST).unlink()
+    with pytest.raises(SweepError, match="manifest"):
+        run_sweep(config, SyntheticTrial)
+    assert not Path(config.experiment).exists()
+
+
+def test_the_same_seed_gives_the_same_sweep_through_ray_too(ray_here: None, tmp_path: Path) -> None:
+    records = []
+    for name in ("first", "second"):
+        config = sweep(tmp_path / name, trials=6, seed=11, trial={"epochs": 4})
+        run_sweep(config, SyntheticTrial)
+        records.append(read_experiment(config.experiment).trials)
+    assert [(trial.params, trial.values, trial.stop) for trial in records[0]] == [
+        (trial.params, trial.values, trial.stop) for trial in records[1]
+    ]
+
+
+def test_workers_stay_warm_from_trial_to_trial(ray_here: None, tmp_path: Path) -> None:
+    class Pid(SyntheticTrial):
+        def step(self) -> dict[str, object]:
+            return {**super().step(), "device": str(os.getpid())}
+
+    config = sweep(tmp_path, trials=4, trial={"epochs": 2})
+    run_sweep(config, Pid)
+    assert len({trial.device for trial in read_experiment(config.experiment).trials}) == 1
+
+
+def test_ctrl_c_once_ends_the_sweep_with_the_best_so_far_handed_over(tmp_path: Path) -> None:
+    config = sweep(tmp_path, trials=50, trial={"epochs": 9})
+    log = (tmp_path / "log").open("w")
+    command = [sys.executable, "-m", "tests.search_tests.slow_sweep", str(tmp_path)]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait_for_epochs(config, 3)
+        # To the whole group, as a terminal sends it: Ray's own processes must not mind.
+        os.killpg(driver.pid, signal.SIGINT)
+        assert driver.wait(60) == 0, (tmp_path / "log").read_text()
+    finally:
+        if driver.poll() is None:
+            os.killpg(driver.pid, signal.SIGKILL)
+    experiment = read_experiment(config.experiment)
+    assert experiment.best is not None and experiment.summary is not None
+    assert experiment.summary["ended_because"] == "stopped by Ctrl-C"
+    assert experiment.best.score == max(trial.value or 0.0 for trial in experiment.trials)
+    last = experiment.trials[-1]
+    assert last.state == "PRUNED" and last.stop is not None
+    assert last.stop["kind"] == "interrupted" and last.stop["epoch"] == max(last.values)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def _wait_for_epochs(config: SweepConfig, wanted: int) -> None:
+    file = Path(config.experiment) / "trials" / "0000" / "epochs.jsonl"
+    for _ in range(600):
+        if file.exists() and len([json.loads(line) for line in file.read_text().splitlines()]) >= wanted:
+            return
+        time.sleep(0.1)
+    pytest.fail("the sweep did not start")

@@ -1,0 +1,86 @@
+"""Ray Tune's order of calls (tune_controller.py of Ray 2.60), played without Ray: milliseconds in place of seconds."""
+
+import math
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils import flatten_dict
+
+from search.config import SweepConfig
+from search.control import Control
+from search.plan import Plan
+from search.rules import StopRule, make_rule
+from search.samplers import check_sampler
+from search.scheduler import StudyScheduler
+from search.searcher import StudySearch
+from tests.search_tests.synthetic import curve
+
+
+class PlayedSweep:
+    """A sweep whose trials report `curve`, one after the other or `beside` each other in turns."""
+
+    def __init__(self, config: SweepConfig, *, storage: Any = None, faults: dict[int, int] | None = None) -> None:
+        self.config = config
+        self.control = Control()
+        self.rule: StopRule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
+        self.searcher = StudySearch(Plan(config, 1), self.control, storage or optuna.storages.InMemoryStorage())
+        self.scheduler = StudyScheduler(config, self.rule, self.control)
+        self._faults = faults or {}
+
+    def play(self, beside: int = 1) -> list[optuna.trial.FrozenTrial]:
+        """Run all trials and return what the study knows of them."""
+        running: list[Iterator[None]] = []
+        started = 0
+        trials = check_sampler(self.config)
+        while started < trials or running:
+            while started < trials and len(running) < beside:
+                running.append(self._trial(started))
+                started += 1
+            running = [trial for trial in running if next(trial, "ended") is None]
+        return self.searcher.study.get_trials()
+
+    def _trial(self, index: int) -> Iterator[None]:
+        config = self.searcher.suggest(f"ray_id_{index}")
+        assert config is not None
+        trial = FakeTrial(config, f"ray_id_{index}")
+        self.scheduler.on_trial_add(None, trial)
+        values = curve(config)
+        for epoch, value in enumerate(values, start=1):
+            if self._faults.get(trial.number) == epoch:
+                value = math.nan
+            if self.report(trial, epoch, value, last=epoch == len(values)):
+                return
+            yield
+
+    def report(self, trial: "FakeTrial", epoch: int, value: float, *, last: bool = False) -> bool:
+        """Hand in one result as TuneController does; return whether the trial has ended with it."""
+        trial.last_result = {"epoch": epoch, self.config.metric: value, "config": trial.config, "hostname": "here"}
+        if last:
+            trial.last_result |= {"done": True, "stop_kind": "max_epochs", "stop_reason": f"ran all {epoch} epochs"}
+        result = flatten_dict(trial.last_result)
+        # A trial that says it is done is not shown to on_trial_result, nor one that is stopped to the searcher's.
+        decision = "STOP" if last else self.scheduler.on_trial_result(None, trial, result)
+        if decision != TrialScheduler.STOP:
+            self.searcher.on_trial_result(trial.trial_id, result)
+            return False
+        self.scheduler.on_trial_complete(None, trial, result)
+        self.searcher.on_trial_complete(trial.trial_id, result)
+        return True
+
+
+class FakeTrial(SimpleNamespace):
+    """What schedulers and callbacks look at of a ray.tune.experiment.Trial."""
+
+    __hash__ = object.__hash__
+
+    def __init__(self, config: dict[str, Any], trial_id: str = "ray_id") -> None:
+        super().__init__(
+            config=config, trial_id=trial_id, last_result={}, pickled_error_file=None, num_failures=0, max_failures=1
+        )
+
+    @property
+    def number(self) -> int:
+        return int(self.config["run"]["trial"])
