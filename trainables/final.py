@@ -24,6 +24,7 @@ from trainables.inspection import usable_cores
 from trainables.leaks import LeakProof, prove_disjoint
 from trainables.metrics import family_f1
 from trainables.output import check_free, whole_or_nothing
+from trainables.pictures import write_pictures
 from trainables.provenance import git_commit, versions
 from trainables.tail import State
 from trainables.worker import Worker
@@ -116,6 +117,7 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     with whole_or_nothing(out) as folder:
         _export(worker, config, outcome, folder)
         write_tables(outcome, dataset, folder)
+        write_pictures(worker.photos("train", config.image_size), dataset.class_names, config, folder / "pictures")
         metrics = _metrics(handoff, config, options, outcome, dataset, proof)
         metrics |= {"weights": asdict(weights), "seconds": round(time.monotonic() - started, 1)}
         write_json(metrics, folder / "metrics.json")
