@@ -19,6 +19,7 @@ from analysis.findings import Findings, find
 from analysis.frames import export
 from analysis.glossary import TERMS
 from analysis.history import history, history_picture
+from analysis.photographs import photographs
 from analysis.provenance import data_table, provenance_table
 from analysis.reading import read
 from analysis.rungs import planned_rungs, rungs, rungs_picture
@@ -130,6 +131,7 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
         tiles=tiles(findings),
         oversampling=oversampling_sentences(findings),
         pictures={name: (picture, Markup(picture.wide), Markup(picture.narrow)) for name, picture in pictures.items()},
+        photographs=photographs(findings),
         tables=_tables(findings),
         terms=TERMS,
         retrain=f"python -m trainables retrain {findings.experiment.folder / 'best.json'}",

@@ -1,0 +1,19 @@
+import base64
+
+from analysis.findings import find
+from analysis.photographs import photographs
+from analysis.reading import read
+from analysis.report import write_report
+
+
+def test_the_final_stages_pictures_stand_in_the_page_with_a_description(copied):
+    folder = copied / "final" / "pictures"
+    folder.mkdir()
+    (folder / "samples.jpg").write_bytes(b"\xff\xd8a picture")
+    page = write_report(copied).read_text()
+    assert base64.b64encode(b"\xff\xd8a picture").decode() in page
+    assert 'alt="Rows of up to six training photos' in page
+
+
+def test_without_pictures_there_are_none(copied):
+    assert photographs(find(read(copied))) == []
