@@ -19,6 +19,7 @@ from analysis.findings import Findings, find
 from analysis.frames import export
 from analysis.glossary import TERMS
 from analysis.history import history, history_picture
+from analysis.models import models, models_picture, models_table
 from analysis.photographs import photographs
 from analysis.provenance import data_table, provenance_table
 from analysis.reading import read
@@ -75,6 +76,9 @@ def draw_all(findings: Findings) -> Iterator[Picture]:
 
 def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
     trials, epochs, metric, mode = findings.frames.trials, findings.frames.epochs, findings.metric, findings.mode
+    side_by_side = models(findings.frames)
+    if side_by_side is not None and side_by_side.names:
+        yield models_picture(side_by_side)
     if trials["value"].notna().any():
         yield history_picture(history(trials, metric, mode))
         space = findings.experiment.sweep["space"]
@@ -141,6 +145,7 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
 def _tables(findings: Findings) -> dict[str, Table | None]:
     return {
         "knobs": knobs_table(findings),
+        "models": models_table(findings),
         "budget": budget_table(findings),
         "trials": trials_table(findings),
         "final": final_table(findings),
