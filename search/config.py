@@ -63,8 +63,9 @@ class SweepConfig(BaseModel):
     `trial` fixes knobs of TrialConfig (those not given keep their defaults), `space` searches others. `mode` follows
     from the metric. `max_failures` is how often a trial whose worker was lost is tried again; an exception of the
     training code is not tried again. `checkpoint_every` is in epochs; 0 keeps no checkpoint, so that a trial whose
-    worker was lost starts again. `store` is where the activations computed once per node lie, `store_gb` the most
-    disk they may take (GiB; by default, a part of what is free).
+    worker was lost starts again. `keep_checkpoints` is of how many of the best ended trials they stay. `store` is
+    where the activations computed once per node lie, `store_gb` the most disk they may take (GiB; by default, a part
+    of what is free).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,6 +85,7 @@ class SweepConfig(BaseModel):
     resources: Resources = Resources()
     max_failures: int = Field(default=1, ge=0)
     checkpoint_every: int = Field(default=1, ge=0)
+    keep_checkpoints: int = Field(default=1, ge=0)
     store: str | None = None
     store_gb: float | None = Field(default=None, gt=0)
     address: str | None = None

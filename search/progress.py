@@ -19,6 +19,7 @@ from search.failure import trial_number
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
+_FAILURES = 3
 _REFRESH_SECONDS = 0.5
 # Of a long sweep with short epochs, plain output gets no more epoch lines than this.
 _SECONDS_BETWEEN_EPOCH_LINES = 5.0
@@ -159,7 +160,8 @@ class Progress(TrialProgressCallback):
 
     def _draw(self, live: Live) -> None:
         self._drawn = time.monotonic()
-        live.update(Group(table(self._view, self._knobs), Text(self._footer())), refresh=True)
+        failures = [Text(line, style=_STYLES["FAIL"]) for line in failed(self._view)]
+        live.update(Group(table(self._view, self._knobs), *failures, Text(self._footer())), refresh=True)
 
     def _footer(self) -> str:
         best = self._view.best()
@@ -192,6 +194,12 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
             Text(_figure(row.best), style="bold green" if row is best else ""),
         )
     return drawn
+
+
+def failed(view: SweepView) -> list[str]:
+    """Say why the latest trials that failed did."""
+    rows = [row for row in view.rows.values() if row.state == "FAIL"]
+    return [f"trial {row.number} failed: {row.why}" for row in rows[-_FAILURES:]]
 
 
 def shown(view: SweepView) -> list[TrialView]:

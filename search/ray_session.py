@@ -29,8 +29,10 @@ _TUNE_SETTINGS = {
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[list[Node]]:
+def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[Node]]:
     """Have Ray running, and yield the nodes that trials may use.
+
+    A local Ray has this machine's GPUs, or as many as `gpus` says (which may exist in name only, for tests).
 
     With an address (or RAY_ADDRESS) the cluster there is joined, and the checkout travels in the runtime
     environment; otherwise a local Ray without a dashboard is started, and ended afterwards. A Ray that is already
@@ -39,26 +41,36 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     Raises:
         SweepError: nothing answers at the address.
     """
-    owned = not ray.is_initialized()
+    with _environment():
+        if ray.is_initialized():
+            yield _nodes()
+            return
+        _start(address or os.environ.get("RAY_ADDRESS"), gpus)
+        try:
+            yield _nodes()
+        finally:
+            ray.shutdown()
+
+
+def _nodes() -> list[Node]:
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(int(node["CPU"]), node.get("GPU", 0.0)) for node in alive if node.get("CPU", 0) >= 1]
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Ray Tune's settings and the path to the checkout, for this process and the workers that inherit from it."""
     settings = {**_TUNE_SETTINGS, "PYTHONPATH": _python_path()}
     before = {key: os.environ.get(key) for key in settings}
     os.environ.update(settings)
     try:
-        if owned:
-            _start(address or os.environ.get("RAY_ADDRESS"))
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        yield [
-            Node(int(node["Resources"].get("CPU", 0)), node["Resources"].get("GPU", 0.0))
-            for node in ray.nodes()
-            if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
-        ]
+        yield
     finally:
         for key, value in before.items():
             os.environ.pop(key, None)
             if value is not None:
                 os.environ[key] = value
-        if owned:
-            ray.shutdown()
 
 
 def _python_path() -> str:
@@ -66,7 +78,7 @@ def _python_path() -> str:
     return os.pathsep.join(dict.fromkeys([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
-def _start(address: str | None) -> None:
+def _start(address: str | None, gpus: int | None) -> None:
     try:
         if address:
             ray.init(
@@ -78,6 +90,7 @@ def _start(address: str | None) -> None:
         else:
             ray.init(
                 num_cpus=this_node().cpus,
+                num_gpus=gpus,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

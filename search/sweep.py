@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from ray import tune
 
+from search.checkpoints import KeepBestCheckpoints
 from search.config import SweepConfig
 from search.control import Control, Stop
 from search.epoch_log import EpochLog
@@ -25,11 +26,12 @@ from search.rules import make_rule
 from search.samplers import check_sampler
 from search.scheduler import EndWhenAsked, StudyScheduler
 from search.searcher import StudySearch
-from search.space import Choices
+from search.space import Choices, Range
 from search.study import close_open_trials, open_storage
 from search.sweep_file import dump_sweep
 from search.tensorboard import TensorBoardRuns
-from trainables.backbones import check_weights
+from trainables.backbones import check_image_size, check_weights
+from trainables.config import TrialConfig
 from trainables.dataset import open_dataset
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_json
@@ -72,12 +74,25 @@ def _check(config: SweepConfig) -> str:
         raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
     for weights in _weights(config):
         check_weights(weights)
+    for backbone in _searched_or_fixed(config, "backbone"):
+        for image_size in _searched_or_fixed(config, "image_size"):
+            check_image_size(backbone, image_size)
     return open_dataset(Path(config.dataset)).fingerprint
 
 
 def _weights(config: SweepConfig) -> list[str]:
-    knob = config.space.get("weights")
-    return [str(value) for value in knob.values] if isinstance(knob, Choices) else [config.trial.get("weights", "auto")]
+    specs = _searched_or_fixed(config, "weights")
+    return [one for spec in specs for one in (spec.values() if isinstance(spec, dict) else [spec])]
+
+
+def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
+    """Every value that a knob may take in this sweep: its choices, the ends of its range, or the one it is fixed to."""
+    knob = config.space.get(name)
+    if isinstance(knob, Choices):
+        return list(knob.values)
+    if isinstance(knob, Range):
+        return [int(knob.low), int(knob.high)]
+    return [getattr(TrialConfig.model_validate(config.trial), name)]
 
 
 def _begin(plan: Plan, fingerprint: str) -> None:
@@ -130,6 +145,7 @@ def _callbacks(plan: Plan, part: Share, control: Control) -> list[tune.Callback]
     config = plan.config
     return [
         EpochLog(plan.experiment, control),
+        KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control),
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
         Progress(config, part.concurrent, control),
     ]

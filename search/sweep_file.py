@@ -33,7 +33,10 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
         paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
     searched = config.space.get("weights")
     if isinstance(searched, Choices):
-        paths["space"] = {**config.space, "weights": Choices(values=tuple(_weights(str(v)) for v in searched.values))}
+        paths["space"] = {
+            **config.space,
+            "weights": Choices(values=tuple(_weights(str(value)) for value in searched.values)),
+        }
     return config.model_copy(update=paths)
 
 
@@ -100,7 +103,10 @@ def _copy(space: dict[str, Any]) -> dict[str, Any]:
     return {name: dict(spec) if isinstance(spec, dict) else list(spec) for name, spec in space.items()}
 
 
-def _weights(spec: str) -> str:
+def _weights(spec: Any) -> Any:
+    """Make a file's path absolute; a mapping names one for each backbone."""
+    if isinstance(spec, dict):
+        return {backbone: _weights(one) for backbone, one in spec.items()}
     return spec if spec in WEIGHT_KINDS else _absolute(spec)
 
 

@@ -25,10 +25,10 @@ FAULTY = {
 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
-    """A local Ray that every sweep of these tests finds running."""
+    """A local Ray that every sweep of these tests finds running, with a GPU that is one in name only."""
     # Ray runs its workers at niceness 15, so that tests on a busy machine would take many times as long.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
-    with ray_session(None):
+    with ray_session(None, gpus=1):
         yield
 
 

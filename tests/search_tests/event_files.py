@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-# TensorBoard asks for this module to know that it runs without TensorFlow, whose import would take longer than all else.
+# By this module TensorBoard knows that it runs without TensorFlow, whose import would take longer than all else here.
 sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 
 
 def read_events(folder: Path) -> EventAccumulator:

@@ -44,7 +44,7 @@ def sweep(folder: Path, **changes: Any) -> SweepConfig:
         "experiment": str(folder / "experiment"),
         "trials": 6,
         "trial": {"epochs": 9, "image_size": 75, "weights": "random"},
-        "resources": {"concurrent_trials": 1, "threads_per_trial": 1},
+        "resources": {"concurrent_trials": 1, "threads_per_trial": 1, "gpus_per_trial": 0},
         "checkpoint_every": 0,
     }
     return sweep_config({**values, **changes})

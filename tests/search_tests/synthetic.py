@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from ray import tune
 
-from trainables.errors import TrialFailed
+from trainables.errors import SweepError, TrialFailed
 
 
 class SyntheticTrial(tune.Trainable):
     """The class API of trainables.trial.FineTuneTrial over a formula.
 
     `FAULTS` says which trials go wrong, and when: {trial number: {"nan": epoch, "raise": epoch, "kill": epoch,
-    "kill_once": epoch, "setup": True}}; with "quiet" a NaN does not end the trial. `SECONDS` is how long an epoch
-    takes, `DROP` names metrics that are not reported, `START` is the first epoch that is reported.
+    "kill_once": epoch, "setup": True, "hopeless": True}}; with "quiet" a NaN does not end the trial. `SECONDS` is how
+    long an epoch takes, `DROP` names metrics that are not reported.
     """
 
     FAULTS: ClassVar[dict[int, dict[str, Any]]] = {}
@@ -31,6 +31,8 @@ class SyntheticTrial(tune.Trainable):
         self._fault = self.FAULTS.get(config["run"]["trial"], {})
         if self._fault.get("setup"):
             raise RuntimeError("the weights are damaged")
+        if self._fault.get("hopeless"):
+            raise SweepError("weights: w.h5 does not fit inception_v3")
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)

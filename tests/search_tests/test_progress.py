@@ -65,6 +65,7 @@ def test_on_a_terminal_it_draws_a_table(tmp_path: Path) -> None:
         assert words in text
     assert "2 of 6 trials ended" in text
     assert "starts:" not in text
+    assert "trial 2 failed: RuntimeError: no" in text
 
 
 def rows(*trials: tuple[int, str, float | None]) -> SweepView:

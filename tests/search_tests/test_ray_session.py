@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from search import ray_session
-from search.resources import this_node
+from search.resources import Node, this_node
 from trainables.errors import SweepError
 
 
@@ -29,7 +29,7 @@ def test_a_local_ray_has_this_machines_cores_and_its_workers_know_the_checkout(
 def test_a_ray_that_runs_already_is_used_and_left_running_and_the_environment_too(ray_here: None) -> None:
     before = dict(os.environ)
     with ray_session.ray_session(None) as nodes:
-        assert nodes == [this_node()]
+        assert nodes == [Node(this_node().cpus, 1)]
         assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
     assert ray.is_initialized()
     assert dict(os.environ) == before
@@ -44,6 +44,7 @@ def test_a_cluster_that_does_not_answer_is_refused_in_one_line(
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("what did not start need not be shut down"))
     line = r"^cannot reach the cluster at 192\.0\.2\.1:6379: no one there$"
     with pytest.raises(SweepError, match=line), ray_session.ray_session("192.0.2.1:6379"):
         pass

@@ -191,12 +191,16 @@ def test_note_10_a_metric_or_clock_that_is_missing_ends_the_sweep(tmp_path: Path
     assert isinstance(game.control.error, SweepError)
 
 
-def test_note_11_of_a_trial_only_the_newest_checkpoint_is_kept(faulty: Experiment) -> None:
-    assert tune.CheckpointConfig().num_to_keep is None
+def test_note_11_checkpoints_of_the_running_and_the_best_trials_are_all_that_stays(faulty: Experiment) -> None:
+    assert tune.CheckpointConfig().num_to_keep is None, "stock: all of them"
     with pytest.raises(ValueError, match="integer >= 1"):
         tune.CheckpointConfig(num_to_keep=0)
-    checkpoints = [len(list(folder.glob("checkpoint_*"))) for folder in (faulty.folder / "ray").glob("trial_*")]
-    assert max(checkpoints) == 1 and sum(checkpoints) >= 3
+    # Eight trials with a checkpoint after every epoch; at the end the newest of the best one is left.
+    assert faulty.sweep["checkpoint_every"] == 1 and faulty.best is not None
+    left = list((faulty.folder / "ray").glob("trial_*/checkpoint_*"))
+    assert [path.parent.name for path in left] == [f"trial_{faulty.best.trial:04d}"]
+    epoch, _, best_epoch = (left[0] / "state.txt").read_text().split()
+    assert (int(epoch), int(best_epoch)) == (4, faulty.best.epoch)
 
 
 def test_note_12_hparams_survive_a_killed_driver_and_hold_the_best_value(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_sweep_with_early_stopping_ends_with_all_its_records(ray_here: None, tmp_path: Path) -> None:
-    config = sweep(tmp_path, trials=10, seed=7, resources={"concurrent_trials": 2, "threads_per_trial": 1})
+    resources = {"concurrent_trials": 2, "threads_per_trial": 1, "gpus_per_trial": 0}
+    config = sweep(tmp_path, trials=10, seed=7, resources=resources)
     best = run_sweep(config, SyntheticTrial)
     experiment = read_experiment(config.experiment)
     assert experiment.best == best
@@ -80,6 +81,29 @@ def test_a_sweep_without_a_single_result_says_why_its_first_trial_failed(ray_her
         SweepError, match=r"^no trial has a result \(2 began\); trial 0: out of memory at batch 3 \(more in"
     ):
         run_sweep(config, with_faults({0: {"raise": 1}, 1: {"raise": 1}}))
+
+
+def test_what_would_fail_every_trial_ends_the_sweep_with_the_workers_own_line(ray_here: None, tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    with pytest.raises(SweepError, match=r"^weights: w\.h5 does not fit inception_v3$"):
+        run_sweep(config, with_faults({0: {"hopeless": True}}))
+    assert [trial.state for trial in read_experiment(config.experiment).trials] == ["FAIL"]
+
+
+def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None:
+    class Device(SyntheticTrial):
+        SECONDS = 0.3
+
+        def step(self) -> dict[str, object]:
+            return {**super().step(), "device": f"GPU {os.environ['CUDA_VISIBLE_DEVICES']}"}
+
+    resources = {"concurrent_trials": "auto", "threads_per_trial": 1, "gpus_per_trial": 0.5}
+    config = sweep(tmp_path, trials=2, trial={"epochs": 4}, resources=resources, early_stopping={"kind": "none"})
+    run_sweep(config, Device)
+    first, second = read_experiment(config.experiment).trials
+    assert first.device == second.device == "GPU 0"
+    assert first.started and second.started and first.ended and second.ended
+    assert first.started < second.ended and second.started < first.ended, "they did not run beside each other"
 
 
 def test_a_folder_that_holds_another_run_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""What would make every trial fail is refused before Ray starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.config import sweep_config
+from search.sweep import run_sweep
+from search.sweep_file import read_sweep
+from trainables.errors import SweepError
+
+
+def sweep(tmp_path: Path, **values: Any) -> Any:
+    return sweep_config({"name": "s", "dataset": "d", "experiment": str(tmp_path / "e"), **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"trial": {"image_size": 64}}, "inception_v3 needs at least 75 pixels, not 64"),
+        ({"trial": {"image_size": 70}, "space": {"backbone": ["mobilenet_v2", "inception_v3"]}}, "inception_v3 needs"),
+        ({"space": {"image_size": [75, 60]}}, "not 60"),
+        ({"trial": {"weights": "no.h5"}}, "no file 'no.h5'"),
+        ({"trial": {"weights": {"densenet121": "no.h5"}}}, "no file 'no.h5'"),
+    ],
+)
+def test_what_no_trial_could_use_is_refused_at_once(tmp_path: Path, values: dict[str, Any], says: str) -> None:
+    with pytest.raises(SweepError, match=says):
+        run_sweep(sweep(tmp_path, **values))
+    assert not (tmp_path / "e").exists()
+
+
+def test_weights_files_of_each_backbone_reach_workers_as_absolute_paths(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("dataset: d\ntrial: {image_size: 75}\n")
+    config = read_sweep(tmp_path / "s.yaml", ["trial.weights.densenet121=w.h5", "trial.weights.inception_v3=random"])
+    assert config.trial["weights"] == {"densenet121": str(Path.cwd() / "w.h5"), "inception_v3": "random"}
