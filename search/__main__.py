@@ -36,7 +36,7 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   checkpoint_every  epochs between checkpoints for such a try; 0: none [1]
   keep_checkpoints  of how many of the best ended trials they stay on the disk [1]
   store, store_gb where activations computed once per node lie, and the disk they may take [beside the experiment]
-  address         a running Ray cluster, also from RAY_ADDRESS [Ray is started on this machine]
+  address         a running Ray cluster, also from RAY_ADDRESS; local: none [Ray is started here]
 """
 
 

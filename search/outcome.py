@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.plan import trial_folder
-from search.provenance import git_commit, versions
 from search.study import best_epoch
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_handoff, write_json
+from trainables.provenance import git_commit, versions
 
 if TYPE_CHECKING:
     import optuna

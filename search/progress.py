@@ -16,6 +16,7 @@ from rich.text import Text
 from search.config import SweepConfig
 from search.control import Control
 from search.failure import trial_number
+from search.space import knob_value
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
@@ -155,7 +156,7 @@ class Progress(TrialProgressCallback):
         """The trial's row, also of one that failed before it started."""
         number = trial_number(trial)
         if number not in self._view.rows:
-            self._view.rows[number] = TrialView(number, {knob: _at(trial.config, knob) for knob in self._knobs})
+            self._view.rows[number] = TrialView(number, {knob: knob_value(trial.config, knob) for knob in self._knobs})
         return self._view.rows[number]
 
     def _draw(self, live: Live) -> None:
@@ -221,11 +222,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
-def _at(config: dict[str, Any], knob: str) -> Any:
-    outer, _, inner = knob.partition(".")
-    return config[outer][inner] if inner else config[outer]
 
 
 def _words(params: dict[str, Any]) -> str:

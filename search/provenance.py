@@ -1,44 +1,11 @@
-"""Where a result came from: versions, commit, machine, command."""
+"""The record of how a sweep came to be: when, where, by which command, on what."""
 
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-_PACKAGES = (
-    "ray",
-    "optuna",
-    "tensorflow",
-    "keras",
-    "tensorboardX",
-    "scikit-learn",
-    "numpy",
-    "pandas",
-    "pydantic",
-    "pillow",
-)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that results depend on; importing none of them."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def git_commit() -> str | None:
-    """Return the checkout's commit, with `+` behind it when files differ from it; None outside a checkout."""
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+from trainables.provenance import git_commit, versions
 
 
 def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
@@ -55,14 +22,3 @@ def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
         "versions": versions(),
         "git_commit": git_commit(),
     }
-
-
-def _git(*arguments: str) -> str | None:
-    root = Path(__file__).resolve().parent.parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -35,8 +35,8 @@ def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[N
     A local Ray has this machine's GPUs, or as many as `gpus` says (which may exist in name only, for tests).
 
     With an address (or RAY_ADDRESS) the cluster there is joined, and the checkout travels in the runtime
-    environment; otherwise a local Ray without a dashboard is started, and ended afterwards. A Ray that is already
-    running in this process is used as it is.
+    environment; otherwise, or with the address "local", a Ray of this machine's own is started without a dashboard,
+    and ended afterwards. A Ray that is already running in this process is used as it is.
 
     Raises:
         SweepError: nothing answers at the address.
@@ -80,7 +80,7 @@ def _python_path() -> str:
 
 def _start(address: str | None, gpus: int | None) -> None:
     try:
-        if address:
+        if address and address != "local":
             ray.init(
                 address,
                 runtime_env={"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS},
@@ -89,6 +89,7 @@ def _start(address: str | None, gpus: int | None) -> None:
             )
         else:
             ray.init(
+                "local",  # Without it, Ray would join a cluster that it finds on this machine.
                 num_cpus=this_node().cpus,
                 num_gpus=gpus,
                 include_dashboard=False,

@@ -128,13 +128,16 @@ def read_epochs(file: Path) -> tuple[dict[str, Any], ...]:
 
 def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
     import optuna
+    import sqlalchemy
 
     try:
-        study = optuna.load_study(study_name=sweep["name"], storage=f"sqlite:///{folder / 'study.db'}")
-        trials = study.get_trials(deepcopy=False)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
+        trials = optuna.load_study(study_name=sweep["name"], storage=storage).get_trials(deepcopy=False)
+        storage.remove_session()
+        storage.engine.dispose()
     except KeyError:
         raise SweepError(f"{folder / 'study.db'} holds no study {sweep['name']!r}") from None
-    except Exception as error:
+    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
         raise SweepError(f"{folder / 'study.db'} cannot be read: {' '.join(str(error).split())}") from None
     return tuple(_trial(folder, trial, sweep["mode"]) for trial in trials)
 

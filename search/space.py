@@ -108,6 +108,12 @@ def assemble(fixed: dict[str, Any], params: dict[str, Any]) -> TrialConfig:
     return TrialConfig.model_validate(values)
 
 
+def knob_value(config: dict[str, Any], name: str) -> Any:
+    """Return what a trial's configuration holds for a knob (dotted names lie in `augmentation`)."""
+    outer, _, inner = name.partition(".")
+    return config[outer][inner] if inner else config[outer]
+
+
 def searchable() -> list[str]:
     """Names of all knobs that a space may hold."""
     plain = [name for name in TrialConfig.model_fields if name not in {*_NOT_SEARCHED, "augmentation"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ def open_storage(experiment: Path) -> optuna.storages.RDBStorage:
     sqlalchemy.event.listen(storage.engine, "connect", _quick)
     storage.engine.dispose()  # Connections made so far are not yet set.
     return storage
+
+
+def close_storage(storage: optuna.storages.RDBStorage) -> None:
+    """Close the database; an experiment that ended is one plain file again, to be copied or mounted read-only."""
+    storage.remove_session()
+    with contextlib.suppress(sqlalchemy.exc.OperationalError), storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # Refused while a dashboard reads; then it stays WAL.
+    storage.engine.dispose()
 
 
 def _quick(connection: Any, _: Any) -> None:

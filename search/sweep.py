@@ -27,7 +27,7 @@ from search.samplers import check_sampler
 from search.scheduler import EndWhenAsked, StudyScheduler
 from search.searcher import StudySearch
 from search.space import Choices, Range
-from search.study import close_open_trials, open_storage
+from search.study import close_open_trials, close_storage, open_storage
 from search.sweep_file import dump_sweep
 from search.tensorboard import TensorBoardRuns
 from trainables.backbones import check_image_size, check_weights
@@ -56,15 +56,15 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
         part = share(config.resources, nodes)
         plan, control = Plan(config, part.threads), Control()
         _begin(plan, fingerprint)
-        storage = open_storage(plan.experiment)
-        searcher = StudySearch(plan, control, storage)
-        try:
-            _fit(trainable or _fine_tune_trial(), plan, part, searcher, control)
-        finally:
-            because = _close(searcher.study, config, control)
-    if control.error is not None:
-        raise control.error
-    return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started)
+        with _study_database(plan) as storage:
+            searcher = StudySearch(plan, control, storage)
+            try:
+                _fit(trainable or _fine_tune_trial(), plan, part, searcher, control)
+            finally:
+                because = _close(searcher.study, config, control)
+            if control.error is not None:
+                raise control.error
+            return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started)
 
 
 def _check(config: SweepConfig) -> str:
@@ -106,6 +106,7 @@ def _begin(plan: Plan, fingerprint: str) -> None:
 def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: StudySearch, control: Control) -> None:
     """Let Ray Tune run the trials until they are done or `control` ends them."""
     config = plan.config
+    callbacks = _callbacks(plan, part, control)
     rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
     tuner = tune.Tuner(
         tune.with_resources(trainable, part.as_ray()),
@@ -128,7 +129,7 @@ def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: Stu
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=1, checkpoint_frequency=config.checkpoint_every, checkpoint_at_end=False
             ),
-            callbacks=_callbacks(plan, part, control),
+            callbacks=callbacks,
             verbose=0,
         ),
     )
@@ -139,6 +140,10 @@ def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: Stu
             # Ray wraps what the scheduler found wrong into its own error; the plain one is in `control`.
             if control.error is None:
                 raise
+        finally:
+            # Ray does so itself, but not after a second Ctrl-C, which must leave the terminal as it was too.
+            for callback in callbacks:
+                callback.on_experiment_end([])
 
 
 def _callbacks(plan: Plan, part: Share, control: Control) -> list[tune.Callback]:
@@ -156,6 +161,15 @@ def _close(study: optuna.Study, config: SweepConfig, control: Control) -> str:
     stop = control.ending or Stop("failed", None, str(control.error or "the sweep ended under it"))
     control.outcomes |= close_open_trials(study, stop, config.mode)
     return control.ending.reason if control.ending else "all trials ended"
+
+
+@contextmanager
+def _study_database(plan: Plan) -> Iterator[optuna.storages.RDBStorage]:
+    storage = open_storage(plan.experiment)
+    try:
+        yield storage
+    finally:
+        close_storage(storage)
 
 
 @contextmanager

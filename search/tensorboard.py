@@ -17,6 +17,7 @@ from tensorboardX.summary import scalar
 from search.config import REPORTED, better
 from search.control import Control
 from search.failure import trial_number
+from search.space import knob_value
 
 _SCALARS = (*REPORTED, "learning_rate")
 
@@ -48,7 +49,7 @@ class TensorBoardRuns(Callback):
         if number in self._writers:
             return
         run = self._writers[number] = _Run(run_folder(self._experiment, number))
-        values = {knob: _knob_value(trial.config, knob) for knob in self._knobs}
+        values = {knob: knob_value(trial.config, knob) for knob in self._knobs}
         run.add(_experiment_summary(values, f"best_{self._metric}"))
         run.add(_session_start(f"trial {number}", values))
         run.flush()
@@ -105,11 +106,6 @@ class _Run:
 
     def close(self) -> None:
         self._events.close()
-
-
-def _knob_value(config: dict[str, Any], knob: str) -> Any:
-    outer, _, inner = knob.partition(".")
-    return config[outer][inner] if inner else config[outer]
 
 
 def _is_number(value: Any) -> bool:

@@ -50,6 +50,21 @@ def test_a_cluster_that_does_not_answer_is_refused_in_one_line(
         pass
 
 
+@pytest.mark.parametrize(("address", "elsewhere"), [(None, ""), ("local", "head:6379")])
+def test_without_an_address_ray_is_this_machines_own_even_beside_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, elsewhere: str
+) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda *address, **options: given.update(options, address=address))
+    monkeypatch.setattr(ray, "nodes", lambda: [])
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setenv("RAY_ADDRESS", elsewhere)
+    with ray_session.ray_session(address):
+        assert given["address"] == ("local",) and given["num_cpus"] == this_node().cpus
+        assert given["include_dashboard"] is False
+
+
 def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(ray, "is_initialized", lambda: False)

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.control import Stop
-from search.study import best_epoch, close_open_trials, create_study, open_storage, tell_end
+from search.study import best_epoch, close_open_trials, close_storage, create_study, open_storage, tell_end
 from trainables.errors import SweepError
 
 ENDED = Stop("max_epochs", 3, "ran all 3 epochs")
@@ -73,6 +73,27 @@ def test_readers_do_not_wait_for_the_sweep(study: optuna.Study, tmp_path: Path) 
     assert reader.execute("SELECT count(*) FROM trials").fetchone() == (1,)
     writer.execute("ROLLBACK")
     writer.close()
+    reader.close()
+
+
+def test_the_database_of_a_sweep_that_ended_is_one_plain_file(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path)
+    create_study("s", "max", storage).ask()
+    assert (tmp_path / "study.db-wal").exists()
+    close_storage(storage)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_reader_does_not_keep_the_sweep_from_ending(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path)
+    create_study("s", "max", storage).ask()
+    reader = sqlite3.connect(tmp_path / "study.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM trials").fetchall()
+    close_storage(storage)
+    assert len(reader.execute("SELECT * FROM trials").fetchall()) == 1
     reader.close()
 
 
