@@ -68,6 +68,9 @@ def run_check(arguments: argparse.Namespace) -> int:
     from trainables.dataset import open_dataset
 
     dataset = open_dataset(arguments.dataset)
+    from trainables.device import prepare_tensorflow
+
+    prepare_tensorflow()
     from trainables.leaks import prove_disjoint
     from trainables.shards import damaged_shards
 

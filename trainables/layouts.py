@@ -175,7 +175,7 @@ def _walk(root: Path, found: Found) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, followlinks=True, onerror=refused):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
-            found.exclude(_shown(os.path.relpath(folder, root)), "not_a_photo", "a link to a folder that was read already")
+            found.exclude(_shown(os.path.relpath(folder, root)), "not_a_photo", "a link to a folder already read")
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))

@@ -9,8 +9,8 @@ second keeps apart pictures that share no more than a bright sky over a dark gro
 
 How they were chosen: each of 3,972 real photos was augmented twice as the reference study did (flips, rotation 20°,
 zoom 10 %, brightness and contrast 20 %) and saved as JPEG; 99.9 % of the 7,944 copies are found. Among the 7.9 million
-pairs of the photos themselves 141 are found: looking at them, 138 show one picture twice (half of them mirrored:
-every leopard of Caltech-101 is there twice), and three are starfish on white.
+pairs of the photos themselves 141 are found: looking at them, 138 show one picture twice (100 are Caltech-101's
+leopards, all of which are there twice, mirrored), and three are different starfish on white.
 """
 
 from collections.abc import Sequence

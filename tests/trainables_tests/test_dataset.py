@@ -66,7 +66,7 @@ def test_damaged_photos_csv_is_one_line(text: str, small_dataset: Dataset, tmp_p
 def test_an_edited_photos_csv_is_seen(small_dataset: Dataset, tmp_path: Path) -> None:
     text = (small_dataset.folder / PHOTOS).read_text().replace(",test,", ",train,", 1)
     dataset = open_dataset(damaged_copy(small_dataset, tmp_path, PHOTOS, text))
-    with pytest.raises(SweepError, match="is not the list that manifest.json was written for"):
+    with pytest.raises(SweepError, match=r"is not the list that manifest\.json was written for"):
         dataset.photos("train")
 
 

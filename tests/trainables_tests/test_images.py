@@ -74,7 +74,9 @@ def test_a_truncated_photo_is_refused_at_every_size(kind: str) -> None:
         assert caught.value.reason == "truncated"
 
 
-@pytest.mark.parametrize(("image", "reason"), [(b"", "empty"), (b"<svg></svg>", "unreadable"), (b"\xff\xd8\xff", "unreadable")])
+@pytest.mark.parametrize(
+    ("image", "reason"), [(b"", "empty"), (b"<svg></svg>", "unreadable"), (b"\xff\xd8\xff", "unreadable")]
+)
 def test_what_is_no_picture_says_why(image: bytes, reason: str) -> None:
     with pytest.raises(ImageUnreadable) as caught:
         decode(image)

@@ -67,8 +67,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_utf8_is_listed(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg")
-    with open(os.fsencode(tmp_path) + b"/a/\xe9t\xe9.jpg", "wb"):
-        pass
+    Path(tmp_path, os.fsdecode(b"a/\xe9t\xe9.jpg")).touch()
     found = find_photos(tmp_path)
     assert reasons(found) == {"a/\\xe9t\\xe9.jpg": "bad_name"}
 
@@ -166,7 +165,9 @@ def test_the_real_set_is_found_whole_in_both_layouts(shared: Path, tmp_path: Pat
         assert len({photo.species for photo in found.photos}) == 400
         assert found.warnings == []
     # The same photo has the same id, label, species and content id, wherever it lies.
-    facts = [{(p.photo_id, p.class_name, p.species, p.content_id) for p in found.photos} for found in (of_study, of_hub)]
+    facts = [
+        {(p.photo_id, p.class_name, p.species, p.content_id) for p in found.photos} for found in (of_study, of_hub)
+    ]
     assert facts[0] == facts[1]
     assert len({photo.class_name for photo in find_photos(as_hub, "species").photos}) == 400
     assert len({photo.class_name for photo in find_photos(as_hub, "phylum").photos}) == len({r["phylum"] for r in rows})

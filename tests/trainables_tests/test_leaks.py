@@ -23,7 +23,9 @@ def honest() -> Planted:
     return [(f"p{number:02d}", split, encoded(drawn(number))) for number, split in enumerate(splits)]
 
 
-def written(folder: Path, photos: Planted, grouping: str = "near-duplicates", groups: dict[str, str] | None = None) -> Dataset:
+def written(
+    folder: Path, photos: Planted, grouping: str = "near-duplicates", groups: dict[str, str] | None = None
+) -> Dataset:
     """A dataset whose splits are as given, leaks and all: `prepare` would not write it."""
     import hashlib
 
@@ -92,7 +94,10 @@ def test_oversampled_copies_that_were_split_again_are_caught(tmp_path: Path) -> 
     photos = honest()
     for view, split in ((0, "validation"), (1, "test")):
         copies = augment(pixels, draw_parameters(training, view, 0, Augmentation())).numpy().astype(np.uint8)
-        photos += [(f"{name}-{view}", split, encoded(Image.fromarray(copy))) for name, copy in zip(training, copies, strict=True)]
+        photos += [
+            (f"{name}-{view}", split, encoded(Image.fromarray(copy)))
+            for name, copy in zip(training, copies, strict=True)
+        ]
     proof = prove_disjoint(written(tmp_path, photos))
     found = {(pair.a, pair.b): pair.shared for pair in proof.pairs if pair.by == "group"}
     assert found["train", "validation"] >= 19

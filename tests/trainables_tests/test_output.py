@@ -32,10 +32,10 @@ def test_whatever_ends_the_work_nothing_is_left(error: BaseException, tmp_path: 
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(SweepError, match="could not be written: the disk is full; nothing was kept"):
-        with whole_or_nothing(tmp_path / "out") as folder:
-            (folder / "file").write_text("x")
-            raise OSError(errno.ENOSPC, "No space left on device")
+    line = "could not be written: the disk is full; nothing was kept"
+    with pytest.raises(SweepError, match=line), whole_or_nothing(tmp_path / "out") as folder:
+        (folder / "file").write_text("x")
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.trainables_tests.drawn_photos import QUICK, drawn, encoded, write_photos
+from tests.trainables_tests.test_layouts import hub_copy, real_rows
 from trainables import prepare as preparing
 from trainables.dataset import EXCLUDED, MANIFEST, PHOTOS, SPLITS, Dataset, Manifest, Photo, open_dataset, read_split
 from trainables.errors import SweepError
@@ -56,7 +57,7 @@ def test_original_bytes_are_kept_and_every_row_is_true(photos: Path) -> None:
 def test_the_manifest_tells_what_was_made(photos: Path) -> None:
     manifest = prepared(photos, seed=3).manifest
     assert manifest.class_names == ["a", "b", "c"]
-    totals = Counter({name: 0 for name in FAMILIES})
+    totals = Counter(dict.fromkeys(FAMILIES, 0))
     for counts in manifest.counts.values():
         totals.update(counts)
     assert totals == FAMILIES
@@ -280,3 +281,36 @@ def test_a_disk_that_fills_up_half_way_is_one_line_and_leaves_nothing(photos: Pa
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: train-00000-of-00001.tfrecord c")
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]
+
+
+@pytest.mark.slow
+def test_the_real_set_s_paths_make_one_dataset_in_both_layouts(shared: Path, tmp_path: Path) -> None:
+    rows = real_rows(shared)
+    for number, row in enumerate(rows):
+        file = tmp_path / "study" / row["file_path"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encoded(drawn(number, (64, 48))))
+    (tmp_path / "study/metadata.csv").write_bytes((shared / "data/eol_rare_species_metadata.csv").read_bytes())
+    hub_copy(tmp_path / "hub", rows)
+    for row in rows:
+        name = f"{row['eol_content_id']}_{row['eol_page_id']}_eol-full-size-copy.jpg"
+        [copy] = (tmp_path / "hub/dataset").glob(f"*Genus{row['eol_page_id']}-*/{name}")
+        copy.write_bytes((tmp_path / "study" / row["file_path"]).read_bytes())
+    rules = ("near-duplicates", "bursts")
+    study, hub = (prepared(tmp_path / name, f"of {name}", group=rules, workers=2) for name in ("study", "hub"))
+    assert study.fingerprint == hub.fingerprint
+    split_of = {(int(r["eol_content_id"]), r["eol_page_id"]): r["file_path"] for r in rows}
+    photos = all_photos(study)
+    assert len(photos) == 11_983
+    parted = sum(
+        photos[path].split != photos[split_of[content + 1, page]].split
+        for (content, page), path in split_of.items()
+        if (content + 1, page) in split_of
+    )
+    assert parted == 0
+    assert len(study.class_names) == 202
+    small = set(study.manifest.train_only_families)  # a family of one long burst cannot be in three splits
+    assert len(small) < 10
+    for name in set(study.class_names) - small:
+        total = sum(study.manifest.counts[split].get(name, 0) for split in SPLITS)
+        assert all(study.manifest.counts[split][name] >= 1 for split in SPLITS), (name, total)

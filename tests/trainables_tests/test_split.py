@@ -16,7 +16,12 @@ FRACTIONS = st.sampled_from([STUDY, (0.6, 0.2, 0.2), (0.8, 0.1, 0.1), (1 / 3, 1 
 
 def split_sizes(sizes_by_class: dict[str, list[int]], fractions: tuple[float, float, float] = STUDY, seed: int = 0):
     """Split classes given as lists of group sizes; returns the split and counts by (class, split)."""
-    rows = [(f"{name}{g}", name) for name, sizes in sizes_by_class.items() for g, size in enumerate(sizes) for _ in range(size)]
+    rows = [
+        (f"{name}{g}", name)
+        for name, sizes in sizes_by_class.items()
+        for g, size in enumerate(sizes)
+        for _ in range(size)
+    ]
     split = split_groups([group for group, _ in rows], [name for _, name in rows], fractions, seed)
     return split, Counter((name, split.of_group[group]) for group, name in rows)
 
