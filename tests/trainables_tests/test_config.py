@@ -1,0 +1,38 @@
+from typing import Any
+
+import pytest
+
+from trainables.config import TrialConfig, trial_config
+from trainables.errors import SweepError
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"learning_rte": 1}, "unknown key 'learning_rte'; the keys here are: augment_views, augmentation, backbone"),
+        ({"learning_rate": 0}, "learning_rate: input should be greater than 0, not 0"),
+        ({"dropout": 1.0}, "dropout: input should be less than 1, not 1.0"),
+        ({"backbone": "vgg"}, "inception_v3"),
+        ({"augmentation": {"shear": 1}}, "unknown key 'augmentation.shear'; the keys here are: brightness, contrast"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_with_what_would_be_valid(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(SweepError) as error:
+        trial_config(values)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_defaults_are_the_studys() -> None:
+    config = TrialConfig()
+    ranges = config.augmentation
+    assert (config.backbone, config.image_size, config.batch_size, config.l2) == ("inception_v3", 299, 32, 1e-3)
+    assert (ranges.rotation, ranges.zoom, ranges.brightness, ranges.contrast) == (20, 0.1, 0.2, 0.2)
+    assert ranges.horizontal_flip and ranges.vertical_flip
+
+
+def test_weights_may_be_given_for_each_backbone() -> None:
+    weights = {"inception_v3": "a.h5"}
+    assert TrialConfig(weights=weights).backbone_weights == "a.h5"
+    assert TrialConfig(weights=weights, backbone="densenet121").backbone_weights == "auto"
+    assert TrialConfig(weights="random").backbone_weights == "random"
