@@ -1,4 +1,3 @@
-
 import pytest
 
 from tests.trainables_tests.training_example import make_dataset
