@@ -1,0 +1,151 @@
+"""Bring sweeps to a cluster, and look after them there.
+
+A cluster of one's own machines, from nothing to the best configuration:
+
+    python -m cluster token
+    ray up -y cluster/onprem.yaml
+    python -m cluster doctor --cluster cluster/onprem.yaml --shared /mnt/raretune
+    ray submit cluster/onprem.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment /mnt/raretune/first
+    ray rsync-down cluster/onprem.yaml /mnt/raretune/first/ runs/first/
+    python -m cluster down cluster/onprem.yaml
+
+A sweep that outlives the laptop, and the final stage on a GPU of the cluster:
+
+    python -m cluster submit --cluster cluster/onprem.yaml -- \\
+        search/sweeps/default.yaml --experiment /mnt/raretune/first
+    python -m cluster logs JOB --follow --cluster cluster/onprem.yaml
+    python -m cluster submit --cluster cluster/onprem.yaml --gpus 1 -- \\
+        -m trainables retrain /mnt/raretune/first/best.json
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from cluster.auth import use_token
+from cluster.errors import ClusterError
+
+Command = Callable[[argparse.Namespace], int]
+
+ADDRESS = "http://127.0.0.1:8265"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run the sub-command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C; a job goes on until `python -m cluster stop JOB`", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m cluster", description=__doc__, formatter_class=form)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    token = commands.add_parser("token", help="make the token that a cluster asks for, unless there is one")
+    token.set_defaults(command=_token)
+
+    doctor = commands.add_parser("doctor", help="examine a cluster before a sweep: all problems at once")
+    doctor.add_argument("--cluster", type=Path, metavar="FILE", help="the cluster file; without it, run on the head")
+    doctor.add_argument("--address", default="auto", help="Ray's address, when run on the cluster [%(default)s]")
+    doctor.add_argument("--nodes", type=int, help="how many nodes there should be [as the cluster file says]")
+    doctor.add_argument(
+        "--shared", action="append", default=[], metavar="PLACE", help="shared folder or URL (repeatable)"
+    )
+    doctor.add_argument("--least-gb", type=float, default=10, help="free disk on each node, in GB [%(default)s]")
+    doctor.add_argument("--wait", type=float, default=120, help="seconds for the nodes to join [%(default)s]")
+    doctor.set_defaults(command=_doctor)
+
+    down = commands.add_parser("down", help="end Ray on every node, and the cluster")
+    down.add_argument("cluster", type=Path, metavar="FILE", help="the cluster file")
+    down.set_defaults(command=_down)
+
+    _add_jobs(commands)
+    return parser
+
+
+def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    where = argparse.ArgumentParser(add_help=False)
+    place = where.add_mutually_exclusive_group()
+    place.add_argument("--cluster", type=Path, metavar="FILE", help="the cluster file; its dashboard is forwarded here")
+    place.add_argument("--address", default=ADDRESS, help="a dashboard that is already forwarded [%(default)s]")
+
+    sent = argparse.ArgumentParser(add_help=False)
+    sent.add_argument("--name", help="the job's name [one is made]")
+    sent.add_argument("--cpus", type=float, default=0, help="cores for the job's own process [none]")
+    sent.add_argument("--gpus", type=float, default=0, help="GPUs for the job's own process [none]")
+    sent.add_argument("--follow", action="store_true", help="show the log until the job has ended")
+
+    submit = commands.add_parser("submit", parents=[where, sent], help="send a sweep, or another command, as a job")
+    submit.add_argument("words", nargs="+", metavar="-- SWEEP.yaml ...", help="a sweep and its options; -m MODULE ...")
+    submit.set_defaults(command=_job("submit"))
+
+    resume = commands.add_parser("resume", parents=[where, sent], help="go on with a sweep whose driver was lost")
+    resume.add_argument("experiment", help="its experiment folder, on the cluster's storage")
+    resume.set_defaults(command=_job("resume"))
+
+    commands.add_parser("list", parents=[where], help="list all jobs").set_defaults(command=_job("table"))
+    for name, text in (
+        ("status", "say how a job is doing; exit status 1 when it failed"),
+        ("logs", "show a job's log"),
+        ("stop", "end a job as Ctrl-C would"),
+    ):
+        one = commands.add_parser(name, parents=[where], help=text)
+        one.add_argument("job")
+        if name == "logs":
+            one.add_argument("--follow", action="store_true", help="until the job has ended")
+        one.set_defaults(command=_job(name))
+
+
+def _job(name: str) -> Command:
+    def run(options: argparse.Namespace) -> int:
+        use_token()
+        from cluster import job_commands
+
+        command: Command = getattr(job_commands, name)
+        return command(options)
+
+    return run
+
+
+def _token(options: argparse.Namespace) -> int:
+    from cluster.auth import make_token
+
+    file, new = make_token()
+    print(f"{'made' if new else 'there is already'} {file}; whoever can read it can use your clusters")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    if options.cluster:
+        from cluster.relay import relay_doctor
+
+        return relay_doctor(options.cluster, options.shared, options.nodes, options.least_gb, options.wait)
+    use_token()
+    from cluster.doctor import Examination, examine, expected_nodes
+
+    expected = options.nodes if options.nodes is not None else expected_nodes(None)
+    findings = examine(options.address, Examination(expected, options.shared, options.least_gb, options.wait))
+    for finding in findings:
+        print(finding.line())
+    problems = sum(not finding.ok for finding in findings)
+    print(f"doctor: {problems} {'problem' if problems == 1 else 'problems'}" if problems else "doctor: all well")
+    return 1 if problems else 0
+
+
+def _down(options: argparse.Namespace) -> int:
+    from cluster.launcher import down
+
+    return down(options.cluster)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Run a sweep, or another command of the project, on the head of a cluster that has the checkout at ~/raretune.
+
+`ray submit` copies this one file to the head and runs it there; the rest was brought by the cluster file's file_mounts:
+
+    ray submit cluster/onprem.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment /mnt/raretune/first
+    ray submit cluster/onprem.yaml cluster/submit.py -- -m trainables retrain /mnt/raretune/first/best.json
+
+What follows `--` is handed to `python -m search run`, or to `python` when it begins with -m or a .py file. It runs in
+~/raretune (or $RARETUNE_HOME), and its exit status is this command's. A sweep that must outlive your connection is a
+job: `python -m cluster submit --help`.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# Imports nothing of ours: on the head this file stands alone in the home folder.
+
+
+def command(arguments: list[str], python: str) -> list[str]:
+    """Return the words of the command that `arguments` stand for."""
+    if arguments[0] == "-m" or arguments[0].endswith(".py"):
+        return [python, *arguments]
+    return [python, "-m", "search", "run", *arguments]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return what the command needs to find the cluster and the checkout."""
+    found = dict(os.environ)
+    found.setdefault("RAY_ADDRESS", "auto")
+    if (Path.home() / ".ray" / "auth_token").exists():
+        found.setdefault("RAY_AUTH_MODE", "token")
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), found.get("PYTHONPATH")]))
+    # Ray's shells limit numerical libraries to one thread, which a driver that trains would keep.
+    found.pop("OMP_NUM_THREADS", None)
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Become the command, or say in one line why not, with exit status 2."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if arguments else 2
+    home = Path(os.environ.get("RARETUNE_HOME", "~/raretune")).expanduser()
+    if not (home / "search" / "__main__.py").exists():
+        text = f"error: the checkout is not at {home} on this node; bring it with `ray up`, or set RARETUNE_HOME"
+        print(text, file=sys.stderr)
+        return 2
+    os.chdir(home)
+    words = command(arguments, sys.executable)
+    os.execve(words[0], words, environment(home))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

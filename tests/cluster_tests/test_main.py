@@ -1,0 +1,47 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import job_commands, jobs
+from cluster.__main__ import main
+from cluster.doctor import expected_nodes
+from cluster.errors import ClusterError
+
+CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
+
+
+def test_resume_sends_the_command_that_goes_on_with_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(jobs, "client", lambda address: address)
+    monkeypatch.setattr(jobs, "submit", lambda client, words, driver, name: sent.append((client, words)) or "j")
+    assert main(["resume", "/mnt/e", "--address", "http://127.0.0.1:1"]) == 0
+    assert sent == [("http://127.0.0.1:1", ["-m", "search", "resume", "/mnt/e"])]
+
+
+def test_the_words_of_a_sweep_are_not_taken_for_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(job_commands, "submit", lambda options: seen.append(options.words) or 0)
+    assert main(["submit", "--gpus", "1", "--", "s.yaml", "--set", "trials=3", "--experiment", "/mnt/e"]) == 0
+    assert seen == [["s.yaml", "--set", "trials=3", "--experiment", "/mnt/e"]]
+
+
+@pytest.mark.parametrize("words", [["down", "none.yaml"], ["doctor", "--cluster", "none.yaml"]])
+def test_a_missing_cluster_file_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: none.yaml cannot be read")
+    assert printed.count("\n") == 1
+
+
+def test_a_file_that_is_no_cluster_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sweep.yaml").write_text("trials: 3\n")
+    assert main(["down", str(tmp_path / "sweep.yaml")]) == 2
+    assert "it has no `provider`" in capsys.readouterr().err
+
+
+def test_the_cluster_file_says_how_many_nodes_to_expect(tmp_path: Path) -> None:
+    assert expected_nodes(CLUSTER / "onprem.yaml") == ["192.0.2.10", "192.0.2.11", "192.0.2.12"]
+    assert expected_nodes(CLUSTER / "aws.yaml") == 1
+    with pytest.raises(ClusterError, match="say --nodes N"):
+        expected_nodes(tmp_path / "none.yaml")

@@ -1,0 +1,101 @@
+"""A cluster of three hosts and a laptop, in network namespaces of this machine: the README's commands, as typed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster_tests.hosts import missing
+from tests.cluster_tests.onprem import DRIVER, SHARED, OnPrem, best, in_ci, onprem, trials
+
+pytestmark = pytest.mark.slow
+
+WORKERS = ("worker1", "worker2")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnPrem]:
+    reason = missing()
+    if reason:
+        if in_ci():
+            pytest.fail(f"{reason}, and CI must not skip")
+        pytest.skip(reason)
+    with onprem(tmp_path_factory.mktemp("hosts")) as running:
+        yield running
+
+
+def test_the_doctor_finds_every_node_and_nothing_wrong(cluster: OnPrem) -> None:
+    """Note 17: with its default autoscaler Ray would leave one worker of two out."""
+    report = cluster.doctor("--shared", str(SHARED)).stdout
+    assert "3 of 3 nodes joined" in report
+    assert "PROBLEM" not in report
+    assert report.rstrip().endswith("doctor: all well")
+
+
+def test_the_doctor_names_all_problems_at_once(cluster: OnPrem) -> None:
+    done = cluster.doctor("--nodes", "4", "--wait", "1", "--least-gb", "1e6", "--shared", "/tmp/of-each", check=False)
+    assert done.returncode == 1
+    problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert {line.split()[1] for line in problems} == {"nodes", "disk", "shared"}
+    assert sum("does not see what" in line for line in problems) == 3
+
+
+def test_a_submitted_sweep_runs_on_several_hosts_and_its_result_comes_back(cluster: OnPrem) -> None:
+    """Note 14: `ray submit` copies one file; it finds the rest on the head."""
+    cluster.submit(DRIVER, f"{SHARED}/first", "--trials", "9", "--no-early-stopping")
+    cluster.laptop("ray", "rsync-down", cluster.file, f"{SHARED}/first/experiment/", "/tmp/fetched/")
+    fetched = cluster.hosts.folder / "laptop" / "tmp" / "fetched"
+    ended = trials(fetched)
+    assert [trial["state"] for trial in ended] == ["COMPLETE"] * 9
+    assert len({trial["host"] for trial in ended}) >= 2
+    assert best(fetched)["score"] == pytest.approx(max(trial["value"] for trial in ended))
+
+
+def test_jobs_share_the_cluster_and_one_is_stopped_cleanly(cluster: OnPrem) -> None:
+    """A sweep takes every slot unless it is told how many; the next one waits."""
+    long = (f"{SHARED}/long", "--trials", "200", "--seconds", "1", "--concurrent", "1")
+    cluster.job("submit", "--name", "long", "--", DRIVER, *long)
+    done = cluster.job("submit", "--name", "short", "--follow", "--", DRIVER, f"{SHARED}/short", "--trials", "3")
+    assert "job short: SUCCEEDED" in done.stdout
+    listed = cluster.job("list").stdout
+    assert [line.split()[:2] for line in listed.splitlines() if "driver.py" in line] == [
+        ["long", "RUNNING"],
+        ["short", "SUCCEEDED"],
+    ]
+    assert "job long: STOPPED" in cluster.job("stop", "long").stdout
+    assert "best val_macro_f1" in cluster.job("logs", "long").stdout
+    assert not [trial for trial in trials(cluster.shared("long/experiment")) if trial["state"] == "RUNNING"]
+    assert best(cluster.shared("long/experiment"))["score"] > 0
+
+
+def test_an_unknown_job_is_one_line(cluster: OnPrem) -> None:
+    done = cluster.job("status", "nothing", check=False)
+    assert done.returncode == 2
+    assert "error: there is no job nothing; there are: " in done.stdout
+
+
+def test_the_token_is_asked_for_and_kept_to_itself(cluster: OnPrem) -> None:
+    """Notes 15 and 16: the dashboard answers on the head alone, and nobody without the token."""
+    ask = ["python", "-c", "import ray; ray.init('auto', log_to_driver=False); print('JOINED')"]
+    without = cluster.hosts.run("head", *ask, env={"RAY_AUTH_MODE": "disabled"}, check=False, timeout=90)
+    assert without.returncode != 0
+    assert "JOINED" not in without.stdout
+    code = "import urllib.request as u; u.urlopen('http://10.77.0.10:8265/api/version', timeout=5)"
+    assert "Connection refused" in cluster.hosts.run("worker1", "python", "-c", code, check=False).stdout
+
+    token = cluster.token()
+    for name in ("head", *WORKERS):
+        file = cluster.hosts.home(name) / ".ray" / "auth_token"
+        assert file.read_text() == token
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert not any(token in line for line in cluster.hosts.processes(name))
+        logs = (cluster.hosts.folder / name / "tmp").rglob("*")
+        leaks = [
+            path for path in logs if path.is_file() and not path.is_symlink() and token.encode() in path.read_bytes()
+        ]
+        assert leaks == []
+
+
+def test_down_leaves_no_process_on_any_host(cluster: OnPrem) -> None:
+    """`ray down` alone leaves Ray's processes on every worker of such a cluster. Last in this file, on purpose."""
+    cluster.down()
+    assert [line for name in ("head", *WORKERS) for line in cluster.ray_processes(name)] == []
