@@ -40,12 +40,10 @@ def main() -> int:
             whole, warm = measure(cluster, hosts, options)
             alone = alone or (whole, warm)
             ideal = hosts * SLOTS / options.seconds
-            print(
-                f"{hosts} hosts, {hosts * SLOTS} slots: whole {whole:5.2f} epochs/s, {whole / alone[0] / hosts:.0%} of "
-                f"linear; warm {warm:5.2f} epochs/s, {warm / alone[1] / hosts:.0%} of linear, "
-                f"{warm / ideal:.0%} of ideal",
-                flush=True,
-            )
+            line = f"{hosts} hosts, {hosts * SLOTS} slots: "
+            line += f"whole {whole:5.2f} epochs/s, {whole / alone[0] / hosts:.0%} of linear; "
+            line += f"warm {warm:5.2f} epochs/s, {warm / alone[1] / hosts:.0%} of linear, {warm / ideal:.0%} of ideal"
+            print(line, flush=True)
     return 0
 
 
