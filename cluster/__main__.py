@@ -88,10 +88,6 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     submit.add_argument("words", nargs="+", metavar="-- SWEEP.yaml ...", help="a sweep and its options; -m MODULE ...")
     submit.set_defaults(command=_job("submit"))
 
-    resume = commands.add_parser("resume", parents=[where, sent], help="go on with a sweep whose driver was lost")
-    resume.add_argument("experiment", help="its experiment folder, on the cluster's storage")
-    resume.set_defaults(command=_job("resume"))
-
     commands.add_parser("list", parents=[where], help="list all jobs").set_defaults(command=_job("table"))
     for name, text in (
         ("status", "say how a job is doing; exit status 1 when it failed"),

@@ -16,11 +16,6 @@ def submit(options: argparse.Namespace) -> int:
     return _send(options.words, options)
 
 
-def resume(options: argparse.Namespace) -> int:
-    """Send the command that goes on with a sweep."""
-    return _send(["-m", "search", "resume", options.experiment], options)
-
-
 def table(options: argparse.Namespace) -> int:
     """List all jobs."""
     with _client(options) as client:

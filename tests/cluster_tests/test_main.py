@@ -1,22 +1,13 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cluster import job_commands, jobs
+from cluster import job_commands
 from cluster.__main__ import main
 from cluster.doctor import expected_nodes
 from cluster.errors import ClusterError
 
 CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
-
-
-def test_resume_sends_the_command_that_goes_on_with_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[Any] = []
-    monkeypatch.setattr(jobs, "client", lambda address: address)
-    monkeypatch.setattr(jobs, "submit", lambda client, words, driver, name: sent.append((client, words)) or "j")
-    assert main(["resume", "/mnt/e", "--address", "http://127.0.0.1:1"]) == 0
-    assert sent == [("http://127.0.0.1:1", ["-m", "search", "resume", "/mnt/e"])]
 
 
 def test_the_words_of_a_sweep_are_not_taken_for_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
