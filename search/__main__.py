@@ -70,6 +70,8 @@ def _run(options: argparse.Namespace) -> int:
 
     best = run_sweep(config)
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
+    if best.weights.get("warning"):
+        print(f"warning: {best.weights['warning']}")
     print(f"experiment   {config.experiment}")
     print(f"TensorBoard  tensorboard --logdir {config.experiment}/tensorboard")
     print(f"next         python -m trainables retrain {config.experiment}/best.json")
