@@ -88,16 +88,6 @@ def _start(address: str | None, gpus: int | None) -> None:
                 logging_level=logging.ERROR,
             )
         else:
-            _start_here(gpus)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"the cluster at {address}" if address else "Ray on this machine"
-        raise SweepError(f"cannot reach {where}: {' '.join(str(error).split())}") from None
-
-
-def _start_here(gpus: int | None, tries: int = 2) -> None:
-    """Start Ray on this machine; on a busy one its control store was seen to come up only the second time."""
-    for left in reversed(range(tries)):
-        try:
             ray.init(
                 "local",  # Without it, Ray would join a cluster that it finds on this machine.
                 num_cpus=this_node().cpus,
@@ -106,7 +96,6 @@ def _start_here(gpus: int | None, tries: int = 2) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-            return
-        except RuntimeError as error:
-            if not left or "GCS" not in str(error):
-                raise
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the cluster at {address}" if address else "Ray on this machine"
+        raise SweepError(f"cannot reach {where}: {' '.join(str(error).split())}") from None

@@ -85,19 +85,6 @@ def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeyp
     assert {".venv", ".git", "runs"} <= set(environment["excludes"])
 
 
-def test_a_local_ray_that_does_not_come_up_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries: list[int] = []
-
-    def init(*_: object, **__: object) -> None:
-        tries.append(len(tries))
-        if len(tries) == 1:
-            raise RuntimeError("Failed to start GCS.")
-
-    monkeypatch.setattr(ray_session.ray, "init", init)
-    ray_session._start("local", None)
-    assert tries == [0, 1]
-
-
 def test_a_local_ray_that_never_comes_up_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(*_: object, **__: object) -> None:
         raise RuntimeError("Failed to start GCS.\nLast lines")
