@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trainables.config import TrialConfig
 from trainables.dataset import Dataset, open_dataset
 from trainables.errors import SweepError
+from trainables.example_photos import write_examples
 from trainables.export import check_same, save_model, whole_model
 from trainables.final_files import write_tables
 from trainables.fine_tune import Evaluation, FineTuning, Part, Result
@@ -117,7 +118,7 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     with whole_or_nothing(out) as folder:
         _export(worker, config, outcome, folder)
         write_tables(outcome, dataset, folder)
-        write_pictures(worker.photos("train", config.image_size), dataset.class_names, config, folder / "pictures")
+        _write_pictures(worker, config, outcome, folder / "pictures")
         metrics = _metrics(handoff, config, options, outcome, dataset, proof)
         metrics |= {"weights": asdict(weights), "seconds": round(time.monotonic() - started, 1)}
         write_json(metrics, folder / "metrics.json")
@@ -212,6 +213,13 @@ def _export(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path)
     some = np.arange(min(8, len(stage.validation.probabilities)))
     check_same(model, worker.photos("validation", config.image_size).read(some), stage.validation.probabilities[some])
     save_model(model, worker.dataset.class_names, config, folder)
+
+
+def _write_pictures(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
+    names, size = worker.dataset.class_names, config.image_size
+    train, test = worker.photos("train", size), worker.photos("test", size)
+    write_pictures(train, names, config, folder)
+    write_examples(test, train, names, outcome.test[outcome.chosen].probabilities, folder / "examples")
 
 
 def _metrics(
