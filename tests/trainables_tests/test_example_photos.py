@@ -22,7 +22,9 @@ def test_the_surest_mistakes_come_first_and_right_answers_never() -> None:
     mistakes = [example for example in chosen if example.kind == "mistake"]
     assert [example.row for example in mistakes] == [2, 4, 3, 1]
     assert [example.probability for example in mistakes] == pytest.approx([0.9, 0.8, 0.7, 0.6])
-    assert all(example.family == labels[example.row] and example.predicted == guesses[example.row] for example in chosen[:4])
+    assert all(
+        example.family == labels[example.row] and example.predicted == guesses[example.row] for example in chosen[:4]
+    )
 
 
 def test_a_frequent_confusion_is_followed_by_training_photos_of_the_other_family() -> None:
