@@ -45,7 +45,7 @@ class Coordinates(NamedTuple):
 
 
 def coordinates(trials: pd.DataFrame, metric: str, mode: str, log: Collection[str] = ()) -> Coordinates | None:
-    """Choose the trials: the best tenth and an even spread, by rank, of the others; None where fewer than two differ."""
+    """The best tenth of the trials and, by rank, an even spread of the others; None where there is no choice to show."""
     names = varied(trials.dropna(subset=["value"]))
     ranked = trials.dropna(subset=["value", *names]).sort_values("value", ascending=mode == "min")
     if len(ranked) < 2 or not names:

@@ -1,4 +1,4 @@
-"""A searched knob as an axis: its values as numbers, its scale, its ticks. Slices, contours and coordinates share it."""
+"""A searched knob as an axis: its values as numbers, its scale, its ticks."""
 
 import math
 from collections.abc import Collection, Mapping

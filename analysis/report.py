@@ -4,19 +4,16 @@ import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from analysis.calibration import calibration, calibration_picture
 from analysis.cautions import cautions
 from analysis.confusion import confusion, confusion_picture
 from analysis.contour import contours, contours_picture
 from analysis.coordinates import coordinates, coordinates_picture
 from analysis.curves import curves_picture, learning_curves, stage_curves, stages_picture
-from analysis.drawing import COLOURS, Picture, standalone
+from analysis.drawing import Picture, standalone
 from analysis.examples import examples
 from analysis.families import families, families_picture
-from analysis.files import output_folder, write_text
+from analysis.files import own_folder, write_text
 from analysis.final_tables import disjoint_table, families_table, final_table, pairs_table, splits_table
 from analysis.findings import Findings, find
 from analysis.frames import export
@@ -25,6 +22,7 @@ from analysis.history import history, history_picture
 from analysis.importance import FEWEST, importance_picture, importances
 from analysis.knobs import log_knobs
 from analysis.models import models, models_picture
+from analysis.pages import render_page
 from analysis.photographs import photographs
 from analysis.provenance import data_table, provenance_table
 from analysis.reading import read
@@ -37,7 +35,6 @@ from analysis.summary import oversampling_sentences, sentences, tiles
 from analysis.sweep_tables import fixed_knobs, knobs_table, trials_table
 from analysis.tables import Table
 from analysis.wording import moment, plural
-from trainables.errors import SweepError
 
 PAGE = "index.html"
 _MARK = "Raretune report"  # in the page's meta data: how a later run knows that it may overwrite it
@@ -54,7 +51,7 @@ def write_report(experiment: Path, out: Path | None = None, baselines: Path | No
         SweepError: no experiment there, a damaged record, or `out` cannot be written or holds another page.
     """
     findings = find(read(experiment), read(baselines) if baselines is not None else None)
-    folder = _own_folder(out or findings.experiment.folder / "report")
+    folder = own_folder(out or findings.experiment.folder / "report", PAGE, _MARK)
     pictures = {picture.name: picture for picture in draw_all(findings)}
     page = render(findings, pictures)
     export(findings.frames, folder)
@@ -65,13 +62,6 @@ def write_report(experiment: Path, out: Path | None = None, baselines: Path | No
         write_text(folder / "figures" / f"{picture.name}.svg", standalone(picture.wide))
     write_text(folder / PAGE, page)
     return folder / PAGE
-
-
-def _own_folder(folder: Path) -> Path:
-    page = folder / PAGE
-    if page.is_file() and _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
-        raise SweepError(f"{page} is not a report of Raretune and stays as it is; give another folder with --out")
-    return output_folder(folder)
 
 
 def draw_all(findings: Findings) -> Iterator[Picture]:
@@ -142,14 +132,10 @@ def _final_pictures(findings: Findings) -> Iterator[Picture]:
 
 def render(findings: Findings, pictures: dict[str, Picture]) -> str:
     """The page as HTML."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    light, dark = (Markup("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items())) for which in (0, 1))
-    return environment.get_template("report.html.j2").render(
-        mark=_MARK,
-        light=light,
-        dark=dark,
+    return render_page(
+        "report.html.j2",
+        _MARK,
+        pictures,
         findings=findings,
         name=findings.experiment.sweep["name"],
         trials=plural(len(findings.frames.trials), "trial"),
@@ -159,7 +145,6 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
         sentences=sentences(findings),
         tiles=tiles(findings),
         oversampling=oversampling_sentences(findings),
-        pictures={name: (picture, Markup(picture.wide), Markup(picture.narrow)) for name, picture in pictures.items()},
         photographs=photographs(findings),
         examples=examples(findings),
         fewest=FEWEST,

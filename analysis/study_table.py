@@ -21,7 +21,7 @@ def study_table(findings: Findings) -> Table | None:
     rows = [*_backbones(findings), *_final_stage(findings)]
     if not rows:
         return None
-    heads = [Head("in the study", "plain"), Head("model", "plain")]
+    heads = [Head("model", "plain"), Head("in the study", "plain")]
     for group in ("training", "validation", "test"):
         heads += [Head(text, "num", group) for text in _HEADS.values()]
     return Table("The reference study’s tables, for these photos", tuple(heads), tuple(rows), _note(findings))
@@ -35,7 +35,7 @@ def _backbones(findings: Findings) -> list[Line]:
     for name, row in zip(side_by_side.names, side_by_side.figures.to_dict("records"), strict=True):
         splits = [{figure: row[f"{prefix}_{figure}"] for figure in FIGURES} for prefix in ("train", "val")]
         lines.append(
-            Line(("table 3", backbone_words(name), *(cell for split in (*splits, {}) for cell in _cells(split))))
+            Line((backbone_words(name), "table 3", *(cell for split in (*splits, {}) for cell in _cells(split))))
         )
     return lines
 
@@ -48,7 +48,7 @@ def _final_stage(findings: Findings) -> list[Line]:
     lines = []
     for stage, table, words in (("before", "table 7", "before oversampling"), (final.chosen, "tables 1, 2", "final")):
         cells = (cell for split in _SPLITS for cell in _cells(final.figures(stage, split)))
-        lines.append(Line((table, f"{model}, {words}", *cells), table == "tables 1, 2"))
+        lines.append(Line((f"{model}, {words}", table, *cells), words == "final"))
     return lines
 
 
@@ -58,10 +58,10 @@ def _cells(figures: Mapping[Any, float]) -> tuple[str, str, str]:
 
 
 def _note(findings: Findings) -> str:
-    note = "Losses include the L2 penalty on weights. Backbones: the best trial of each, at its best epoch; no test."
-    if models(findings.baselines) is None if findings.baselines is not None else True:
-        return (
-            "Losses include the L2 penalty on weights. Table 3 and figures 7 and 8 compare backbones, which this sweep "
-            "did not: run search/sweeps/baselines.yaml on the same dataset and name it with `report --baselines`."
-        )
-    return note
+    loss = "Losses include the L2 penalty on weights."
+    if findings.baselines is not None and models(findings.baselines) is not None:
+        return f"{loss} Backbones: the best trial of each, at its best epoch; test is not read for them."
+    return (
+        f"{loss} Table 3 and figures 7 and 8 compare backbones, which this sweep did not: run "
+        "search/sweeps/baselines.yaml on the same dataset and name its folder with `report --baselines`."
+    )
