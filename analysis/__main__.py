@@ -2,8 +2,8 @@
 
 python -m analysis report runs/demo                # writes runs/demo/report/index.html
 python -m analysis report runs/demo --out share    # the same, elsewhere
-python -m analysis compare runs/a runs/b           # is b really better than a? in words, and runs/a/comparison/index.html
-python -m analysis export runs/demo                # trials and epochs as CSV and Parquet, columns.csv, in runs/demo/export
+python -m analysis compare runs/a runs/b           # is b really better than a? also a page, in runs/a/comparison
+python -m analysis export runs/demo                # trials and epochs as CSV and Parquet, in runs/demo/export
 """
 
 import argparse

@@ -21,7 +21,7 @@ _NOT_SETTINGS = {"name", "experiment", "seed", "store", "store_gb", "address", "
 
 @dataclass(frozen=True)
 class Contender:
-    """One experiment, or a final model without one: `findings` is None then. `label` is its own among the contenders."""
+    """One experiment, or a final model without one: `findings` is None then; `label` tells it from the others."""
 
     label: str
     folder: Path

@@ -136,8 +136,8 @@ def _panel(axes: Axes, surface: Surface, levels: np.ndarray, data: Contours, siz
         inner, fmt=FuncFormatter(lambda value, _: _level(value, data.metric)), fontsize=size.text - 3, colors=INK
     )
     axes.scatter(surface.x.positions, surface.y.positions, s=9, color=INK, alpha=0.7, linewidth=0, zorder=3)
-    best = (surface.x.positions[data.best], surface.y.positions[data.best])
-    axes.scatter(*([value] for value in best), s=130, facecolor="none", edgecolor=INK, linewidth=1.6, zorder=4)
+    best = surface.x.positions[data.best], surface.y.positions[data.best]
+    axes.scatter([best[0]], [best[1]], s=130, facecolor="none", edgecolor=INK, linewidth=1.6, zorder=4)
     axes.set_xlim(surface.x_grid[0], surface.x_grid[-1])
     axes.set_ylim(surface.y_grid[0], surface.y_grid[-1])
     axes.grid(False)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from analysis.drawing import BLUE, FAINT, INK, MUTED, Picture, Size, canvas, picture, thin
+from analysis.drawing import BLUE, FAINT, INK, MUTED, PAPER, Picture, Size, canvas, picture, thin
 from analysis.knobs import KnobValues, knob_values, varied
 from analysis.wording import (
     drawn_note,
@@ -45,7 +45,7 @@ class Coordinates(NamedTuple):
 
 
 def coordinates(trials: pd.DataFrame, metric: str, mode: str, log: Collection[str] = ()) -> Coordinates | None:
-    """The best tenth of the trials and, by rank, an even spread of the others; None where there is no choice to show."""
+    """The best tenth of the trials and an even spread of the others; None where there is nothing to compare."""
     names = varied(trials.dropna(subset=["value"]))
     ranked = trials.dropna(subset=["value", *names]).sort_values("value", ascending=mode == "min")
     if len(ranked) < 2 or not names:
@@ -121,7 +121,7 @@ def _rule(axes: Axes, place: int, axis: KnobValues, wide: bool, metric: str) -> 
             axes.text(even, -place - 0.12, word, ha="center", va="top", color=INK, zorder=5, bbox=_PLAIN)
 
 
-_PLAIN = {"boxstyle": "square,pad=0.12", "facecolor": "#fefefe", "edgecolor": "none", "alpha": 0.8}
+_PLAIN = {"boxstyle": "square,pad=0.12", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8}
 
 
 def _even(value: float, low: float, high: float, log: bool) -> float:

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +10,21 @@ from analysis.findings import Findings
 from analysis.wording import percent, plural, short_names
 from trainables.errors import SweepError
 
+MISTAKES = 12  # shown; the final stage keeps more
+
+Row = dict[str, str]
+
 
 class ExamplePhoto(NamedTuple):
-    """A small photo as a data address; `alt` says what it shows, `says` is the line under it ("" for none)."""
+    """A small photo as a data address; `alt` says what it shows, `says` is the line under it ("" for none).
+
+    `why` is the same photo with what spoke for the answer (Grad-CAM) laid over it, "" where there is none.
+    """
 
     address: str
     alt: str
-    says: str
+    says: str = ""
+    why: str = ""
 
 
 class ConfusedPhotos(NamedTuple):
@@ -28,77 +37,93 @@ class ConfusedPhotos(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """The most confident mistakes, the surest first, and the most frequent confusions."""
+    """The most confident mistakes, the surest first, and the most frequent confusions; empty where there are none."""
 
     mistakes: tuple[ExamplePhoto, ...]
     confused: tuple[ConfusedPhotos, ...]
 
 
-def examples(findings: Findings) -> Examples | None:
-    """Read what the final stage left; None where it left nothing (no mistake, or an older final stage).
+def examples(findings: Findings) -> Examples:
+    """Read what the final stage left: pictures/mistakes.csv, pictures/examples/examples.csv, and the files they name.
 
     Raises:
-        SweepError: its table is damaged.
+        SweepError: one of the tables is damaged.
     """
-    folder = findings.experiment.final.folder / "pictures" / "examples" if findings.experiment.final else None
-    if folder is None or not (folder / "examples.csv").is_file():
-        return None
+    if findings.experiment.final is None:
+        return Examples((), ())
+    pictures = findings.experiment.final.folder / "pictures"
+    mistakes = _rows(pictures / "mistakes.csv", {"photo", "family", "predicted", "probability"})
+    confused = _rows(pictures / "examples" / "examples.csv", {"file", "kind", "family", "predicted"})
+    both = [*mistakes, *confused]
+    known = {row[column] for row in both for column in ("family", "predicted")}
+    if findings.final is not None and len(findings.final.families):
+        known |= set(findings.final.families["family"])
+    short = short_names(sorted(known))
+    return Examples(
+        tuple(_mistake(pictures, row, short) for row in mistakes[:MISTAKES] if (pictures / row["photo"]).is_file()),
+        tuple(
+            _confused(pictures / "examples", group, short, findings)
+            for group in _groups([row for row in confused if (pictures / "examples" / row["file"]).is_file()])
+        ),
+    )
+
+
+def _rows(file: Path, columns: set[str]) -> list[Row]:
+    """Rows whose file names stay in the folder."""
+    if not file.is_file():
+        return []
     try:
-        with (folder / "examples.csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if (folder / Path(row["file"]).name).is_file()]
-        names = findings.final.families["family"] if findings.final and len(findings.final.families) else ()
-        short = short_names(sorted({*names, *(row["family"] for row in rows), *(row["predicted"] for row in rows)}))
-        mistakes = tuple(_mistake(folder, row, short) for row in rows if row["kind"] == "mistake")
-        confused = tuple(_confused(folder, group, short, findings) for group in _groups(rows))
-    except (KeyError, ValueError, UnicodeDecodeError):
-        raise SweepError(
-            f"{folder / 'examples.csv'} is damaged; `python -m trainables retrain` writes it again"
-        ) from None
-    return Examples(mistakes, confused) if mistakes else None
+        with file.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+        bare = {Path(row[key]).name == row[key] for row in rows for key in columns & {"photo", "file"}}
+        damaged = any(None in row.values() or not columns <= set(row) for row in rows) or False in bare
+        for row in rows if "probability" in columns else ():
+            float(row["probability"])
+    except (KeyError, TypeError, ValueError):
+        damaged = True
+    if damaged:
+        raise SweepError(f"{file} is damaged; `python -m trainables retrain` writes it again")
+    return rows
 
 
-def _mistake(folder: Path, row: dict[str, str], short: dict[str, str]) -> ExamplePhoto:
+def _mistake(folder: Path, row: Row, short: dict[str, str]) -> ExamplePhoto:
     family, predicted = short[row["family"]], short[row["predicted"]]
-    sure = percent(float(row["probability"]), 0)
-    alt = f"Test photo of {family}, taken for {predicted}"
-    return ExamplePhoto(_address(folder, row), alt, f"{family}, taken for {predicted}, {sure} sure")
+    says = f"{family}, taken for {predicted}, {percent(float(row['probability']), 0)} sure"
+    overlay = folder / Path(row.get("cam") or "").name
+    why = _address(overlay) if row.get("cam") and overlay.is_file() else ""
+    return ExamplePhoto(_address(folder / row["photo"]), f"Test photo of {family}, taken for {predicted}", says, why)
 
 
-def _groups(rows: list[dict[str, str]]) -> list[list[dict[str, str]]]:
+def _groups(rows: list[Row]) -> list[list[Row]]:
     """The rows of each confusion: its test photos, then the photos to compare them with."""
-    groups: list[list[dict[str, str]]] = []
-    for row in rows:
-        if row["kind"] == "confused":
-            pair = (row["family"], row["predicted"])
-            if not groups or (groups[-1][0]["family"], groups[-1][0]["predicted"]) != pair:
-                groups.append([])
-            groups[-1].append(row)
-        elif row["kind"] == "compare" and groups:
-            groups[-1].append(row)
-    return groups
+    starts = [
+        place
+        for place, row in enumerate(rows)
+        if row["kind"] == "confused" and (place == 0 or _pair(rows[place - 1]) != _pair(row))
+    ]
+    return [rows[start:end] for start, end in itertools.pairwise([*starts, len(rows)])]
 
 
-def _confused(folder: Path, group: list[dict[str, str]], short: dict[str, str], findings: Findings) -> ConfusedPhotos:
+def _pair(row: Row) -> tuple[str, str, str]:
+    return row["kind"], row["family"], row["predicted"]
+
+
+def _confused(folder: Path, group: list[Row], short: dict[str, str], findings: Findings) -> ConfusedPhotos:
     family, predicted = group[0]["family"], group[0]["predicted"]
     name, other = short[family], short[predicted]
-    test = findings.final.test_predictions if findings.final else None
     said = ""
-    if test is not None and len(test):
+    if findings.final is not None and len(test := findings.final.test_predictions):
         own = test[test["family"] == family]
         said = f", {int((own['predicted'] == predicted).sum())} of {plural(len(own), 'test photo')}"
-    photos = tuple(
-        ExamplePhoto(_address(folder, row), f"Test photo of {name}, taken for {other}", "")
-        for row in group
-        if row["kind"] == "confused"
+
+    def photos(kind: str, alt: str) -> tuple[ExamplePhoto, ...]:
+        return tuple(ExamplePhoto(_address(folder / row["file"]), alt) for row in group if row["kind"] == kind)
+
+    wrong = photos("confused", f"Test photo of {name}, taken for {other}")
+    return ConfusedPhotos(
+        f"{name} taken for {other}{said}", wrong, other, photos("compare", f"Training photo of {other}")
     )
-    compare = tuple(
-        ExamplePhoto(_address(folder, row), f"Training photo of {other}", "")
-        for row in group
-        if row["kind"] == "compare"
-    )
-    return ConfusedPhotos(f"{name} taken for {other}{said}", photos, other, compare)
 
 
-def _address(folder: Path, row: dict[str, str]) -> str:
-    content = base64.b64encode((folder / Path(row["file"]).name).read_bytes()).decode("ascii")
-    return f"data:image/jpeg;base64,{content}"
+def _address(file: Path) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"

@@ -11,6 +11,8 @@ from analysis.findings import Findings
 from analysis.tables import Head, Line, Table
 from analysis.wording import STOP_WORDS, count, duration, percent, plural
 
+BEST = "the best trial"
+
 
 class Share(NamedTuple):
     """One use of the budget: `run` and `saved` in epochs, `seconds` of wall-clock time added up over trials."""
@@ -36,14 +38,14 @@ class Spending(NamedTuple):
 
 def spending(trials: pd.DataFrame, best: int | None, longest: int) -> Spending:
     """Group the trials by how they ended, those stopped at a rung by the rung; the best trial stands apart."""
-    uses = trials.apply(_use, axis=1).where(trials["trial"] != best, "the best trial") if len(trials) else []
+    uses = [BEST if row["trial"] == best else _use(row) for row in trials.to_dict("records")]
     shares = []
-    for use, group in trials.groupby(uses):
+    for use, group in trials.groupby(np.array(uses, object)):
         run = int(group["epochs"].sum())
         open_trials = group["state"].isin(["running", "waiting"])
         saved = 0 if open_trials.all() else longest * len(group) - run
         shares.append(Share(str(use), len(group), run, saved, float(group["seconds"].sum())))
-    return Spending(tuple(sorted(shares, key=lambda share: (share.use != "the best trial", -share.run))), longest)
+    return Spending(tuple(sorted(shares, key=lambda share: (share.use != BEST, -share.run))), longest)
 
 
 def _use(trial: Any) -> str:
@@ -92,7 +94,7 @@ def draw(data: Spending, size: Size) -> Figure:
     figure, (axes,) = canvas(size, 34 * len(data.shares) + 80)
     rows = np.arange(len(data.shares))[::-1]
     run, saved = (np.array([getattr(share, name) for share in data.shares]) for name in ("run", "saved"))
-    colours = [GREEN if share.use == "the best trial" else BLUE for share in data.shares]
+    colours = [GREEN if share.use == BEST else BLUE for share in data.shares]
     axes.barh(rows, run, height=0.62, color=colours, label="run")
     axes.barh(rows, saved, left=run, height=0.62, facecolor="none", edgecolor=FAINT, linestyle="--", label="saved")
     axes.set_yticks(rows, [share.use for share in data.shares])

@@ -63,14 +63,14 @@ def _models(contenders: Sequence[Contender]) -> list[str]:
     if missing:
         have = "has" if len(missing) == 1 else "have"
         said.append(
-            f"{sentence_case(join_words(missing))} {have} no final model; `python -m trainables retrain` makes one, and "
+            f"{sentence_case(join_words(missing))} {have} no final model. `python -m trainables retrain` makes one; "
             "only scores on test photos can settle which is better."
         )
     return said
 
 
 def _sweeps(contenders: Sequence[Contender]) -> list[str]:
-    """Best validation scores: facts, and no verdict, because each is the best of many on the photos it was chosen by."""
+    """Best validation scores without a verdict: each is the best of many on the photos that it was chosen by."""
     sweeps = [(each.label, each.findings) for each in contenders if each.findings is not None]
     if len(sweeps) < 2:
         return []

@@ -1,4 +1,4 @@
-"""Small copies of photos that show the kept model's mistakes on test, for the report."""
+"""Small copies of test photos of families that were confused, and of training photos to compare them with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from trainables.dataset import write_rows
 from trainables.features import Photos
 
 SIDE = 128  # of a copy, in pixels
-MISTAKES = 12
 PAIRS = 6
 PHOTOS_PER_PAIR = 3
 PHOTOS_TO_COMPARE = 2
@@ -25,8 +24,8 @@ COLUMNS = ("file", "kind", "split", "photo_id", "family", "predicted", "probabil
 class Example(NamedTuple):
     """One photo to copy: `row` in its split's photos; labels; `probability` (0..1) of the prediction, NaN in training.
 
-    `kind` is "mistake" (one of the most confident), "confused" (of a frequent pair of families) or "compare" (a
-    training photo of the family that such a photo was taken for; `predicted` is then its own family).
+    `kind` is "confused" (a test photo of a frequent pair of families) or "compare" (a training photo of the family that
+    such photos were taken for; `predicted` is then its own family).
     """
 
     kind: str
@@ -40,7 +39,7 @@ class Example(NamedTuple):
 def write_examples(
     test: Photos, train: Photos, class_names: Sequence[str], probabilities: npt.NDArray[np.float32], folder: Path
 ) -> None:
-    """Write examples.csv and a JPEG for each of its rows into `folder`, at most some fifty of them.
+    """Write examples.csv and a JPEG for each of its rows into `folder`, at most thirty of them.
 
     Args:
         test: photos that were read for the one evaluation; none is read again from the shards.
@@ -62,19 +61,16 @@ def write_examples(
 def choose(
     labels: npt.NDArray[np.int64], train_labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]
 ) -> list[Example]:
-    """The photos to show: confident mistakes first, then each frequent confusion with photos to compare it with."""
+    """The photos to show: of each frequent confusion the surest mistakes, then photos to compare them with."""
     guesses = probabilities.argmax(axis=1)
     sure = probabilities[np.arange(len(labels)), guesses]
     wrong = np.flatnonzero(guesses != labels)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")]
 
-    def test_photo(kind: str, row: int) -> Example:
-        return Example(kind, "test", row, int(labels[row]), int(guesses[row]), float(sure[row]))
-
-    chosen = [test_photo("mistake", int(row)) for row in wrong[:MISTAKES]]
+    chosen: list[Example] = []
     for family, predicted in _frequent_pairs(labels[wrong], guesses[wrong]):
         own = wrong[(labels[wrong] == family) & (guesses[wrong] == predicted)][:PHOTOS_PER_PAIR]
-        chosen += [test_photo("confused", int(row)) for row in own]
+        chosen += [Example("confused", "test", int(row), family, predicted, float(sure[row])) for row in own]
         chosen += _to_compare(predicted, train_labels)
     return chosen
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.trainables_tests.training_example import make_worker
 from trainables.dataset import Dataset
-from trainables.example_photos import MISTAKES, PAIRS, PHOTOS_PER_PAIR, PHOTOS_TO_COMPARE, SIDE, choose, write_examples
+from trainables.example_photos import PAIRS, PHOTOS_PER_PAIR, PHOTOS_TO_COMPARE, SIDE, choose, write_examples
 
 
 def probabilities(guesses: list[int], sure: list[float], classes: int) -> np.ndarray:
@@ -16,33 +16,30 @@ def probabilities(guesses: list[int], sure: list[float], classes: int) -> np.nda
     return rows
 
 
-def test_the_surest_mistakes_come_first_and_right_answers_never() -> None:
-    labels, guesses, sure = [0, 1, 2, 0, 1], [0, 2, 0, 1, 0], [0.99, 0.6, 0.9, 0.7, 0.8]
-    chosen = choose(np.array(labels), np.array([0, 1, 2]), probabilities(guesses, sure, 3))
-    mistakes = [example for example in chosen if example.kind == "mistake"]
-    assert [example.row for example in mistakes] == [2, 4, 3, 1]
-    assert [example.probability for example in mistakes] == pytest.approx([0.9, 0.8, 0.7, 0.6])
-    assert all(
-        example.family == labels[example.row] and example.predicted == guesses[example.row] for example in chosen[:4]
-    )
+def test_of_a_confusion_the_surest_mistakes_are_shown_and_right_answers_never() -> None:
+    labels, guesses, sure = [0, 0, 0, 0, 0, 1], [1, 1, 0, 1, 1, 1], [0.6, 0.9, 0.99, 0.7, 0.8, 0.99]
+    chosen = choose(np.array(labels), np.array([0, 1]), probabilities(guesses, sure, 2))
+    shown = [example for example in chosen if example.kind == "confused"]
+    assert [example.row for example in shown] == [1, 4, 3]
+    assert [example.probability for example in shown] == pytest.approx([0.9, 0.8, 0.7])
+    assert all((example.family, example.predicted) == (0, 1) for example in shown)
 
 
 def test_a_frequent_confusion_is_followed_by_training_photos_of_the_other_family() -> None:
     labels, guesses = [0] * 5 + [1], [2] * 5 + [0]
     chosen = choose(np.array(labels), np.array([2, 0, 2, 2, 1]), probabilities(guesses, [0.5] * 6, 3))
-    pair = [example for example in chosen if example.kind != "mistake"]
-    assert [(e.kind, e.split, e.family, e.predicted) for e in pair[:5]] == [
+    assert [(e.kind, e.split, e.family, e.predicted) for e in chosen[:5]] == [
         *[("confused", "test", 0, 2)] * PHOTOS_PER_PAIR,
         *[("compare", "train", 2, 2)] * PHOTOS_TO_COMPARE,
     ]
-    assert [example.row for example in pair[3:5]] == [0, 3]
+    assert [example.row for example in chosen[3:5]] == [0, 3]
 
 
 def test_however_many_mistakes_there_are_few_photos_are_copied() -> None:
     chance = np.random.default_rng(0)
     labels = chance.integers(0, 200, 3000)
     chosen = choose(labels, chance.integers(0, 200, 9000), chance.random((3000, 200)).astype(np.float32))
-    assert len(chosen) <= MISTAKES + PAIRS * (PHOTOS_PER_PAIR + PHOTOS_TO_COMPARE)
+    assert len(chosen) <= PAIRS * (PHOTOS_PER_PAIR + PHOTOS_TO_COMPARE)
 
 
 def test_files_and_table_belong_together(small_dataset: Dataset, tmp_path: Path) -> None:
