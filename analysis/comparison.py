@@ -98,11 +98,10 @@ def _seed_scores(group: Sequence[Contender]) -> SeedScores:
 
 def seed_difference(first: SeedScores, other: SeedScores) -> Interval:
     """`other` minus `first` in the mean best objective, with Welch's t interval."""
-    test = stats.ttest_ind(other.values, first.values, equal_var=False)
-    low, high = test.confidence_interval(LEVEL)
     value = other.mean.value - first.mean.value
-    if not np.isfinite(low):  # Without any spread there is nothing to divide by.
+    if max(np.ptp(first.values), np.ptp(other.values)) == 0:  # No spread to divide by.
         return Interval(value, value, value)
+    low, high = stats.ttest_ind(other.values, first.values, equal_var=False).confidence_interval(LEVEL)
     return Interval(value, float(low), float(high))
 
 

@@ -15,7 +15,6 @@ from analysis.wording import (
     plural,
     points,
     score,
-    sentence_case,
     significant,
 )
 
@@ -63,7 +62,7 @@ def _models(contenders: Sequence[Contender]) -> list[str]:
     if missing:
         have = "has" if len(missing) == 1 else "have"
         said.append(
-            f"{sentence_case(join_words(missing))} {have} no final model. `python -m trainables retrain` makes one; "
+            f"{join_words(missing)} {have} no final model. `python -m trainables retrain` makes one; "
             "only scores on test photos can settle which is better."
         )
     return said

@@ -33,12 +33,8 @@ def with_backbones(tmp_path_factory):
     import sqlite3
 
     experiment = make_example(tmp_path_factory.mktemp("baselines"), trials=6, final=False).experiment
-    (experiment / "sweep.yaml").write_text(
-        (experiment / "sweep.yaml")
-        .read_text()
-        .replace("dense_units", "backbone")
-        .replace("name: rare_families", "name: rare_families")
-    )
+    sweep = experiment / "sweep.yaml"
+    sweep.write_text(sweep.read_text().replace("dense_units", "backbone"))
     with sqlite3.connect(experiment / "study.db") as database:
         database.execute("UPDATE trial_params SET param_name = 'backbone' WHERE param_name = 'dense_units'")
         database.execute(
