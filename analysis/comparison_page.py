@@ -52,9 +52,7 @@ def write_comparison(contenders: Sequence[Contender], folder: Path) -> tuple[Pat
         "comparison.html.j2",
         MARK,
         pictures,
-        name=" and ".join(each.label for each in contenders)
-        if len(contenders) < 4
-        else f"{len(contenders)} experiments",
+        name=join_words([each.label for each in contenders], 4),
         written=moment(datetime.datetime.now(datetime.UTC).isoformat()),
         sentences=said,
         tables={"scores": scores_table(table)},

@@ -75,7 +75,7 @@ def draw_all(findings: Findings) -> Iterator[Picture]:
 
 def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
     trials, epochs, metric, mode = findings.frames.trials, findings.frames.epochs, findings.metric, findings.mode
-    side_by_side = models(findings.baselines) if findings.baselines is not None else None
+    side_by_side = models(findings.baselines)
     if side_by_side is not None and side_by_side.names:
         yield models_picture(side_by_side)
     if len(trials):
