@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trainables.config import TrialConfig
 from trainables.dataset import Dataset, open_dataset
+from trainables.double_correction import double_corrections
 from trainables.errors import SweepError
 from trainables.export import check_same, save_model, whole_model
 from trainables.final_files import write_tables
@@ -236,6 +237,7 @@ def _metrics(
         "sweep_metric": handoff.metric,
         "sweep_score": handoff.score,
         "alarm": _alarm(handoff, outcome),
+        "warnings": _warnings(outcome, dataset),
         "dataset": {"folder": str(dataset.folder), "fingerprint": dataset.fingerprint},
         "config": config.model_dump(),
         "leaks": {**proof.model_dump(), "passed": proof.passed},
@@ -253,3 +255,9 @@ def _alarm(handoff: Handoff, outcome: Outcome) -> str | None:
         f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
         "look for photos that are in both before you believe it"
     )
+
+
+def _warnings(outcome: Outcome, dataset: Dataset) -> list[str]:
+    """What a reader should know of the last training: does it correct the imbalance twice?"""
+    run = outcome.stages[-1].run
+    return double_corrections(dataset, run.config.imbalance, run.balance, run.counts, outcome.oversampled)
