@@ -82,7 +82,9 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     check_rules(options.group, found.photos)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     exclusion_list = apply_exclusion_list(found, options.exclude)
-    plan = _inspected_plan(root, found, options, say)
+    usable = _usable_photos(root, found, options)
+    say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
+    plan = _plan(usable, found, options)
     with whole_or_nothing(out, needed_bytes=sum(plan.bytes.values())) as folder:
         say(f"writing {len(plan.rows)} photos to {out}")
         rows, shards = _write_shards(folder, root, plan)
@@ -103,13 +105,6 @@ def check_fractions(fractions: Sequence[float]) -> None:
         raise SweepError(f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), not {fractions}")
     if not math.isclose(sum(fractions), 1, abs_tol=1e-6):
         raise SweepError(f"--fractions must add up to 1, and {' + '.join(map(str, fractions))} is {sum(fractions):g}")
-
-
-def _inspected_plan(root: Path, found: Found, options: PrepareOptions, say: Say) -> _Plan:
-    """Look at all photos and plan; the looks, 1.3 KB a photo, are gone before TensorFlow comes with its 500 MB."""
-    usable = _usable_photos(root, found, options)
-    say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
-    return _plan(usable, found, options)
 
 
 def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_Usable]:
