@@ -21,10 +21,10 @@ from trainables.imbalance import Balance, balance
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
-SLIGHT = 1.01
+SLIGHT = 1.02
 """A family that counts less than this many times what is meant is not worth a sentence."""
 
-_COPIED = 2  # photos for each different one, in a family that was oversampled before it was prepared
+_COPIED = 2  # photos for each different one: a family that was oversampled before, or looks so
 _NAMED = 3
 
 
@@ -53,8 +53,8 @@ def double_corrections(
     again = [family for family in oversampled if photos[family] >= _COPIED * different[family] > 0]
     if again:
         found.append(
-            f"the imbalance is corrected twice: most photos of {_names(dataset, again)} were copies of each other "
-            "before the final stage added its own; prepare the folder again without the copies"
+            f"the imbalance may be corrected twice: most photos of {_names(dataset, again)} looked like copies of each "
+            "other before the final stage added its own; if they are, prepare the folder again without them"
         )
     return found
 

@@ -32,7 +32,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def prepared(folder: Path, copies: int) -> Dataset:
     from PIL import Image
 
-    sources = write_photos(folder / "photos", {"a": 40, "b": 30})
+    sources = write_photos(folder / "photos", {"a": 40, "b": 40})
     for source in sources[40:]:
         with Image.open(folder / "photos" / source) as picture:
             for copy in range(copies):
@@ -87,7 +87,7 @@ def test_copies_of_a_family_that_was_oversampled_before_are_told(plain: Dataset,
         trained = counts(dataset) * [1, 3]
         found = double_corrections(dataset, "class_weights", balance("class_weights", trained), trained, [1])
         assert len(found) == lines
-    assert "most photos of b were copies of each other before the final stage added its own" in found[0]
+    assert "most photos of b looked like copies of each other before the final stage added its own" in found[0]
     # Where it is left alone, its weights know of the copies: one correction.
     trained = counts(copied)
     assert double_corrections(copied, "class_weights", balance("class_weights", trained), trained, []) == []
