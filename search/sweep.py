@@ -54,7 +54,8 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     dataset = _check(config)
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
-    print(*(f"warning: {line}" for line in warnings), sep="\n", end="\n" if warnings else "", file=sys.stderr)
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
     config = config.model_copy(update={"trials": check_sampler(config)})
     with ray_session(config.address) as nodes:
         part = share(config.resources, nodes)
