@@ -1,4 +1,4 @@
-"""A browser without a window, for tests of pages: Debian's Chromium, driven by Selenium; it fetches nothing by itself."""
+"""A browser without a window, for tests of pages: Debian's Chromium, driven by Selenium, quiet on the network."""
 
 import os
 import shutil
