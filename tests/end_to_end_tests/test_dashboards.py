@@ -1,4 +1,4 @@
-"""Both dashboards in a browser while a sweep runs: `python -m analysis dashboard`, on a sweep of synthetic trials."""
+"""Both dashboards in a browser while a sweep runs: `python -m analysis dashboard`, on a sweep that is played."""
 
 import re
 import signal
@@ -40,13 +40,17 @@ def trials(experiment: Path) -> list[TrialRecord]:
     return list(read_experiment(experiment).trials) if (experiment / "study.db").is_file() else []
 
 
+def states(experiment: Path) -> set[str]:
+    return {trial.state for trial in trials(experiment)}
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a sweep that is running and has stopped some trials early, and ended others."""
     folder = tmp_path_factory.mktemp("running")
-    with started("tests.search_tests.slow_sweep", folder, log=folder / "sweep.log") as sweep:
+    with started("tests.end_to_end_tests.played_sweep", folder, log=folder / "sweep.log") as sweep:
         end = time.monotonic() + 300
-        while not {"PRUNED", "COMPLETE"} <= {trial.state for trial in trials(folder / "experiment")}:
+        while len(trials(folder / "experiment")) < 12 or not {"PRUNED", "COMPLETE"} <= states(folder / "experiment"):
             assert sweep.poll() is None, (folder / "sweep.log").read_text()
             assert time.monotonic() < end, "no trial was pruned"
             time.sleep(1)
