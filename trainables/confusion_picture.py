@@ -21,7 +21,8 @@ def confusion_shares(
     """
     counts = confusion_matrix(labels, predicted, labels=np.arange(classes))
     photos = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, photos, out=np.full(counts.shape, np.nan), where=photos > 0)
+    shares: npt.NDArray[np.float64] = np.divide(counts, photos, out=np.full(counts.shape, np.nan), where=photos > 0)
+    return shares
 
 
 def draw_confusion(
@@ -42,8 +43,9 @@ def draw_confusion(
     figure.colorbar(image, label="share of the family's test photos", format=lambda share, _: f"{share:.0%}")
     axes.set(title="Which families are taken for which (test)", xlabel="answer", ylabel="true family")
     if max(shown.shape) <= NAMED:
-        axes.set_xticks(range(len(columns)), [class_names[column] for column in columns], rotation=90, fontsize=8)
-        axes.set_yticks(range(len(rows)), [class_names[row] for row in rows], fontsize=8)
+        names = np.array(class_names)
+        axes.set_xticks(range(len(columns)), names[columns].tolist(), rotation=90, fontsize=8)
+        axes.set_yticks(range(len(rows)), names[rows].tolist(), fontsize=8)
     else:
         axes.set(xticks=[], yticks=[])
     if max(shown.shape) <= NUMBERED:

@@ -14,6 +14,7 @@ import pytest
 
 from search.records import TrialRecord, read_experiment
 from tests.browser import Browser, browser  # noqa: F401 - a fixture
+from trainables.errors import SweepError
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS = ("learning_rate", "dropout", "dense_units", "unfrozen_layers")
@@ -27,7 +28,15 @@ def started(*arguments: str | Path, log: Path) -> Iterator[subprocess.Popen[str]
     """A command of ours, ended by Ctrl-C at the latest when the context ends."""
     command = [sys.executable, "-m", *map(str, arguments)]
     with log.open("w") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            # A shell's background job ignores Ctrl-C, and so would what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         try:
             yield process
         finally:
@@ -37,7 +46,11 @@ def started(*arguments: str | Path, log: Path) -> Iterator[subprocess.Popen[str]
 
 
 def trials(experiment: Path) -> list[TrialRecord]:
-    return list(read_experiment(experiment).trials) if (experiment / "study.db").is_file() else []
+    """The trials so far; none while the sweep is only about to begin."""
+    try:
+        return list(read_experiment(experiment).trials)
+    except SweepError:
+        return []
 
 
 def states(experiment: Path) -> set[str]:
