@@ -121,11 +121,13 @@ def _layout(metric: str) -> dict[str, dict[str, list[Any]]]:
         "Which trial is best": {
             metric: _lines(metric),
             f"best {metric} so far": _lines(f"best_{metric}"),
-            "validation accuracy": _lines("val_accuracy"),
         },
         "Do the trials learn or memorise": {
             "macro F1, training and validation": _lines("train_macro_f1", "val_macro_f1"),
             "cross-entropy, training and validation": _lines("train_cross_entropy", "val_cross_entropy"),
+        },
+        "How they train": {
+            "validation accuracy": _lines("val_accuracy"),
             "learning rate": _lines("learning_rate"),
         },
     }
