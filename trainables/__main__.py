@@ -1,15 +1,17 @@
-"""python -m trainables: review and prepare photos, retrain the best configuration, predict.
+"""python -m trainables: review and prepare photos, retrain the best configuration, predict, explain, export.
 
 python -m trainables review PHOTOS REVIEW
 python -m trainables prepare PHOTOS DATASET --min-photos 20
 python -m trainables retrain runs/first/best.json
 python -m trainables predict runs/first/final photo.jpg
+python -m trainables explain runs/first/final photo.jpg
+python -m trainables export runs/first/final
 """
 
 import argparse
 import sys
 
-from trainables import data_commands, review_commands, train_commands
+from trainables import data_commands, model_commands, review_commands, train_commands
 from trainables.errors import run_command
 
 
@@ -20,6 +22,7 @@ def main() -> int:
     review_commands.add_commands(commands)
     data_commands.add_commands(commands)
     train_commands.add_commands(commands)
+    model_commands.add_commands(commands)
     arguments = parser.parse_args()
     return run_command(lambda: int(arguments.run(arguments)))
 

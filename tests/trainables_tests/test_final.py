@@ -9,43 +9,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import LEARNS, make_dataset
+from tests.trainables_tests.training_example import handoff, make_dataset
 from trainables.dataset import Dataset
 from trainables.errors import SweepError
 from trainables.final import FinalOptions, _warnings, retrain
-from trainables.handoff import Handoff, write_handoff
+from trainables.handoff import write_handoff
 from trainables.images import decode_resized
 from trainables.imbalance import balance
 from trainables.predict import load_classifier
 from trainables.train_commands import _show
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def handoff(dataset: Dataset, **changes: object) -> Handoff:
-    values = {
-        "config": LEARNS,
-        "metric": "val_macro_f1",
-        "mode": "max",
-        "score": 0.9,
-        "epoch": 3,
-        "study": "small",
-        "trial": 1,
-        "dataset": str(dataset.folder),
-        "dataset_fingerprint": dataset.fingerprint,
-        "weights": {},
-        "versions": {},
-        "git_commit": None,
-    }
-    return Handoff.model_validate({**values, **changes})
-
-
-@pytest.fixture(scope="module")
-def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A final stage in which every family counts as weak, so that both trainings take place."""
-    folder = tmp_path_factory.mktemp("run") / "experiment" / "final"
-    retrain(handoff(small_dataset), folder, FinalOptions(threshold=1.0), lambda line: None)
-    return folder
 
 
 def table(final: Path, name: str) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from trainables.config import TrialConfig
 from trainables.dataset import Dataset, open_dataset
+from trainables.handoff import Handoff
 from trainables.prepare import PrepareOptions, prepare
 from trainables.worker import Worker
 
@@ -39,6 +40,24 @@ def make_dataset(folder: Path) -> Dataset:
             picture.save(folder / "photos" / family / f"{number:03d}.png")
     prepare(folder / "photos", folder / "dataset", PrepareOptions(workers=1, group=("none",)))
     return open_dataset(folder / "dataset")
+
+
+def handoff(dataset: Dataset, **changes: object) -> Handoff:
+    values = {
+        "config": LEARNS,
+        "metric": "val_macro_f1",
+        "mode": "max",
+        "score": 0.9,
+        "epoch": 3,
+        "study": "small",
+        "trial": 1,
+        "dataset": str(dataset.folder),
+        "dataset_fingerprint": dataset.fingerprint,
+        "weights": {},
+        "versions": {},
+        "git_commit": None,
+    }
+    return Handoff.model_validate({**values, **changes})
 
 
 def make_worker(dataset: Dataset, store: Path, store_bytes: int | None = None) -> Worker:
