@@ -18,6 +18,7 @@ from trainables.confusion_picture import CONFUSION_FILE, draw_confusion
 from trainables.dataset import Dataset, open_dataset
 from trainables.double_correction import double_corrections
 from trainables.errors import SweepError
+from trainables.example_photos import write_examples
 from trainables.export import check_same, save_model, whole_model
 from trainables.final_board import write_final_board
 from trainables.final_files import write_tables
@@ -225,11 +226,13 @@ def _export(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path)
 
 
 def _write_pictures(model: Any, worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
-    names = worker.dataset.class_names
-    write_pictures(worker.photos("train", config.image_size), names, config, folder)
-    tested, probabilities = worker.photos("test", config.image_size), outcome.test[outcome.chosen].probabilities
-    draw_confusion(tested.labels, probabilities.argmax(axis=1), names, folder / CONFUSION_FILE)
-    write_mistakes(model, tested, probabilities, worker.dataset, folder)
+    names, size = worker.dataset.class_names, config.image_size
+    train, test = worker.photos("train", size), worker.photos("test", size)
+    probabilities = outcome.test[outcome.chosen].probabilities
+    write_pictures(train, names, config, folder)
+    write_examples(test, train, names, probabilities, folder / "examples")
+    draw_confusion(test.labels, probabilities.argmax(axis=1), names, folder / CONFUSION_FILE)
+    write_mistakes(model, test, probabilities, worker.dataset, folder)
 
 
 def _metrics(
