@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import handoff, make_dataset
+from tests.trainables_tests.training_example import LEARNS, handoff, make_dataset
 from trainables.dataset import Dataset
 from trainables.errors import SweepError
 from trainables.final import FinalOptions, _warnings, retrain
