@@ -25,10 +25,9 @@ from analysis.drawing import (
     legend,
     picture,
     scale_for,
-    standalone,
 )
 from analysis.files import own_folder, write_text
-from analysis.pages import render_page
+from analysis.pages import render_page, write_figures
 from analysis.scoreboard import scoreboard
 from analysis.tables import Head, Line, Table
 from analysis.verdicts import model_verdict, verdicts
@@ -52,16 +51,13 @@ def write_comparison(contenders: Sequence[Contender], folder: Path) -> tuple[Pat
         "comparison.html.j2",
         MARK,
         pictures,
-        name=" and ".join(each.label for each in contenders)
-        if len(contenders) < 4
-        else f"{len(contenders)} experiments",
+        name=join_words([each.label for each in contenders], 4),
         written=moment(datetime.datetime.now(datetime.UTC).isoformat()),
         sentences=said,
         tables={"scores": scores_table(table)},
     )
     write_text(folder / "comparison.csv", table.to_csv(index=False))
-    for each in pictures.values():
-        write_text(folder / "figures" / f"{each.name}.svg", standalone(each.wide))
+    write_figures(folder / "figures", pictures.values())
     write_text(folder / PAGE, page)
     return folder / PAGE, said
 

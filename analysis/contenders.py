@@ -16,7 +16,7 @@ from search.records import read_final
 from trainables.errors import SweepError
 
 # What two sweeps may differ in and still ask the same question.
-_NOT_SETTINGS = {"name", "experiment", "seed", "store", "store_gb", "address", "resources"}
+_NOT_SETTINGS = {"name", "experiment", "seed", "storage", "store", "store_gb", "address", "resources"}
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,14 @@ class Contender:
 
     @property
     def settings(self) -> str:
-        """Everything in the sweep file that is not its name, place, machine or seed: equal for runs of one sweep."""
+        """Everything in the sweep file that is not its name, place, machine or seed: equal for runs of one sweep.
+
+        The dataset counts by its fingerprint, not by where it lies.
+        """
         if self.findings is None:
             return str(self.folder)
         sweep = self.findings.experiment.sweep
+        sweep = sweep | {"dataset": self.dataset or sweep["dataset"]}
         return json.dumps({key: value for key, value in sweep.items() if key not in _NOT_SETTINGS}, sort_keys=True)
 
 

@@ -27,7 +27,7 @@ class Findings:
     final: FinalStage | None
     test: PhotoScores | None
     best: int | None
-    baselines: Frames | None = None
+    baselines: Frames
 
     @property
     def metric(self) -> str:

@@ -1,13 +1,26 @@
 """Fill a page's template: one self-contained HTML file with the house's style sheet."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from analysis.drawing import COLOURS, Picture
+from analysis.drawing import COLOURS, Picture, standalone
+from analysis.files import write_text
+
+
+def write_figures(folder: Path, pictures: Collection[Picture]) -> None:
+    """Write each picture as a file of its own, and remove those that an earlier page had and this one has not.
+
+    Raises:
+        SweepError: the folder cannot be written.
+    """
+    for picture in pictures:
+        write_text(folder / f"{picture.name}.svg", standalone(picture.wide))
+    for old in set(folder.glob("*.svg")) - {folder / f"{picture.name}.svg" for picture in pictures}:
+        old.unlink()
 
 
 def render_page(template: str, mark: str, pictures: Mapping[str, Picture], **context: Any) -> str:

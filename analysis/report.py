@@ -10,7 +10,7 @@ from analysis.confusion import confusion, confusion_picture
 from analysis.contour import contours, contours_picture
 from analysis.coordinates import coordinates, coordinates_picture
 from analysis.curves import curves_picture, learning_curves, stage_curves, stages_picture
-from analysis.drawing import Picture, standalone
+from analysis.drawing import Picture
 from analysis.examples import examples
 from analysis.families import families, families_picture
 from analysis.files import own_folder, write_text
@@ -22,7 +22,7 @@ from analysis.history import history, history_picture
 from analysis.importance import FEWEST, importance_picture, importances
 from analysis.knobs import log_knobs
 from analysis.models import models, models_picture
-from analysis.pages import render_page
+from analysis.pages import render_page, write_figures
 from analysis.photographs import photographs
 from analysis.provenance import data_table, provenance_table
 from analysis.reading import read
@@ -55,11 +55,7 @@ def write_report(experiment: Path, out: Path | None = None, baselines: Path | No
     pictures = {picture.name: picture for picture in draw_all(findings)}
     page = render(findings, pictures)
     export(findings.frames, folder)
-    for old in (folder / "figures").glob("*.svg"):
-        if old.stem not in pictures:
-            old.unlink()
-    for picture in pictures.values():
-        write_text(folder / "figures" / f"{picture.name}.svg", standalone(picture.wide))
+    write_figures(folder / "figures", pictures.values())
     write_text(folder / PAGE, page)
     return folder / PAGE
 
@@ -75,7 +71,7 @@ def draw_all(findings: Findings) -> Iterator[Picture]:
 
 def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
     trials, epochs, metric, mode = findings.frames.trials, findings.frames.epochs, findings.metric, findings.mode
-    side_by_side = models(findings.baselines) if findings.baselines is not None else None
+    side_by_side = models(findings.baselines)
     if side_by_side is not None and side_by_side.names:
         yield models_picture(side_by_side)
     if len(trials):

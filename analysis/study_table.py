@@ -28,7 +28,7 @@ def study_table(findings: Findings) -> Table | None:
 
 
 def _backbones(findings: Findings) -> list[Line]:
-    side_by_side = models(findings.baselines) if findings.baselines is not None else None
+    side_by_side = models(findings.baselines)
     if side_by_side is None:
         return []
     lines = []
@@ -59,7 +59,7 @@ def _cells(figures: Mapping[Any, float]) -> tuple[str, str, str]:
 
 def _note(findings: Findings) -> str:
     loss = "Losses include the L2 penalty on weights."
-    if findings.baselines is not None and models(findings.baselines) is not None:
+    if models(findings.baselines) is not None:
         return f"{loss} Backbones: the best trial of each, at its best epoch; test is not read for them."
     return (
         f"{loss} Table 3 and figures 7 and 8 compare backbones, which this sweep did not: run "

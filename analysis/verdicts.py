@@ -29,7 +29,7 @@ def model_verdict(difference: Difference) -> str:
     first, label, macro = difference.first, difference.label, difference.macro_f1
     held = f"{percent(difference.level, 0 if difference.level == 0.95 else 1)} interval {_between(macro)}"
     if macro.low > 0:
-        said = f"{label} is better than {first}: its test macro F1 is {points(macro.value)} points higher ({held})"
+        said = f"{label} is better than {first}: its test macro F1 is {points(macro.value)[1:]} points higher ({held})"
     elif macro.high < 0:
         said = f"{label} is worse than {first}: its test macro F1 is {points(-macro.value)[1:]} points lower ({held})"
     else:
@@ -57,7 +57,7 @@ def _models(contenders: Sequence[Contender]) -> list[str]:
     found = differences(contenders)
     said = [model_verdict(difference) for difference in found]
     if len(found) > 1:
-        said.append(f"The {len(found)} intervals hold together, 95 times in 100.")
+        said.append("These intervals are wide enough to hold all at once 95 times in 100.")
     missing = [contender.label for contender in contenders if not len(contender.test)]
     if missing:
         have = "has" if len(missing) == 1 else "have"

@@ -65,6 +65,20 @@ def test_the_report_opens_whole_without_an_error_and_without_a_request(browser, 
     keep_whole_page(browser, f"report-{size[0]}")
 
 
+def test_nothing_is_cut_off_on_paper(browser, page):
+    """A4 with the margins of the style sheet is 182 mm wide, 688 px."""
+    shown(browser, (688, 1000))
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.open(page.as_uri())
+    over = """
+      const wide = document.documentElement.clientWidth;
+      return [...document.querySelectorAll('table, svg, img, p, dl')]
+        .filter(each => each.getBoundingClientRect().right > wide + 1).map(each => each.outerHTML.slice(0, 90));
+    """
+    assert browser.driver.execute_script(over) == []
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def keep_whole_page(browser, name):
     clip = browser.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"] | {"scale": 1}
     taken = browser.driver.execute_cdp_cmd(
