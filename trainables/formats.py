@@ -73,6 +73,7 @@ def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
 def _write_and_check(name: str, classifier: Classifier, pixels: Pixels, folder: Path) -> Exported:
     kind = FORMATS[name]
     path = folder / kind.file
+    expected = np.asarray(classifier.model.predict_on_batch(pixels))
     try:
         # Converters talk at length, on both streams and from native code.
         with silent_stderr(), contextlib.redirect_stdout(io.StringIO()):
@@ -80,7 +81,6 @@ def _write_and_check(name: str, classifier: Classifier, pixels: Pixels, folder: 
             found = kind.read(path)(pixels)
     except Exception as error:  # They raise whatever their parts raise.
         raise SweepError(f"{name}: this model cannot be converted: {' '.join(str(error).split())[:300]}") from error
-    expected = np.asarray(classifier.model.predict_on_batch(pixels))
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:  # A NaN is not.
         raise SweepError(f"{name}: its probabilities differ from model.keras by up to {difference:.2g}; it is not kept")
