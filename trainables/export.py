@@ -92,7 +92,8 @@ def _put_inside(labels: Labels, file: Path) -> None:
     written = file.with_name(f".{file.name}.labels")
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(written, "w") as copy:
         for entry in archive.infolist():
-            with archive.open(entry) as source, copy.open(entry, "w", force_zip64=True) as target:
+            same = zipfile.ZipInfo(entry.filename, entry.date_time)
+            with archive.open(entry) as source, copy.open(same, "w", force_zip64=True) as target:
                 if entry.filename == _METADATA:
                     metadata = json.load(source) | {"labels": labels.model_dump(mode="json")}
                     target.write(json.dumps(metadata, ensure_ascii=False).encode())

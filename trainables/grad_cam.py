@@ -35,9 +35,7 @@ class GradCam:
 
         inside = [index for index, layer in enumerate(model.layers) if isinstance(layer, keras.Model)]
         if len(inside) != 1 or not hasattr(model.layers[-1], "kernel"):
-            raise SweepError(
-                "Grad-CAM needs a model that `python -m trainables retrain` wrote: one backbone and a head"
-            )
+            raise SweepError("Grad-CAM needs a model that `python -m trainables retrain` wrote: a backbone and a head")
         self._before = model.layers[1 : inside[0]]
         backbone = model.layers[inside[0]]
         *self._head, self._output = model.layers[inside[0] + 1 :]

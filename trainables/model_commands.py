@@ -123,7 +123,7 @@ def _export(arguments: argparse.Namespace) -> int:
     out = arguments.out or beside / "exported"
     for exported in export(arguments.model, arguments.format, out):
         print(
-            f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos the largest difference of a "
-            f"probability is {exported.difference:.1g}, and every answer is the same"
+            f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos no probability differs from "
+            f"model.keras by more than {exported.difference:.1g}"
         )
     return 0

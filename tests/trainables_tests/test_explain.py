@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainables_tests.test_grad_cam import red_or_green
+from tests.trainables_tests.training_example import red_or_green
 from trainables.errors import SweepError
 from trainables.explain import explain
 from trainables.export import Labels

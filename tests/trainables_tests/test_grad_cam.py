@@ -6,23 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from tests.trainables_tests.training_example import SMALL, make_worker
+from tests.trainables_tests.training_example import SMALL, make_worker, red_or_green
 from trainables.dataset import Dataset
 from trainables.errors import SweepError
 from trainables.export import whole_model
 from trainables.grad_cam import GradCam
-
-
-def red_or_green(size: int = 24) -> keras.Model:
-    """Two families: how much red there is, and how much green; the "backbone" averages 4 × 4 pixels."""
-    inputs = keras.Input((size, size, 3))
-    backbone = keras.Model(inputs, keras.layers.AveragePooling2D(4)(inputs), name="averages")
-    pixels = keras.Input((size, size, 3))
-    features = keras.layers.GlobalAveragePooling2D()(backbone(keras.layers.Rescaling(1 / 255)(pixels)))
-    output = keras.layers.Dense(2, activation="softmax", name="probabilities")
-    model = keras.Model(pixels, output(keras.layers.Dropout(0.5)(features)))
-    output.set_weights([np.array([[1, 0], [0, 1], [0, 0]], np.float32), np.zeros(2, np.float32)])
-    return model
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainables_tests.test_grad_cam import red_or_green
-from tests.trainables_tests.training_example import make_worker
+from tests.trainables_tests.training_example import make_worker, red_or_green
 from trainables.dataset import Dataset
 from trainables.mistakes import MOST, SIDE, most_confident, write_mistakes
 

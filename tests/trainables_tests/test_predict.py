@@ -47,40 +47,42 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_becomes_a_csv_with_the_unreadable_named_and_the_speed_printed(
-    final: Path, album: Path, tmp_path: Path
+    tiny_model: Path, album: Path, tmp_path: Path
 ) -> None:
-    done = run("predict", final, album, "--top", "2", "--csv", tmp_path / "families.csv")
+    done = run("predict", tiny_model, album, "--top", "2", "--csv", tmp_path / "families.csv")
     assert done.returncode == 0, done.stderr
     assert "5 photos, 1 of them unreadable" in done.stdout and "photos a second" in done.stdout
     with (tmp_path / "families.csv").open(newline="") as rows:
         table = {Path(row["photo"]).name: row for row in csv.DictReader(rows)}
     assert list(table) == ["a.PNG", "b.png", "broken.jpg", "c.png", "d.png"]
     assert "no picture" in table["broken.jpg"]["problem"] and not table["broken.jpg"]["family_1"]
-    guesses = load_classifier(final).predict([album / "b.png"], top=2)[0]
+    guesses = load_classifier(tiny_model).predict([album / "b.png"], top=2)[0]
     row = table["b.png"]
     assert [row["family_1"], row["family_2"]] == [guess.family for guess in guesses]
     assert float(row["probability_1"]) == pytest.approx(guesses[0].probability, abs=1e-5)
 
 
-def test_model_keras_is_enough_alone(final: Path, album: Path, tmp_path: Path) -> None:
-    shutil.copy(final / "model.keras", tmp_path / "mine.keras")
-    alone, beside = (load_classifier(model).predict([album / "b.png"], 4) for model in (tmp_path / "mine.keras", final))
+def test_model_keras_is_enough_alone(tiny_model: Path, album: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_model / "model.keras", tmp_path / "mine.keras")
+    alone, beside = (
+        load_classifier(model).predict([album / "b.png"], 2) for model in (tmp_path / "mine.keras", tiny_model)
+    )
     assert alone == beside
 
 
-def test_the_labels_add_no_entry_to_the_archive(final: Path) -> None:
+def test_the_labels_add_no_entry_to_the_archive(tiny_model: Path) -> None:
     """Keras unpacks the whole archive to the disk at every loading when there are more than its own three."""
-    with zipfile.ZipFile(final / "model.keras") as archive:
+    with zipfile.ZipFile(tiny_model / "model.keras") as archive:
         assert len(archive.namelist()) == 3
 
 
-def test_a_model_from_before_labels_were_inside_takes_those_beside_it(final: Path, tmp_path: Path) -> None:
+def test_a_model_from_before_labels_were_inside_takes_those_beside_it(tiny_model: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
     with pytest.raises(SweepError, match=r"labels\.json does not exist"):
         read_labels(tmp_path / "model.keras")
-    shutil.copy(final / "labels.json", tmp_path)
-    assert read_labels(tmp_path / "model.keras") == read_labels(final / "model.keras")
+    shutil.copy(tiny_model / "labels.json", tmp_path)
+    assert read_labels(tmp_path / "model.keras") == read_labels(tiny_model / "model.keras")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK no archive", b"{}"])

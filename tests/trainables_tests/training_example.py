@@ -1,6 +1,7 @@
 """A small prepared dataset and a worker on it, for tests of training."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -62,6 +63,20 @@ def handoff(dataset: Dataset, **changes: object) -> Handoff:
 
 def make_worker(dataset: Dataset, store: Path, store_bytes: int | None = None) -> Worker:
     return Worker(dataset, store, store_bytes, threads=1)
+
+
+def red_or_green(size: int = 24) -> Any:
+    """Two families: how much red there is, and how much green; the "backbone" averages 4 × 4 pixels."""
+    import keras
+
+    inputs = keras.Input((size, size, 3))
+    backbone = keras.Model(inputs, keras.layers.AveragePooling2D(4)(inputs), name="averages")
+    pixels = keras.Input((size, size, 3))
+    features = keras.layers.GlobalAveragePooling2D()(backbone(keras.layers.Rescaling(1 / 255)(pixels)))
+    output = keras.layers.Dense(2, activation="softmax", name="probabilities")
+    model = keras.Model(pixels, output(keras.layers.Dropout(0.5)(features)))
+    output.set_weights([np.array([[1, 0], [0, 1], [0, 0]], np.float32), np.zeros(2, np.float32)])
+    return model
 
 
 def _draw(family: str, generator: np.random.Generator) -> np.ndarray:
