@@ -4,9 +4,11 @@ python -m analysis report runs/demo                # writes runs/demo/report/ind
 python -m analysis report runs/demo --out share    # the same, elsewhere
 python -m analysis compare runs/a runs/b           # is b really better than a? also a page, in runs/a/comparison
 python -m analysis export runs/demo                # trials and epochs as CSV and Parquet, in runs/demo/export
+python -m analysis dashboard runs/demo             # TensorBoard and optuna-dashboard, until Ctrl-C
 """
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     tables.add_argument(
         "--format", nargs="+", choices=FORMATS, default=FORMATS, dest="formats", help="which files (default: both)"
     )
+    _add_dashboard(commands)
     return top
 
 
@@ -54,6 +57,23 @@ def _command(
     command = commands.add_parser(name, help=line, description=line.capitalize() + ".", epilog=_EXAMPLES[name])
     command.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {default})")
     return command
+
+
+def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    line = "show a sweep, running or ended, in TensorBoard and optuna-dashboard"
+    command = commands.add_parser(
+        "dashboard",
+        help=line,
+        description=f"{line.capitalize()}: both on this machine only, until Ctrl-C.",
+        epilog="Example: python -m analysis dashboard runs/demo",
+    )
+    command.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="folder that `search run` wrote")
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on (default: 127.0.0.1, which nobody else can reach); there is no password",
+    )
 
 
 _EXAMPLES = {
@@ -99,10 +119,19 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def dashboard(options: argparse.Namespace) -> int:
+    """Serve the dashboards until Ctrl-C."""
+    from analysis.dashboard import show_dashboards
+
+    with contextlib.suppress(KeyboardInterrupt):
+        show_dashboards(options.experiment, options.host, lambda line: print(line, flush=True))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0, or 2 for a problem that the user can solve."""
     options = parser().parse_args(arguments)
-    command = {"report": report, "compare": compare, "export": export}[options.command]
+    command = {"report": report, "compare": compare, "export": export, "dashboard": dashboard}[options.command]
     return run_command(lambda: command(options))
 
 

@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
     print(f"experiment   {config.experiment}")
-    print(f"TensorBoard  tensorboard --logdir {config.experiment}/tensorboard")
+    print(f"dashboards   python -m analysis dashboard {config.experiment}")
     print(f"next         python -m trainables retrain {config.experiment}/best.json")
     return 0
 

@@ -83,11 +83,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     Raises:
         SweepError: the folder holds no sweep, or one of its records is damaged.
     """
-    folder = Path(folder).absolute()
-    for name in ("sweep.yaml", "study.db"):
-        if not (folder / name).is_file():
-            raise SweepError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
-    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    folder, sweep = read_sweep_record(folder)
     return Experiment(
         folder=folder,
         sweep=sweep,
@@ -98,6 +94,24 @@ def read_experiment(folder: Path | str) -> Experiment:
         manifest=_json(Path(sweep["dataset"]) / MANIFEST),
         final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
     )
+
+
+def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
+    """Return an experiment's absolute folder and its sweep.yaml, without opening the study.
+
+    Raises:
+        SweepError: the folder holds no sweep.
+    """
+    folder = Path(folder).absolute()
+    for name in ("sweep.yaml", "study.db"):
+        if not (folder / name).is_file():
+            raise SweepError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
+    return folder, yaml.safe_load((folder / "sweep.yaml").read_text())
+
+
+def study_storage(folder: Path) -> str:
+    """Return the address of the experiment's study, as Optuna takes it."""
+    return f"sqlite:///{folder / 'study.db'}"
 
 
 def read_final(folder: Path) -> FinalRecord:
@@ -131,7 +145,7 @@ def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
     import sqlalchemy
 
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
+        storage = optuna.storages.RDBStorage(study_storage(folder))
         trials = optuna.load_study(study_name=sweep["name"], storage=storage).get_trials(deepcopy=False)
         storage.remove_session()
         storage.engine.dispose()

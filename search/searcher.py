@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+import warnings
 from typing import Any
 
 import optuna
@@ -46,6 +47,8 @@ class StudySearch(OptunaSearch):
     def _setup_study(self, mode: str) -> None:
         # The stock method joins a study of the same name silently.
         self._ot_study = create_study(self._study_name, self._plan.config.mode, self._storage)
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            self._ot_study.set_metric_names([self._plan.config.metric])  # Dashboards say "Objective 0" otherwise.
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Ask the study for a trial and return the trainable's whole configuration; see Plan.settings."""

@@ -11,6 +11,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search.control import STOPPED_BY_SCHEDULER, Outcome, Stop
+from search.records import study_storage
 from trainables.errors import SweepError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def open_storage(experiment: Path) -> optuna.storages.RDBStorage:
     SQLite in WAL mode: readers never wait for the sweep, nor it for them, and a commit does not wait for the disk; a
     killed driver loses nothing by that (a power cut may lose the last commits, not the database).
     """
-    storage = optuna.storages.RDBStorage(f"sqlite:///{experiment / 'study.db'}")
+    storage = optuna.storages.RDBStorage(study_storage(experiment))
     sqlalchemy.event.listen(storage.engine, "connect", _quick)
     storage.engine.dispose()  # Connections made so far are not yet set.
     return storage

@@ -1,6 +1,7 @@
 """Run a sweep: check everything, start Ray, let Tune run the trials, hand the best one over."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ from search.sweep_file import dump_sweep
 from search.tensorboard import TensorBoardRuns
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
-from trainables.dataset import open_dataset
+from trainables.dataset import Dataset, open_dataset
+from trainables.double_correction import double_corrections_in_trials
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_json
 
@@ -50,12 +52,15 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    fingerprint = _check(config)
+    dataset = _check(config)
+    warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
     config = config.model_copy(update={"trials": check_sampler(config)})
     with ray_session(config.address) as nodes:
         part = share(config.resources, nodes)
         plan, control = Plan(config, part.threads), Control()
-        _begin(plan, fingerprint)
+        _begin(plan, dataset.fingerprint, warnings)
         with _study_database(plan) as storage:
             searcher = StudySearch(plan, control, storage)
             try:
@@ -64,11 +69,11 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
                 because = _close(searcher.study, config, control)
             if control.error is not None:
                 raise control.error
-            return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started)
+            return hand_over(searcher.study, config, dataset.fingerprint, because, time.monotonic() - started)
 
 
-def _check(config: SweepConfig) -> str:
-    """Refuse what would fail later, and return the dataset's fingerprint."""
+def _check(config: SweepConfig) -> Dataset:
+    """Refuse what would fail later, and return the dataset."""
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
         raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
@@ -77,7 +82,7 @@ def _check(config: SweepConfig) -> str:
     for backbone in _searched_or_fixed(config, "backbone"):
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
-    return open_dataset(Path(config.dataset)).fingerprint
+    return open_dataset(Path(config.dataset))
 
 
 def _weights(config: SweepConfig) -> list[str]:
@@ -95,12 +100,13 @@ def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
     return [getattr(TrialConfig.model_validate(config.trial), name)]
 
 
-def _begin(plan: Plan, fingerprint: str) -> None:
+def _begin(plan: Plan, fingerprint: str, warnings: list[str]) -> None:
     """Make the experiment's folder, with what says how it came to be."""
     config = plan.config
     plan.experiment.mkdir(parents=True, exist_ok=True)
     (plan.experiment / "sweep.yaml").write_text(dump_sweep(config))
-    write_json(provenance(config.seed, config.dataset, fingerprint), plan.experiment / "provenance.json")
+    record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
+    write_json(record, plan.experiment / "provenance.json")
 
 
 def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: StudySearch, control: Control) -> None:
