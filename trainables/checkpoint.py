@@ -73,6 +73,8 @@ class Checkpoints:
 
     def newest(self) -> tuple[Checkpoint | None, str]:
         """Return the newest whole checkpoint (None: begin anew), and what was wrong with newer ones, now deleted."""
+        for unfinished in self._folder.glob(".epoch-*"):
+            unfinished.unlink(missing_ok=True)
         damaged = []
         found = None
         for file in generations(self._folder):
@@ -89,7 +91,7 @@ class Checkpoints:
 def generations(folder: Path) -> list[Path]:
     """Return the files of a trial's checkpoints, newest first; the unfinished are not among them."""
     files = [file for file in folder.glob("epoch-*.npz") if _NAME.fullmatch(file.name)]
-    return sorted(files, key=lambda file: (epoch_of(file), file.stat().st_mtime_ns), reverse=True)
+    return sorted(files, key=lambda file: (epoch_of(file), file.name), reverse=True)
 
 
 def epoch_of(file: Path) -> int:

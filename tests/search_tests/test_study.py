@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search.control import Stop
-from search.study import best_epoch, close_open_trials, close_storage, create_study, open_storage, tell_end
+from search.storage import close_storage, open_storage
+from search.study import best_epoch, close_open_trials, create_study, tell_end
 from trainables.errors import SweepError
 
 ENDED = Stop("max_epochs", 3, "ran all 3 epochs")

@@ -16,6 +16,7 @@ from search.rules import StopRule, make_rule
 from search.samplers import check_sampler
 from search.scheduler import StudyScheduler
 from search.searcher import StudySearch
+from search.study import create_study
 from tests.search_tests.synthetic import curve
 
 
@@ -26,7 +27,8 @@ class PlayedSweep:
         self.config = config
         self.control = Control()
         self.rule: StopRule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
-        self.searcher = StudySearch(Plan(config, 1), self.control, storage or optuna.storages.InMemoryStorage())
+        study = create_study(config.name, config.mode, storage or optuna.storages.InMemoryStorage())
+        self.searcher = StudySearch(Plan(config, 1), self.control, study)
         self.scheduler = StudyScheduler(config, self.rule, self.control)
         self._faults = faults or {}
 

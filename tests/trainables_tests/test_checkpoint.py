@@ -61,11 +61,12 @@ def test_without_a_whole_one_training_begins_anew_and_that_is_said(tmp_path: Pat
     assert checkpoints.newest() == (None, expected)
 
 
-def test_what_a_killed_process_left_unfinished_is_not_looked_at(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_unfinished_is_not_looked_at_and_cleared_away(tmp_path: Path) -> None:
     checkpoints = written(tmp_path, 1)
     (tmp_path / ".epoch-000002.0123456789abcdef.npz.here-1").write_bytes(b"half")
     found, note = checkpoints.newest()
     assert found is not None and (found.epoch, note) == (1, "")
+    assert list(tmp_path.iterdir()) == generations(tmp_path)
 
 
 def test_a_full_disk_is_said_and_the_checkpoint_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
