@@ -117,7 +117,7 @@ def test_only_a_study_about_the_same_is_joined(on_server: SweepConfig, tmp_path:
     with opened_storage(tmp_path, on_server.storage) as storage:
         open_study(on_server, "f", storage, join=False)
     check_name(on_server.model_copy(update={"trials": 9}), "f", join=True)
-    with pytest.raises(SweepError, match="seed: the study .* was begun with 0, so it cannot become 1"):
+    with pytest.raises(SweepError, match=r"seed: the study .* was begun with 0, so it cannot become 1"):
         check_name(on_server.model_copy(update={"seed": 1}), "f", join=True)
     with pytest.raises(SweepError, match="is not what the study"):
         check_name(on_server, "another dataset", join=True)
