@@ -78,9 +78,7 @@ def read_resumed(experiment: Path, overrides: list[str]) -> SweepConfig:
     experiment = experiment.absolute()
     file = experiment / "sweep.yaml"
     if not file.is_file():
-        raise SweepError(
-            f"{experiment} holds no sweep.yaml, so there is nothing to resume; `python -m search run` begins one"
-        )
+        raise SweepError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
     here = f"experiment={experiment}"
     before = read_sweep(file, [here])
     config = read_sweep(file, [*overrides, here])

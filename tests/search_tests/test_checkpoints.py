@@ -77,7 +77,7 @@ def test_what_a_trial_leaves_that_never_began_is_nothing(tmp_path: Path) -> None
 def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_goes_on_from(
     tmp_path: Path, files: int, expected: dict[int, list[int]]
 ) -> None:
-    size = [write(tmp_path, number) for number in range(4)][0]
+    size = max([write(tmp_path, number) for number in range(4)])
     callback = KeepBestCheckpoints(tmp_path, "max", 5, Control(), quota=files * size + size // 2)
     callback.take_up([(0, 0.1), (1, 0.9)])
     result: dict[str, Any] = {"epoch": 2}

@@ -1,4 +1,4 @@
-"""search/resume.py: what is refused, what is said, and what is handed over; the going on itself is in test_killed.py."""
+"""search/resume.py: what is refused, said and handed over; that the sweep goes on as it was is in test_killed.py."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from search.plan import Plan
 from search.provenance import add_session, origin, provenance, read_provenance
 from search.resume import read_resumed, resume_sweep
 from search.storage import opened_storage
+from search.study import load_study
 from search.sweep_file import write_sweep
 from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.tune_loop import PlayedSweep
@@ -73,12 +74,15 @@ def test_a_driver_killed_before_the_hand_over_is_made_up_for_without_training(
 def test_what_the_record_rests_on_cannot_be_changed(
     config: SweepConfig, capsys: pytest.CaptureFixture[str], change: str, line: str
 ) -> None:
-    before = {file: file.read_bytes() for file in Path(config.experiment).glob("*.*")}
+    before = {name: (Path(config.experiment) / name).read_bytes() for name in ("sweep.yaml", "provenance.json")}
     changes = ["mode=min"] if change == "metric=val_loss" else []
     assert resume(config, change, *changes) == 2
     said = capsys.readouterr()
     assert said.err.startswith(f"error: {line}") and said.err.count("\n") == 1 and said.out == ""
-    assert {file: file.read_bytes() for file in Path(config.experiment).glob("*.*")} == before
+    assert {name: (Path(config.experiment) / name).read_bytes() for name in before} == before
+    with opened_storage(Path(config.experiment)) as storage:
+        study = load_study("test", storage)
+        assert study is not None and len(study.trials) == 3 and study.user_attrs["definition"]["seed"] == 0
 
 
 def test_another_dataset_is_refused_and_the_same_one_elsewhere_is_not(config: SweepConfig, tmp_path: Path) -> None:
