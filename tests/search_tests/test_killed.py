@@ -1,10 +1,12 @@
 """A driver that dies at any moment: the sweep ends as one that was never killed.
 
-Here the moments are the writes to the study and to the checkpoints, between which nothing else is kept. What is
-killed for real, with SIGKILL and a real Ray, is in tests/end_to_end_tests/test_sigkill.py.
+Most of these kill at the writes to the study and to the checkpoints, between which nothing else is kept; one kills
+processes with real files by SIGKILL, and tests/end_to_end_tests/test_sigkill.py does so with a real Ray.
 """
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ import pytest
 
 from search.config import SweepConfig
 from search.continuing import continued_study, settle
+from search.storage import opened_storage
 from search.study import open_trials
+from tests.search_tests import dying_driver
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import PlayedSweep
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True, "points": 4},
@@ -80,7 +86,7 @@ def live(config: SweepConfig, storage: DyingStorage, checkpoints: dict[int, int]
     game.play(trials=left)
 
 
-def told(storage: DyingStorage) -> list[tuple[Any, ...]]:
+def told(storage: optuna.storages.BaseStorage) -> list[tuple[Any, ...]]:
     trials = optuna.load_study(study_name="test", storage=storage).get_trials()
     return [
         (t.number, t.state.name, t.params, t.intermediate_values, t.value, t.user_attrs["stop"], t.user_attrs["config"])
@@ -132,6 +138,21 @@ def test_there_is_no_moment_at_which_a_kill_changes_the_sweep(tmp_path: Path) ->
             live(config, storage, checkpoints)
         live(config, storage, checkpoints)
         assert told(storage) == expected, f"killed before write {moment}"
+
+
+def test_processes_killed_by_sigkill_leave_files_that_the_next_ones_go_on_with(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    command = [sys.executable, "-m", dying_driver.__name__, str(tmp_path / "broken"), "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 20
+    (tmp_path / "whole").mkdir()
+    dying_driver.live(dying_driver.config(tmp_path / "whole"))
+    results = []
+    for name in ("whole", "broken"):
+        with opened_storage(tmp_path / name / "experiment") as storage:
+            results.append(told(storage))
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("lost", ["all", "newest"])
