@@ -121,7 +121,7 @@ def _say(best: Handoff, experiment: str) -> None:
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
     print(f"experiment   {experiment}")
-    print(f"TensorBoard  tensorboard --logdir {experiment}/tensorboard")
+    print(f"dashboards   python -m analysis dashboard {experiment}")
     print(f"next         python -m trainables retrain {experiment}/best.json")
 
 

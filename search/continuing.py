@@ -13,6 +13,7 @@ from search.study import (
     DRIVER,
     create_study,
     decided_end,
+    describe_study,
     finite_values,
     load_study,
     name_is_taken,
@@ -63,7 +64,7 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
     if study is None:
         return open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
-        study.set_user_attr(DEFINITION, definition(config, fingerprint))
+        describe_study(study, definition(config, fingerprint))
     check_same(config, fingerprint, study.user_attrs[DEFINITION])
     return study
 

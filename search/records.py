@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from search.storage import STUDY_FILE, open_for_reading, parse_url
+from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, read_handoff
@@ -86,11 +86,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     Raises:
         SweepError: the folder holds no sweep, or one of its records is damaged.
     """
-    folder = Path(folder).absolute()
-    _must_hold(folder, "sweep.yaml")
-    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
-    if not sweep.get("storage"):
-        _must_hold(folder, STUDY_FILE)
+    folder, sweep = read_sweep_record(folder)
     return Experiment(
         folder=folder,
         sweep=sweep,
@@ -101,6 +97,26 @@ def read_experiment(folder: Path | str) -> Experiment:
         manifest=_json(Path(sweep["dataset"]) / MANIFEST),
         final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
     )
+
+
+def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
+    """Return an experiment's absolute folder and its sweep.yaml, without opening the study.
+
+    Raises:
+        SweepError: the folder holds no sweep.
+    """
+    folder = Path(folder).absolute()
+    _must_hold(folder, "sweep.yaml")
+    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    if not sweep.get("storage"):
+        _must_hold(folder, STUDY_FILE)
+    return folder, sweep
+
+
+def study_storage(folder: Path) -> str:
+    """Return the address of the experiment's study, as Optuna takes it; without a password, which others know."""
+    folder, sweep = read_sweep_record(folder)
+    return optuna_address(parse_url(sweep["storage"])) if sweep.get("storage") else f"sqlite:///{folder / STUDY_FILE}"
 
 
 def read_final(folder: Path) -> FinalRecord:

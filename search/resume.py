@@ -54,7 +54,7 @@ def resume_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = read_resumed(experiment, overrides or [])
     record = read_provenance(Path(config.experiment))
-    fingerprint = check(config)
+    fingerprint = check(config).fingerprint
     plan = Plan(config, 1, record["experiment_id"], origin(fingerprint))
     with driving(plan.experiment), opened_storage(plan.experiment, config.storage) as storage:
         study = continued_study(config, fingerprint, storage)

@@ -59,6 +59,11 @@ def parse_url(url: str) -> StorageUrl:
     return StorageUrl(shown, unquote(password) if colon else None)
 
 
+def optuna_address(url: StorageUrl) -> str:
+    """Return the address as Optuna takes it, without the password."""
+    return url.shown.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
 def redact(text: str) -> str:
     """Return `text` (a word of a command line, say) with the password of a URL in it replaced by ***."""
     before, separator, after = text.partition("://")
@@ -142,12 +147,11 @@ def _open_server(url: StorageUrl) -> optuna.storages.RDBStorage:
     import optuna
     import sqlalchemy
 
-    address = url.shown.replace("postgresql://", "postgresql+psycopg://", 1)
     # A pinged connection is made anew when the server was restarted between two epochs.
     settings = {"creator": _Connect(url), "pool_pre_ping": True, "pool_size": 2}
     try:
         with _password_at_hand(url.password):
-            return optuna.storages.RDBStorage(address, engine_kwargs=settings)
+            return optuna.storages.RDBStorage(optuna_address(url), engine_kwargs=settings)
     except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
         cause = getattr(error, "orig", None) or error
         reason = " ".join(str(cause).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -45,8 +46,15 @@ def create_study(
     except optuna.exceptions.DuplicatedStudyError:
         raise SweepError(name_is_taken(name)) from None
     if definition is not None:
-        study.set_user_attr(DEFINITION, definition)
+        describe_study(study, definition)
     return study
+
+
+def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
+    """Write into a study what it is about; last the definition, which says that all is there."""
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names([definition["metric"]])  # Dashboards say "Objective 0" otherwise.
+    study.set_user_attr(DEFINITION, definition)
 
 
 def name_is_taken(name: str) -> str:

@@ -34,7 +34,8 @@ from search.sweep_file import write_sweep
 from search.tensorboard import TensorBoardRuns
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
-from trainables.dataset import open_dataset
+from trainables.dataset import Dataset, open_dataset
+from trainables.double_correction import double_corrections_in_trials
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_json
 
@@ -56,27 +57,30 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
         raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
-    fingerprint = check(config)
-    check_name(config, fingerprint, join)
+    dataset = check(config)
+    check_name(config, dataset.fingerprint, join)
+    warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
     config = config.model_copy(update={"trials": check_sampler(config)})
     with ray_session(config.address) as nodes:
         part = share(config.resources, nodes)
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment):
-            plan = _begin(config, part, fingerprint)
+            plan = _begin(config, part, dataset.fingerprint, warnings)
             with opened_storage(experiment, config.storage) as storage:
-                study = open_study(config, fingerprint, storage, join)
+                study = open_study(config, dataset.fingerprint, storage, join)
                 return drive(Driver(plan, part, trainable), study, config.trials, started)
 
 
-def check(config: SweepConfig) -> str:
-    """Refuse what would fail later, and return the dataset's fingerprint."""
+def check(config: SweepConfig) -> Dataset:
+    """Refuse what would fail later, and return the dataset."""
     for weights in _weights(config):
         check_weights(weights)
     for backbone in _searched_or_fixed(config, "backbone"):
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
-    return open_dataset(Path(config.dataset)).fingerprint
+    return open_dataset(Path(config.dataset))
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,10 @@ def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
     return [getattr(TrialConfig.model_validate(config.trial), name)]
 
 
-def _begin(config: SweepConfig, part: Share, fingerprint: str) -> Plan:
+def _begin(config: SweepConfig, part: Share, fingerprint: str, warnings: list[str]) -> Plan:
     """Write what says how the experiment came to be."""
     experiment = Path(config.experiment)
-    record = provenance(config.seed, config.dataset, fingerprint)
+    record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
     write_json(record, experiment / PROVENANCE_FILE)
     write_sweep(config, experiment)
     return Plan(config, part.threads, record["experiment_id"], origin(fingerprint))

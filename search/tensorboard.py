@@ -13,7 +13,7 @@ from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricI
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboardX.summary import scalar
+from tensorboardX.summary import custom_scalars, scalar
 
 from search.config import REPORTED, better
 from search.control import Control
@@ -44,6 +44,7 @@ class TensorBoardRuns(Callback):
         self._knobs = knobs
         self._control = control
         self._writers: dict[int, _Run] = {}
+        self._laid_out = False
         self._best: dict[int, float] = {}
         self._last: dict[int, int] = {}
 
@@ -58,7 +59,10 @@ class TensorBoardRuns(Callback):
         run = self._writers[number] = _Run(folder)
         values = {knob: knob_value(trial.config, knob) for knob in self._knobs}
         run.add(_experiment_summary(values, f"best_{self._metric}"))
-        run.add(_session_start(f"trial {number}", values))
+        run.add(_session_start(f"trial {number:04d}", values))
+        if not self._laid_out:  # One run says for all of them how the Custom Scalars tab is laid out.
+            run.add(custom_scalars(_layout(self._metric)))
+            self._laid_out = True
         run.flush()
 
     def on_trial_result(
@@ -130,6 +134,31 @@ def _best_before(experiment: Path, number: int, metric: str, epoch: int) -> dict
     before = [line for line in read_epochs(trial_folder(experiment, number) / EPOCHS_FILE) if line["epoch"] < epoch]
     values = [line[metric] for line in before if _is_number(line.get(metric))]
     return {number: (max if better(metric) == "max" else min)(values)} if values else {}
+
+
+def _layout(metric: str) -> dict[str, dict[str, list[Any]]]:
+    """The charts of the Custom Scalars tab by category, all trials in each: the objective, then what explains it.
+
+    The final stage writes the same scalars, so that its trainings stand in the same charts.
+    """
+    return {
+        "Which trial is best": {
+            metric: _lines(metric),
+            f"best {metric} so far": _lines(f"best_{metric}"),
+        },
+        "Do the trials learn or memorise": {
+            "macro F1, training and validation": _lines("train_macro_f1", "val_macro_f1"),
+            "cross-entropy, training and validation": _lines("train_cross_entropy", "val_cross_entropy"),
+        },
+        "How they train": {
+            "validation accuracy": _lines("val_accuracy"),
+            "learning rate": _lines("learning_rate"),
+        },
+    }
+
+
+def _lines(*tags: str) -> list[Any]:
+    return ["Multiline", [f"^{tag}$" for tag in tags]]
 
 
 def _is_number(value: Any) -> bool:
