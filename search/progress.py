@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from rich.console import Console, Group
@@ -19,6 +20,7 @@ from search.failure import trial_number
 from search.machine_use import MachineUse
 from search.rules import rung_epochs
 from search.space import knob_value
+from search.study import best_value
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
@@ -101,6 +103,16 @@ class Progress(TrialProgressCallback):
         self._last_line = 0.0
         self._machine: MachineUse | None = None
 
+    def take_up(self, earlier: Sequence[FrozenTrial]) -> None:
+        """Show the trials that ended before this driver began."""
+        for trial in earlier:
+            if trial.state.is_finished():
+                params = {knob: trial.params.get(knob) for knob in self._knobs}
+                row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)
+                row.best, row.why = best_value(trial), trial.user_attrs.get("stop", {}).get("reason", "")
+                row.value = trial.intermediate_values.get(row.epoch)
+                self._view.rows[trial.number] = row
+
     def setup(self, *_: Any, **__: Any) -> None:
         """Begin to show."""
         self._started = time.monotonic()
@@ -124,6 +136,8 @@ class Progress(TrialProgressCallback):
     ) -> None:
         """Show the epoch."""
         row = self._row(trial)
+        if result.get("checkpoint_note"):
+            self._say(f"trial {row.number}: {result['checkpoint_note']}")
         row.epoch, row.value = result.get("epoch", row.epoch), result.get(self._view.metric)
         if isinstance(row.value, float) and row.value == row.value:
             better = max if self._view.mode == "max" else min
