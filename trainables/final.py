@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from trainables.config import TrialConfig
 from trainables.confusion_picture import CONFUSION_FILE, draw_confusion
 from trainables.dataset import Dataset, open_dataset
+from trainables.double_correction import double_corrections
 from trainables.errors import SweepError
+from trainables.example_photos import write_examples
 from trainables.export import check_same, save_model, whole_model
 from trainables.final_board import write_final_board
 from trainables.final_files import write_tables
@@ -224,11 +226,13 @@ def _export(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path)
 
 
 def _write_pictures(model: Any, worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
-    names = worker.dataset.class_names
-    write_pictures(worker.photos("train", config.image_size), names, config, folder)
-    tested, probabilities = worker.photos("test", config.image_size), outcome.test[outcome.chosen].probabilities
-    draw_confusion(tested.labels, probabilities.argmax(axis=1), names, folder / CONFUSION_FILE)
-    write_mistakes(model, tested, probabilities, worker.dataset, folder)
+    names, size = worker.dataset.class_names, config.image_size
+    train, test = worker.photos("train", size), worker.photos("test", size)
+    probabilities = outcome.test[outcome.chosen].probabilities
+    write_pictures(train, names, config, folder)
+    write_examples(test, train, names, probabilities, folder / "examples")
+    draw_confusion(test.labels, probabilities.argmax(axis=1), names, folder / CONFUSION_FILE)
+    write_mistakes(model, test, probabilities, worker.dataset, folder)
 
 
 def _metrics(
@@ -253,6 +257,7 @@ def _metrics(
         "sweep_metric": handoff.metric,
         "sweep_score": handoff.score,
         "alarm": _alarm(handoff, outcome),
+        "warnings": _warnings(outcome, dataset),
         "dataset": {"folder": str(dataset.folder), "fingerprint": dataset.fingerprint},
         "config": config.model_dump(),
         "leaks": {**proof.model_dump(), "passed": proof.passed},
@@ -270,3 +275,9 @@ def _alarm(handoff: Handoff, outcome: Outcome) -> str | None:
         f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
         "look for photos that are in both before you believe it"
     )
+
+
+def _warnings(outcome: Outcome, dataset: Dataset) -> list[str]:
+    """What a reader should know of the last training: does it correct the imbalance twice?"""
+    run = outcome.stages[-1].run
+    return double_corrections(dataset, run.config.imbalance, run.balance, run.counts, outcome.oversampled)

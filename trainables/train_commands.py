@@ -77,8 +77,8 @@ def _show(metrics: dict[str, object]) -> None:
                 f"macro F1 {figures['macro_f1']:6.1%}"
             )
     print(f"kept the model {metrics['chosen']} oversampling: {metrics['chosen_because']}")
-    weights = metrics["weights"]
-    assert isinstance(weights, dict)
-    for warning in (weights["warning"], metrics["alarm"]):
+    weights, warnings = metrics["weights"], metrics["warnings"]
+    assert isinstance(weights, dict) and isinstance(warnings, list)
+    for warning in (weights["warning"], metrics["alarm"], *warnings):
         if warning:
             print(f"warning: {warning}")
