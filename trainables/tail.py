@@ -34,11 +34,16 @@ class Tail:
     The head is the reference study's: global average pooling, dropout, dense with ReLU and L2, dropout, softmax.
     """
 
-    def __init__(self, base: Any, cut: Cut, dense_units: int, classes: int, optimizer: str) -> None:
+    def __init__(
+        self, base: Any, cut: Cut, dense_units: int, classes: int, optimizer: str, precision: str = "float32"
+    ) -> None:
+        """Args: `precision` is the backbone's part's; weights, optimizer, head and loss are always float32."""
         import keras
         import tensorflow as tf
 
-        self.body = clone_tail(base, cut)
+        from trainables.fused_adam import make_optimizer
+
+        self.body = clone_tail(base, cut, precision)
         channels = int(base.output.shape[-1])
         self.hidden = keras.layers.Dense(dense_units, activation="relu", name="hidden")
         self.output = keras.layers.Dense(classes, name="logits")
@@ -48,7 +53,7 @@ class Tail:
         body_trainable = [] if self.body is None else self.body.trainable_variables
         self.variables = [*body_trainable, *self.hidden.trainable_variables, *self.output.trainable_variables]
         self._statistics = _moving_statistics(self.body)
-        self._optimizer = keras.optimizers.get(optimizer)
+        self._optimizer = make_optimizer(optimizer)
         self._optimizer.build(self.variables)
         self._optimizer_start = [variable.numpy() for variable in self._optimizer.variables]
         crossing = [(None, channels)] if self.body is None else [tensor.shape for tensor in self.body.inputs]
@@ -137,9 +142,8 @@ class Tail:
         if self.body is not None:
             # A frozen BatchNorm stays in inference mode whatever `training` says; only a backbone that is trained from
             # scratch has others. Without any, training=False keeps stochastic depth out of fine-tuning.
-            features = tf.reduce_mean(
-                self.body(inputs if len(inputs) > 1 else inputs[0], training=training), axis=[1, 2]
-            )
+            features = self.body(inputs if len(inputs) > 1 else inputs[0], training=training)
+            features = tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2])
         if dropout is not None:
             features = tf.nn.experimental.stateless_dropout(features, rate=dropout, seed=seed * 2)
         features = self.hidden(features)

@@ -1,6 +1,7 @@
 """The one place where Ray meets training: a trial as a Ray Tune trainable that stays warm between trials."""
 
 import socket
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,13 @@ class FineTuneTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, warming this process up if it is the first."""
+        started = time.monotonic()
         run = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
         self._weights: Weights = self._worker.weights(values)
         self._run = self._worker.start(values, run.get("plan", ()))
+        self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial in this process."""
@@ -43,7 +46,11 @@ class FineTuneTrial(tune.Trainable):
         return True
 
     def step(self) -> Result:
-        """Train for one epoch; the contract's metrics of one epoch, and where it ran."""
+        """Train for one epoch; the contract's metrics of one epoch, where it ran and what it cost.
+
+        `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
+        `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
+        """
         import tensorflow as tf
 
         from trainables.device import device_name
@@ -52,8 +59,11 @@ class FineTuneTrial(tune.Trainable):
             result = self._run.run_epoch()
         except tf.errors.ResourceExhaustedError as error:
             raise TrialFailed(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
+        setup, self._setup_seconds = self._setup_seconds, 0.0
         return {
             **result,
+            "setup_seconds": setup,
+            **{f"store_{name}": value for name, value in asdict(self._worker.take_store_use()).items()},
             "host": socket.gethostname(),
             "device": device_name(),
             "weights": asdict(self._weights),

@@ -11,7 +11,7 @@ from trainables.worker import Worker
 CONTRACT = {
     *("epoch", "train_loss", "train_accuracy", "train_macro_f1", "train_cross_entropy"),
     *("val_loss", "val_accuracy", "val_macro_f1", "val_cross_entropy"),
-    *("best_val_macro_f1", "best_epoch", "learning_rate", "epoch_seconds"),
+    *("best_val_macro_f1", "best_epoch", "learning_rate", "epoch_seconds", "step_seconds"),
 }
 
 
