@@ -11,6 +11,7 @@ The same, smaller, on a machine without a GPU, into a folder of one's own:
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -31,7 +32,8 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   startup_trials  random trials before tpe or gp begins to model [5]
   early_stopping  {kind: asha, hyperband, median or none; grace_epochs, reduction_factor, brackets, min_results}
                   [asha, 1, 3, 1, 3]
-  resources       {concurrent_trials, threads_per_trial, gpus_per_trial (may be a fraction)} [all auto]
+  resources       {concurrent_trials, threads_per_trial, gpus_per_trial (may be a fraction), measure: without GPUs,
+                  measure first how many trials at once are fastest, and forecast the cost} [all auto, true]
   max_failures    further tries of a trial whose worker was lost [1]
   checkpoint_every  epochs between checkpoints for such a try; 0: none [1]
   keep_checkpoints  of how many of the best ended trials they stay on the disk [1]
@@ -66,12 +68,14 @@ def _run(options: argparse.Namespace) -> int:
     overrides = [*options.set, *([f"experiment={options.experiment}"] if options.experiment else [])]
     config = read_sweep(options.sweep, overrides)
 
+    from search.forecast import saved_line
     from search.sweep import run_sweep
 
     best = run_sweep(config)
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
+    print(saved_line(json.loads(Path(config.experiment, "sweep_summary.json").read_text())))
     print(f"experiment   {config.experiment}")
     print(f"TensorBoard  tensorboard --logdir {config.experiment}/tensorboard")
     print(f"next         python -m trainables retrain {config.experiment}/best.json")

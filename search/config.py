@@ -36,7 +36,8 @@ class EarlyStopping(BaseModel):
 class Resources(BaseModel):
     """How trials share the machine; `auto` is explained in search/resources.py.
 
-    `gpus_per_trial` may be a fraction (0.25: four trials share a GPU) and 0 keeps trials off the GPUs.
+    `gpus_per_trial` may be a fraction (0.25: four trials share a GPU) and 0 keeps trials off the GPUs. `measure`: on
+    machines without GPUs, try out how many trials at once are fastest, and forecast what the sweep will cost.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,7 @@ class Resources(BaseModel):
     concurrent_trials: Auto | int = Field(default="auto")
     threads_per_trial: Auto | int = Field(default="auto")
     gpus_per_trial: Auto | float = Field(default="auto")
+    measure: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -22,6 +22,11 @@ class Plan:
         """The experiment's folder, absolute."""
         return Path(self.config.experiment)
 
+    @property
+    def store(self) -> Path:
+        """Where each node keeps the activations that its trials share."""
+        return Path(self.config.store) if self.config.store else self.experiment.parent / "store"
+
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's records."""
         return trial_folder(self.experiment, number)
@@ -49,7 +54,7 @@ class Plan:
         run = {
             "trial": number,
             "dataset": self.config.dataset,
-            "store": self.config.store or str(self.experiment.parent / "store"),
+            "store": str(self.store),
             "store_bytes": None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
             "threads": self.threads,
             "plan": self.unfrozen_layers(),

@@ -17,6 +17,7 @@ from search.control import Control, Stop
 from search.epoch_log import EpochLog
 from search.failure import trial_number
 from search.outcome import hand_over
+from search.packing import plan_resources
 from search.plan import Plan
 from search.progress import Progress
 from search.provenance import provenance
@@ -53,7 +54,10 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     fingerprint = _check(config)
     config = config.model_copy(update={"trials": check_sampler(config)})
     with ray_session(config.address) as nodes:
-        part = share(config.resources, nodes)
+        resources, expected = config.resources, None
+        if trainable is None:
+            resources, expected = plan_resources(config, nodes, *_sizes(config))
+        part = share(resources, nodes)
         plan, control = Plan(config, part.threads), Control()
         _begin(plan, fingerprint)
         with _study_database(plan) as storage:
@@ -64,7 +68,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
                 because = _close(searcher.study, config, control)
             if control.error is not None:
                 raise control.error
-            return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started)
+            return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started, expected)
 
 
 def _check(config: SweepConfig) -> str:
@@ -78,6 +82,12 @@ def _check(config: SweepConfig) -> str:
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
     return open_dataset(Path(config.dataset)).fingerprint
+
+
+def _sizes(config: SweepConfig) -> tuple[int, dict[str, int]]:
+    """How many classes the dataset has, and how many photos each split."""
+    dataset = open_dataset(Path(config.dataset))
+    return len(dataset.class_names), {split: len(dataset.photos(split)) for split in ("train", "validation")}
 
 
 def _weights(config: SweepConfig) -> list[str]:
