@@ -2,6 +2,8 @@
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from ray import tune
 
 from trainables.backbones import Weights
 from trainables.config import trial_config
-from trainables.errors import TrialFailed
+from trainables.errors import OutOfMemory
 from trainables.fine_tune import FineTuning, Result
 
 STATE_FILE = "state.npz"
@@ -36,8 +38,9 @@ class FineTuneTrial(tune.Trainable):
         run = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
-        self._weights: Weights = self._worker.weights(values)
-        self._run = self._worker.start(values, run.get("plan", ()))
+        with _memory_errors():
+            self._weights: Weights = self._worker.weights(values)
+            self._run = self._worker.start(values, run.get("plan", ()))
         self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -51,14 +54,10 @@ class FineTuneTrial(tune.Trainable):
         `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
         `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
         """
-        import tensorflow as tf
-
         from trainables.device import device_name
 
-        try:
+        with _memory_errors():
             result = self._run.run_epoch()
-        except tf.errors.ResourceExhaustedError as error:
-            raise TrialFailed(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
         setup, self._setup_seconds = self._setup_seconds, 0.0
         return {
             **result,
@@ -79,6 +78,19 @@ class FineTuneTrial(tune.Trainable):
         if checkpoint is not None:
             with np.load(Path(checkpoint) / STATE_FILE) as state:
                 self._run.load(dict(state))
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn TensorFlow's error about memory into ours."""
+    import tensorflow as tf
+
+    from trainables.device import device_name
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OutOfMemory(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
 
 
 def _worker(run: dict[str, Any]) -> Any:

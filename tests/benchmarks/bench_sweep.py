@@ -57,7 +57,7 @@ def main() -> None:
         return
     trials = arguments.trials or [QUICK_TRIALS if arguments.quick else 20]
     with tempfile.TemporaryDirectory(prefix="bench-sweep-") as scratch:
-        dataset = _dataset(arguments.photos, Path(scratch), QUICK_FAMILIES if arguments.quick else 1.0)
+        dataset = chosen_dataset(arguments.photos, Path(scratch), QUICK_FAMILIES if arguments.quick else 1.0)
         photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
         print(f"{photos['train']} + {photos['validation']} photos of {len(dataset.class_names)} families at {SIZE} px")
         print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f} before")
@@ -107,6 +107,17 @@ def run_here(
     (target / "found.json").write_text(json.dumps(found))
 
 
+def chosen_dataset(photos: Path, scratch: Path, share: float) -> Dataset:
+    """Prepare a share of the families, 70/15/15, those with at least 20 photos."""
+    families = sorted(folder for folder in photos.iterdir() if folder.is_dir())
+    chosen = scratch / "photos"
+    chosen.mkdir()
+    for family in families[:: round(1 / share)]:
+        (chosen / family.name).symlink_to(family.resolve())
+    prepare(chosen, scratch / "dataset", PrepareOptions(min_photos=20, group=("none",)))
+    return open_dataset(scratch / "dataset")
+
+
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     print(
         f"\n{'search':12}{'seed':>5}{'trials':>7}{'epochs':>7}{'seconds':>9}{'of ours':>9}{'trials/h':>9}"
@@ -122,16 +133,6 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             f"{3600 * row['trials'] / row['seconds']:9.0f}{row['best']:9.4f}{row['peak'] / 1e9:9.2f}"
             f"{row['disk'] / 1e9:9.2f}{steps:>9}{own:>9}{row['load']:6.1f}"
         )
-
-
-def _dataset(photos: Path, scratch: Path, share: float) -> Dataset:
-    families = sorted(folder for folder in photos.iterdir() if folder.is_dir())
-    chosen = scratch / "photos"
-    chosen.mkdir()
-    for family in families[:: round(1 / share)]:
-        (chosen / family.name).symlink_to(family.resolve())
-    prepare(chosen, scratch / "dataset", PrepareOptions(min_photos=20, group=("none",)))
-    return open_dataset(scratch / "dataset")
 
 
 def _task(dataset: Dataset, seed: int, trials: int, folder: Path, weights: str) -> sweep_peers.Task:
