@@ -40,6 +40,16 @@ def test_loss_includes_l2_and_cross_entropy_does_not(worker: Worker) -> None:
     assert result["train_loss"] > result["train_cross_entropy"]
 
 
+def test_a_bfloat16_tail_learns_as_a_float32_one_with_float32_weights(worker: Worker) -> None:
+    low, full = (SMALL.model_copy(update={"precision": precision}) for precision in ("bfloat16", "float32"))
+    run = worker.start(low)
+    got = losses(run, 3)
+    assert all(variable.dtype == "float32" for variable in run.tail.variables)
+    expected = losses(worker.start(full), 3)
+    assert got != expected
+    np.testing.assert_allclose(got, expected, rtol=0.05)
+
+
 def test_the_same_seed_trains_the_same_and_another_does_not(worker: Worker) -> None:
     first = losses(worker.start(SMALL), 2)
     assert losses(worker.start(SMALL), 2) == first
