@@ -27,13 +27,17 @@ class Packing:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds and bytes that a sweep will take; `epochs` is how many a trial is expected to run."""
+    """Seconds and bytes that a sweep will take, with `concurrent` trials at once.
+
+    `epochs` is how many a trial is expected to run, `most_seconds` what the sweep takes if none is stopped.
+    """
 
     fill_seconds: float
     train_seconds: float
     store_bytes: int
     epochs: float
     most_seconds: float
+    concurrent: int
 
     @property
     def seconds(self) -> float:
@@ -75,6 +79,7 @@ def forecast(config: SweepConfig, packing: Packing, nodes: int, photos: Mapping[
         store_bytes=rows * packing.bytes_per_photo + pixels,
         epochs=epochs,
         most_seconds=fill + config.trials * config.max_epochs * epoch / nodes,
+        concurrent=packing.concurrent * nodes,
     )
 
 

@@ -3,7 +3,8 @@
 Two trials with a thread each do more than one with two threads where a step's products are too small to be shared, and
 less where memory is the limit: which it is depends on the backbone, the picture's size and the machine. So a few
 processes train made-up batches at once, as many as the trials would be, and the fastest division wins. It takes ten to
-twenty seconds for each division, once for a configuration and machine.
+twenty seconds for each division, once for a configuration and machine: measured.json in the store's folder remembers
+it, and may be deleted to measure again.
 """
 
 import json

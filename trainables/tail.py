@@ -49,13 +49,12 @@ class Tail:
         self.output = keras.layers.Dense(classes, name="logits")
         self.hidden.build((None, channels))
         self.output.build((None, dense_units))
-        self._body_start = [] if self.body is None else [variable.numpy() for variable in self.body.weights]
+        self._base = base
         body_trainable = [] if self.body is None else self.body.trainable_variables
         self.variables = [*body_trainable, *self.hidden.trainable_variables, *self.output.trainable_variables]
         self._statistics = _moving_statistics(self.body)
         self._optimizer = make_optimizer(optimizer)
         self._optimizer.build(self.variables)
-        self._optimizer_start = [variable.numpy() for variable in self._optimizer.variables]
         crossing = [(None, channels)] if self.body is None else [tensor.shape for tensor in self.body.inputs]
         inputs = [tf.TensorSpec(shape, tf.float32) for shape in crossing]
         number, per_class = tf.TensorSpec([], tf.float32), tf.TensorSpec([classes], tf.float32)
@@ -70,15 +69,17 @@ class Tail:
         """Start over: the backbone's own weights, a head drawn from `seed`, an optimizer without memory."""
         import keras
 
-        if self.body is not None:
-            for variable, value in zip(self.body.weights, self._body_start, strict=True):
+        # From the base and from zeros: a copy of where each tail starts would double what a worker holds.
+        for layer in [] if self.body is None else self.body.layers:
+            start = self._base.get_layer(layer.name).weights if layer.weights else []
+            for variable, value in zip(layer.weights, start, strict=True):
                 variable.assign(value)
         for index, layer in enumerate((self.hidden, self.output)):
             kernel = keras.initializers.GlorotUniform(seed=2 * seed + index)
             layer.kernel.assign(kernel(layer.kernel.shape))
             layer.bias.assign(np.zeros(layer.bias.shape, np.float32))
-        for variable, value in zip(self._optimizer.variables, self._optimizer_start, strict=True):
-            variable.assign(value)
+        for variable in self._optimizer.variables:  # The learning rate among them is set in every step.
+            variable.assign(np.zeros(variable.shape, variable.dtype))
 
     def train_batch(
         self, inputs: Sequence[Any], labels: Array, balance: Balance, settings: StepSettings

@@ -10,7 +10,8 @@ takes hours on two cores; `--quick` takes a fourth of the families and 6 trials 
 
 Every search runs in a process of its own, from nothing: no activation is stored and no package loaded before. Peak
 memory is the sum over its processes, shared pages counted once (PSS), seen every two seconds. "in steps" is the share
-of the wall-clock inside training steps of a tail, "own cost" what a warm trial takes besides its epochs.
+of the wall-clock, of as many trials as run at once, inside training steps of a tail; "own cost" what a warm trial takes
+besides its epochs. Our time includes measuring how many trials run at once.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,23 @@ from trainables.dataset import Dataset, open_dataset, read_split
 from trainables.images import decode_resized
 from trainables.prepare import PrepareOptions, prepare
 
-SIZE = 139
-EPOCHS = 9
-QUICK_FAMILIES, QUICK_TRIALS = 0.25, 6
+QUICK_SHARE, QUICK_TRIALS = 0.25, 6
 OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search: by whom, from which seed, how many trials, on what, and where it may write."""
+
+    peer: str
+    seed: int
+    trials: int
+    folder: str
+    dataset: str
+    weights: str
+    settings: Sequence[str]
+    size: int
+    epochs: int
 
 
 def main() -> None:
@@ -48,21 +63,28 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", default=[OURS, *sweep_peers.PEERS], choices=[OURS, *sweep_peers.PEERS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--trials", nargs="+", type=int, default=None, help="several: one sweep for each number [20]")
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a fourth of the families, 6 trials")
+    parser.add_argument("--share", type=float, help="of the families")
+    parser.add_argument("--size", type=int, default=139, help="of the pictures, in pixels [139]")
+    parser.add_argument("--epochs", type=int, default=9, help="the most of a trial [9]")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of our sweep, to compare ways")
     parser.add_argument("--run", metavar="JSON", help=argparse.SUPPRESS)  # One search, in this process.
     arguments = parser.parse_args()
     if arguments.run:
-        run_here(**json.loads(arguments.run), weights=arguments.weights, settings=arguments.set)
+        run_here(Job(**json.loads(arguments.run)))
         return
     trials = arguments.trials or [QUICK_TRIALS if arguments.quick else 20]
     with tempfile.TemporaryDirectory(prefix="bench-sweep-") as scratch:
-        dataset = chosen_dataset(arguments.photos, Path(scratch), QUICK_FAMILIES if arguments.quick else 1.0)
+        share = arguments.share or (QUICK_SHARE if arguments.quick else 1.0)
+        dataset = chosen_dataset(arguments.photos, Path(scratch), share)
         photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
-        print(f"{photos['train']} + {photos['validation']} photos of {len(dataset.class_names)} families at {SIZE} px")
+        families = len(dataset.class_names)
+        print(f"{photos['train']} + {photos['validation']} photos of {families} families at {arguments.size} px")
         print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f} before")
+        common = {"dataset": str(dataset.folder), "weights": arguments.weights, "settings": arguments.set}
+        common |= {"size": arguments.size, "epochs": arguments.epochs}
         rows = [
-            run(arguments, dataset, peer, seed, count, Path(scratch, f"{peer}-{seed}-{count}"))
+            run(Job(peer, seed, count, folder=str(Path(scratch, f"{peer}-{seed}-{count}")), **common))
             for count in trials
             for seed in arguments.seeds
             for peer in arguments.peers
@@ -70,15 +92,12 @@ def main() -> None:
     print_table(rows)
 
 
-def run(
-    arguments: argparse.Namespace, dataset: Dataset, peer: str, seed: int, trials: int, folder: Path
-) -> dict[str, Any]:
+def run(job: Job) -> dict[str, Any]:
     """Run one search in a process of its own and measure it from outside."""
+    folder = Path(job.folder)
     folder.mkdir()
-    job = {"peer": peer, "seed": seed, "trials": trials, "dataset": str(dataset.folder), "folder": str(folder)}
-    command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", str(arguments.photos)]
-    command += ["--weights", arguments.weights, "--run", json.dumps(job)]
-    command += ["--set", *arguments.set] if arguments.set else []
+    command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", ".", "--weights", job.weights]
+    command += ["--run", json.dumps(asdict(job))]
     load, started, peak = os.getloadavg()[0], time.monotonic(), 0
     process = subprocess.Popen(command, stdout=(folder / "out.txt").open("w"), stderr=(folder / "err.txt").open("w"))
     while process.poll() is None:
@@ -86,25 +105,19 @@ def run(
         time.sleep(2)
     seconds = time.monotonic() - started
     if process.returncode:
-        raise SystemExit(f"{peer} failed:\n{(folder / 'err.txt').read_text()[-2000:]}")
+        raise SystemExit(f"{job.peer} failed:\n{(folder / 'err.txt').read_text()[-2000:]}")
     disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     shutil.rmtree(folder / "store", ignore_errors=True)
     found = json.loads((folder / "found.json").read_text())
-    row = {"peer": peer, "seed": seed, "seconds": seconds, "peak": peak, "disk": disk, "load": load, **found}
+    row = {"peer": job.peer, "seed": job.seed, "seconds": seconds, "peak": peak, "disk": disk, "load": load, **found}
     print(json.dumps(row), flush=True)
     return row
 
 
-def run_here(
-    peer: str, seed: int, trials: int, dataset: str, folder: str, weights: str, settings: Sequence[str]
-) -> None:
+def run_here(job: Job) -> None:
     """Run one search and write what it found to found.json."""
-    target = Path(folder)
-    if peer == OURS:
-        found = _ours(seed, trials, dataset, target, weights, settings)
-    else:
-        found = sweep_peers.PEERS[peer](_task(open_dataset(Path(dataset)), seed, trials, target, weights)).__dict__
-    (target / "found.json").write_text(json.dumps(found))
+    found = _ours(job) if job.peer == OURS else asdict(sweep_peers.PEERS[job.peer](_task(job)))
+    Path(job.folder, "found.json").write_text(json.dumps(found))
 
 
 def chosen_dataset(photos: Path, scratch: Path, share: float) -> Dataset:
@@ -135,18 +148,25 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _task(dataset: Dataset, seed: int, trials: int, folder: Path, weights: str) -> sweep_peers.Task:
+def _task(job: Job) -> sweep_peers.Task:
+    dataset = open_dataset(Path(job.dataset))
     splits = {}
     for split in ("train", "validation"):
-        photos = list(read_split(dataset, split))
-        pixels = np.stack([decode_resized(photo.image, SIZE) for photo in photos])
+        pixels = np.stack([decode_resized(photo.image, job.size) for photo in read_split(dataset, split)])
         splits[split] = pixels, np.array([row.label for row in dataset.photos(split)], np.int64)
     return sweep_peers.Task(
-        splits["train"], splits["validation"], len(dataset.class_names), weights, trials, EPOCHS, seed, folder
+        train=splits["train"],
+        validation=splits["validation"],
+        classes=len(dataset.class_names),
+        weights=job.weights,
+        trials=job.trials,
+        epochs=job.epochs,
+        seed=job.seed,
+        folder=Path(job.folder),
     )
 
 
-def _ours(seed: int, trials: int, dataset: str, folder: Path, weights: str, settings: Sequence[str]) -> dict[str, Any]:
+def _ours(job: Job) -> dict[str, Any]:
     import yaml
 
     from search.records import read_experiment
@@ -154,25 +174,30 @@ def _ours(seed: int, trials: int, dataset: str, folder: Path, weights: str, sett
     from search.sweep_file import read_sweep
 
     values = {
-        "dataset": dataset,
-        "experiment": str(folder / "experiment"),
-        "store": str(folder / "store"),
-        "trials": trials,
-        "seed": seed,
-        "trial": {"image_size": SIZE, "batch_size": sweep_peers.BATCH, "epochs": EPOCHS, "weights": weights},
+        "dataset": job.dataset,
+        "experiment": str(Path(job.folder, "experiment")),
+        "store": str(Path(job.folder, "store")),
+        "trials": job.trials,
+        "seed": job.seed,
+        "trial": {
+            "image_size": job.size,
+            "batch_size": sweep_peers.BATCH,
+            "epochs": job.epochs,
+            "weights": job.weights,
+        },
         "early_stopping": {"kind": "asha", "grace_epochs": 1, "reduction_factor": 3},
     }
-    file = folder / "sweep.yaml"
+    file = Path(job.folder, "sweep.yaml")
     file.write_text(yaml.safe_dump(values))
-    run_sweep(read_sweep(file, settings))
-    experiment = read_experiment(folder / "experiment")
-    epochs = [epoch for trial in experiment.trials for epoch in trial.epochs]
-    assert experiment.best is not None
+    run_sweep(read_sweep(file, list(job.settings)))
+    experiment = read_experiment(values["experiment"])
+    summary = experiment.summary
+    assert experiment.best is not None and summary is not None
     return {
         "trials": len(experiment.trials),
-        "epochs": len(epochs),
+        "epochs": summary["epochs_run"],
         "best": experiment.best.score,
-        "in_steps": sum(epoch["step_seconds"] for epoch in epochs),
+        "in_steps": summary["step_seconds"] / summary["forecast"]["concurrent"],
         "own_cost": _own_cost(experiment.trials),
     }
 
