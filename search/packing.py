@@ -2,9 +2,9 @@
 
 Two trials with a thread each do more than one with two threads where a step's products are too small to be shared, and
 less where memory is the limit: which it is depends on the backbone, the picture's size and the machine. So a few
-processes train made-up batches at once, as many as the trials would be, and the fastest division wins. It takes ten to
-twenty seconds for each division, once for a configuration and machine: measured.json in the store's folder remembers
-it, and may be deleted to measure again.
+processes train made-up batches at once, as many as the trials would be, and the fastest division wins. It takes about
+half a minute for each division, once for a configuration and machine: measured.json in the store's folder remembers it,
+and may be deleted to measure again.
 """
 
 import json
@@ -15,8 +15,10 @@ from typing import Any
 
 import psutil
 import ray
+from ray.exceptions import RayError
 
 from search.config import Resources, SweepConfig
+from search.failure import describe
 from search.forecast import Forecast, Packing, forecast, forecast_lines
 from search.plan import Plan
 from search.resources import Node, share
@@ -29,7 +31,6 @@ from trainables.provenance import versions
 WORTH_ANOTHER_TRIAL = 1.10
 MEMORY_SHARE = 0.7
 
-
 Way = tuple[int, int]
 
 
@@ -38,8 +39,8 @@ def plan_resources(
 ) -> tuple[Resources, Forecast | None]:
     """Fill in what `resources` leaves open, and say beforehand what the sweep will cost.
 
-    Without the measurement (`resources.measure` is false, or the trials run on GPUs) both stay as they are: nothing
-    and no forecast.
+    Where nothing is measured (`resources.measure` is false, there are GPUs, or it fails) `resources` stays as it is,
+    and there is no forecast.
     """
     wanted = config.resources
     if not wanted.measure or any(node.gpus for node in nodes):
@@ -48,7 +49,12 @@ def plan_resources(
     free = wanted.concurrent_trials == "auto" and wanted.threads_per_trial == "auto"
     fixed = share(wanted, [node] * len(nodes))
     ways = divisions(node.cpus) if free else [(-(-fixed.concurrent // len(nodes)), fixed.threads)]
-    packing = _measured(config, node, ways, classes)
+    try:
+        packing = _measured(config, node, ways, classes)
+    except RayError as error:
+        # The trials may still run, and if not they will say why.
+        print(f"measured     nothing, and so no forecast: {describe(error).reason}", flush=True)
+        return wanted, None
     expected = forecast(config, packing, len(nodes), photos)
     print("\n".join(forecast_lines(expected, config, packing)), flush=True)
     if not free:

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from search import packing
 from search.config import sweep_config
@@ -65,6 +66,19 @@ def test_what_the_sweep_says_is_kept_and_only_forecast(tmp_path: Path, probed: l
     assert resources.threads_per_trial == "auto"
     assert expected is not None
     assert probed == [(1, 4)]
+
+
+def test_a_measurement_that_fails_leaves_the_sweep_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> list[Speed]:
+        raise RayTaskError("measure", "Traceback", MemoryError("no room"))
+
+    monkeypatch.setattr(packing, "_run_probes", fail)
+    wanted = config(tmp_path)
+    assert plan_resources(wanted, [Node(2, 0)], 5, PHOTOS) == (wanted.resources, None)
+    assert capsys.readouterr().out == "measured     nothing, and so no forecast: MemoryError: no room\n"
+    assert not (tmp_path / "store" / "measured.json").exists()
 
 
 def test_nothing_is_measured_on_gpus_or_where_it_is_not_wanted(tmp_path: Path, probed: list[tuple[int, int]]) -> None:
