@@ -130,9 +130,9 @@ def saved(epochs: Iterable[Mapping[str, Any]]) -> Saved:
 
 def saved_line(summary: Mapping[str, Any]) -> str:
     """Say what was saved, from sweep_summary.json."""
-    use, epochs = summary["store"], summary["epochs_saved"] + summary["epochs_run"]
+    use, epochs = summary.get("store"), summary["epochs_saved"] + summary["epochs_run"]
     line = f"saved        {summary['epochs_saved']} of {epochs} epochs by early stopping"
-    if not use["rows"]:
+    if not use or not use["rows"]:  # A summary of an earlier version has none.
         return line
     again = "" if use["seconds"] is None else f", which saved {duration(max(0.0, use['seconds']))} of computing"
     return f"{line}; {use['rows']} stored pictures were read and {use['filled']} of them computed{again}"

@@ -15,6 +15,7 @@ from search.space import grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial, TrialState
 
@@ -61,6 +62,43 @@ def trial_seed(sweep_seed: int, trial: int, purpose: str) -> int:
     """Return a seed in 0..2**32-1 that follows from the sweep's seed, the trial's number and the purpose alone."""
     digest = hashlib.sha256(f"{sweep_seed}/{trial}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:4])
+
+
+class TrialSampler(BaseSampler):
+    """The sampler of a whole sweep: hands each trial to one made for its number, whoever asks and in whatever order.
+
+    Drivers beside each other on one study thus never draw alike, and a trial is suggested again as it was.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._config = config
+        self._number = -1
+        self._sampler: BaseSampler | None = None
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if self._sampler is None or trial.number != self._number:
+            self._number, self._sampler = trial.number, make_sampler(self._config, trial.number)
+        return self._sampler
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Let the trial's own sampler prepare it."""
+        self._of(trial).before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the knobs that are drawn together."""
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw the knobs that are drawn together."""
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Draw one knob."""
+        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
 
 
 class _Grid(GridSampler):
