@@ -18,6 +18,7 @@ Go on with a sweep that was interrupted, or ask one that has ended for more tria
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,8 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   startup_trials  random trials before tpe or gp begins to model [5]
   early_stopping  {kind: asha, hyperband, median or none; grace_epochs, reduction_factor, brackets, min_results}
                   [asha, 1, 3, 1, 3]
-  resources       {concurrent_trials, threads_per_trial, gpus_per_trial (may be a fraction)} [all auto]
+  resources       {concurrent_trials, threads_per_trial, gpus_per_trial (may be a fraction), measure: without GPUs,
+                  measure first how many trials at once are fastest, and forecast the cost} [all auto, true]
   max_failures    further tries of a trial whose worker was lost [1]
   checkpoint_every  epochs between checkpoints, from which such a try or a resume goes on; 0: none [1]
   keep_checkpoints  of how many of the best ended trials they stay on the disk [1]
@@ -117,9 +119,12 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _say(best: Handoff, experiment: str) -> None:
+    from search.forecast import saved_line
+
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
+    print(saved_line(json.loads(Path(experiment, "sweep_summary.json").read_text())))
     print(f"experiment   {experiment}")
     print(f"dashboards   python -m analysis dashboard {experiment}")
     print(f"next         python -m trainables retrain {experiment}/best.json")

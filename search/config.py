@@ -37,7 +37,8 @@ class EarlyStopping(BaseModel):
 class Resources(BaseModel):
     """How trials share the machine; `auto` is explained in search/resources.py.
 
-    `gpus_per_trial` may be a fraction (0.25: four trials share a GPU) and 0 keeps trials off the GPUs.
+    `gpus_per_trial` may be a fraction (0.25: four trials share a GPU) and 0 keeps trials off the GPUs. `measure`: on
+    machines without GPUs, try out how many trials at once are fastest, and forecast what the sweep will cost.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +46,7 @@ class Resources(BaseModel):
     concurrent_trials: Auto | int = Field(default="auto")
     threads_per_trial: Auto | int = Field(default="auto")
     gpus_per_trial: Auto | float = Field(default="auto")
+    measure: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -62,11 +64,11 @@ class SweepConfig(BaseModel):
     """A sweep: what is searched, how, on which data, and where the records go.
 
     `trial` fixes knobs of TrialConfig (those not given keep their defaults), `space` searches others. `mode` follows
-    from the metric. `max_failures` is how often a trial whose worker was lost is tried again; an exception of the
-    training code is not tried again. `checkpoint_every` is in epochs; 0 keeps no checkpoint, so that a trial whose
-    worker was lost starts again. `keep_checkpoints` is of how many of the best ended trials they stay. `store` is
-    where the activations computed once per node lie, `store_gb` the most disk they may take (GiB; by default, a part
-    of what is free).
+    from the metric. `max_failures` is how often a trial whose worker was lost is tried again, or one that ran out of
+    memory beside others on its GPU (then with half as many neighbours); no other exception of the training code is.
+    `checkpoint_every` is in epochs; 0 keeps no checkpoint, so that a trial whose worker was lost starts again.
+    `keep_checkpoints` is of how many of the best ended trials they stay. `store` is where the activations computed once
+    per node lie, `store_gb` the most disk they may take (GiB; by default, a part of what is free).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

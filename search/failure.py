@@ -9,7 +9,7 @@ import ray.cloudpickle
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
-from trainables.errors import SweepError, TrialFailed
+from trainables.errors import OutOfMemory, SweepError, TrialFailed
 
 # Ray keeps of an exception in an actor's creation only the text of its traceback.
 _LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
@@ -24,13 +24,14 @@ def how_to_go_on(experiment: Path) -> str:
 class Failure:
     """`reason` is one line, `details` the whole traceback; a lost worker is worth another try.
 
-    `ends_sweep` says that every trial would fail alike.
+    `out_of_memory` is worth one where the device was shared. `ends_sweep` says that every trial would fail alike.
     """
 
     reason: str
     details: str = field(default="", compare=False)
     worker_lost: bool = False
     ends_sweep: bool = False
+    out_of_memory: bool = False
 
 
 def trial_number(trial: Trial) -> int:
@@ -56,8 +57,9 @@ def describe(error: Exception | None, times: int = 1) -> Failure:
             f"its worker was lost{often} ({what}): killed, crashed or out of memory", details, worker_lost=True
         )
     kind, message = _kind_and_message(error)
-    if kind in (SweepError.__name__, TrialFailed.__name__):
-        return Failure(message, details, ends_sweep=kind == SweepError.__name__)
+    if kind in (SweepError.__name__, TrialFailed.__name__, OutOfMemory.__name__):
+        crowded = kind == OutOfMemory.__name__
+        return Failure(message, details, ends_sweep=kind == SweepError.__name__, out_of_memory=crowded)
     return Failure(": ".join(filter(None, [kind, message])), details)
 
 

@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.forecast import as_json, saved
 from search.plan import trial_folder
+from search.records import read_epochs
 from search.study import best_epoch
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_handoff, write_json
@@ -17,10 +19,16 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from search.config import SweepConfig
+    from search.forecast import Forecast
 
 
 def hand_over(
-    study: optuna.Study, config: SweepConfig, fingerprint: str, ended_because: str, seconds: float
+    study: optuna.Study,
+    config: SweepConfig,
+    fingerprint: str,
+    ended_because: str,
+    seconds: float,
+    expected: Forecast | None = None,
 ) -> Handoff:
     """Write the summary and the best configuration; the order says which of them to trust.
 
@@ -28,8 +36,14 @@ def hand_over(
         SweepError: no trial has a result; the line says why the first one failed.
     """
     trials = study.get_trials(deepcopy=False)
-    summary = summarise(trials, config, ended_because, seconds)
     folder = Path(config.experiment)
+    epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / "epochs.jsonl")]
+    summary = {
+        **summarise(trials, config, ended_because, seconds),
+        "step_seconds": round(sum(epoch.get("step_seconds") or 0.0 for epoch in epochs), 1),
+        "store": as_json(saved(epochs)),
+        "forecast": None if expected is None else as_json(expected),
+    }
     if summary["best_trial"] is None:
         raise SweepError(_no_result(trials, folder))
     write_json(summary, folder / "sweep_summary.json")

@@ -29,6 +29,11 @@ class Plan:
         return Path(self.config.experiment)
 
     @property
+    def store(self) -> Path:
+        """Where each node keeps the activations that its trials share."""
+        return Path(self.config.store) if self.config.store else self.experiment.parent / "store"
+
+    @property
     def owner(self) -> str | None:
         """Whose trials this experiment's driver answers for: None (all) unless the study is one that many may share."""
         return self.experiment_id if self.config.storage else None
@@ -60,7 +65,7 @@ class Plan:
         run = {
             "trial": number,
             "dataset": self.config.dataset,
-            "store": self.config.store or str(self.experiment.parent / "store"),
+            "store": str(self.store),
             "store_bytes": None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
             "threads": self.threads,
             "plan": self.unfrozen_layers(),

@@ -36,8 +36,8 @@ class Share:
 def share(settings: Resources, nodes: Sequence[Node]) -> Share:
     """Divide the nodes among trials.
 
-    `auto`: one GPU per trial where there are any; as many trials as the GPUs hold, or else one per four cores; and
-    for each trial an equal part of its node's cores.
+    `auto`: one GPU per trial where there are any; as many trials as the GPUs hold, or else (where search/packing.py has
+    not measured better) one per four cores; and for each trial an equal part of its node's cores.
 
     Raises:
         SweepError: no node can hold a single trial.

@@ -23,11 +23,10 @@ from search.outcome import hand_over
 from search.plan import Plan
 from search.provenance import add_session, origin, read_provenance
 from search.ray_session import ray_session
-from search.resources import share
 from search.samplers import check_sampler
 from search.storage import opened_storage
 from search.study import open_trials
-from search.sweep import Driver, check, drive
+from search.sweep import Driver, check, divided, drive
 from search.sweep_file import read_sweep, write_sweep
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, read_handoff
@@ -54,7 +53,8 @@ def resume_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = read_resumed(experiment, overrides or [])
     record = read_provenance(Path(config.experiment))
-    fingerprint = check(config).fingerprint
+    dataset = check(config)
+    fingerprint = dataset.fingerprint
     plan = Plan(config, 1, record["experiment_id"], origin(fingerprint))
     with driving(plan.experiment), opened_storage(plan.experiment, config.storage) as storage:
         study = continued_study(config, fingerprint, storage)
@@ -63,10 +63,10 @@ def resume_sweep(
         if left == 0:
             return _ended(study, plan, started)
         with ray_session(config.address) as nodes:
-            part = share(config.resources, nodes)
+            part, expected = divided(config, nodes, dataset, trainable)
             _take_up(config, record, overrides or [])
             plan = Plan(config, part.threads, plan.experiment_id, plan.origin)
-            return drive(Driver(plan, part, trainable), study, left, started), True
+            return drive(Driver(plan, part, trainable, expected), study, left, started), True
 
 
 def read_resumed(experiment: Path, overrides: list[str]) -> SweepConfig:

@@ -36,12 +36,19 @@ class StudyScheduler(FIFOScheduler):
         self._rule = rule
         self._control = control
         self._experiment = Path(config.experiment)
+        self._crowded: set[int] = set()
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """End a trial that Ray queues again after an exception: only a lost worker is worth a second try."""
+        """End a trial that Ray queues again after an exception that is not worth a second try.
+
+        A lost worker is, and a trial that ran out of memory beside others on its GPU: it gets a larger part of one.
+        """
         if self._catch_up is not None:
             self._catch_up()
         number = trial_number(trial)
+        if number in self._crowded:
+            self._crowded.discard(number)
+            trial.update_resources(roomier(trial))
         failed = self._control.stops.get(number)
         if failed is not None and failed.kind == "failed":
             tune_controller.stop_trial(trial)
@@ -74,7 +81,10 @@ class StudyScheduler(FIFOScheduler):
         failure = read_failure(trial)
         if failure.ends_sweep:
             self._control.fail(SweepError(failure.reason))
-        if not failure.worker_lost or trial.num_failures > trial.max_failures:
+        crowded = failure.out_of_memory and bool(roomier(trial))
+        if crowded and trial.num_failures <= trial.max_failures:
+            self._crowded.add(trial_number(trial))
+        elif not failure.worker_lost or trial.num_failures > trial.max_failures:
             stop = Stop("failed", trial.last_result.get("epoch"), failure.reason)
             self._control.stops[trial_number(trial)] = stop
         folder = trial_folder(self._experiment, trial_number(trial))
@@ -95,6 +105,13 @@ class StudyScheduler(FIFOScheduler):
         if not math.isfinite(value):
             return Stop("failed", epoch, _non_finite(self._metric, epoch, value, result))
         return self._rule.judge(number, epoch, float(value))
+
+
+def roomier(trial: Trial) -> dict[str, float]:
+    """Ray's resources for a trial with half as many neighbours on its GPU; empty where it has none."""
+    now = trial.placement_group_factory.required_resources
+    part = now.get("GPU", 0.0)
+    return {**now, "GPU": min(1.0, 2 * part)} if 0 < part < 1 else {}
 
 
 class EndWhenAsked(Stopper):

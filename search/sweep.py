@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from search.continuing import Record, check_name, open_study
 from search.control import Control, Stop
 from search.epoch_log import EpochLog
 from search.failure import broken_off, how_to_go_on, trial_number
+from search.forecast import Forecast
 from search.interrupt import EndWithoutWaiting, ctrl_c
 from search.lock import driving
 from search.outcome import hand_over
+from search.packing import plan_resources
 from search.plan import Plan
 from search.progress import Progress
 from search.provenance import PROVENANCE_FILE, origin, provenance
 from search.ray_session import ray_session
-from search.resources import Share, share
+from search.resources import Node, Share, share
 from search.rules import make_rule
 from search.samplers import check_sampler
 from search.scheduler import EndWhenAsked, StudyScheduler
@@ -64,13 +67,13 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
         print(f"warning: {line}", file=sys.stderr)
     config = config.model_copy(update={"trials": check_sampler(config)})
     with ray_session(config.address) as nodes:
-        part = share(config.resources, nodes)
+        part, expected = divided(config, nodes, dataset, trainable)
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment):
             plan = _begin(config, part, dataset.fingerprint, warnings)
             with opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, dataset.fingerprint, storage, join)
-                return drive(Driver(plan, part, trainable), study, config.trials, started)
+                return drive(Driver(plan, part, trainable, expected), study, config.trials, started)
 
 
 def check(config: SweepConfig) -> Dataset:
@@ -83,13 +86,25 @@ def check(config: SweepConfig) -> Dataset:
     return open_dataset(Path(config.dataset))
 
 
+def divided(
+    config: SweepConfig, nodes: Sequence[Node], dataset: Dataset, trainable: type[tune.Trainable] | None
+) -> tuple[Share, Forecast | None]:
+    """Each trial's share of the machine, and what the sweep will cost; measured where the trials are our own."""
+    if trainable is not None:
+        return share(config.resources, nodes), None
+    photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
+    resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
+    return share(resources, nodes), expected
+
+
 @dataclass(frozen=True)
 class Driver:
-    """One process's part of a sweep: the plan, each trial's share of the machine, and what trains (None: ours)."""
+    """One process's part of a sweep: the plan, a trial's share of the machine, what trains (None: ours), the cost."""
 
     plan: Plan
     part: Share
     trainable: type[tune.Trainable] | None = None
+    expected: Forecast | None = None
 
 
 def drive(driver: Driver, study: optuna.Study, trials: int, started: float) -> Handoff:
@@ -115,7 +130,7 @@ def drive(driver: Driver, study: optuna.Study, trials: int, started: float) -> H
     if control.error is not None:
         raise control.error
     fingerprint = plan.origin["dataset_fingerprint"]
-    return hand_over(study, config, fingerprint, because, time.monotonic() - started)
+    return hand_over(study, config, fingerprint, because, time.monotonic() - started, driver.expected)
 
 
 def _weights(config: SweepConfig) -> list[str]:

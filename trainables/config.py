@@ -41,6 +41,9 @@ class TrialConfig(BaseModel):
     this says. `weights` is auto (ImageNet where it can be had, else random with a warning), imagenet, random or a
     weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
     `patience` is early stopping on validation macro F1, in epochs.
+    `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
+    float16 the trained layers do too, as their gradients would vanish in it. `store_dtype` is what stored activations
+    are rounded to. Both are for the search: the final stage computes in float32.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
     (augmentation, a random backbone).
@@ -66,8 +69,15 @@ class TrialConfig(BaseModel):
     patience: int = Field(default=5, ge=1)
     augmentation: Augmentation = Augmentation()
     augment_views: int = Field(default=3, ge=1, le=1000)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    store_dtype: Literal["float32", "float16"] = "float32"
     seed: int = Field(default=0, ge=0)
     sweep_seed: int = Field(default=0, ge=0)
+
+    @property
+    def tail_precision(self) -> str:
+        """What the trained layers compute in."""
+        return "bfloat16" if self.precision == "bfloat16" else "float32"
 
     @property
     def backbone_weights(self) -> str:

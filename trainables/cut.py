@@ -64,20 +64,20 @@ def tensors_at(base: Any, cut_name: str) -> list[Any]:
     return [operations[name].output for name in cut_name.split("+")]
 
 
-def clone_tail(base: Any, cut: Cut) -> Any | None:
+def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
     """The model from the tensors that cross the cut to the backbone's features; None where nothing is left to compute.
 
     Its layers are copies with the base's weights, trainable as the cut says: training them leaves the base, which other
-    trials' prefixes need, as it is.
+    trials' prefixes need, as it is. `precision` is what it computes in (see `copies.copy_part`); its input is float32.
     """
     import keras
+
+    from trainables.copies import copy_part
 
     if cut.name == POOLED:
         return None
     crossing = tensors_at(base, cut.name)
-    original = keras.Model(crossing if len(crossing) > 1 else crossing[0], base.output)
-    tail = keras.models.clone_model(original)
-    tail.set_weights(original.get_weights())
+    tail = copy_part(keras.Model(crossing if len(crossing) > 1 else crossing[0], base.output), precision)
     for layer in tail.layers:
         layer.trainable = layer.name in cut.trainable
     return tail

@@ -8,6 +8,10 @@ class TrialFailed(Exception):
     """One trial cannot go on (non-finite loss, out of memory): it ends with this reason, the sweep goes on."""
 
 
+class OutOfMemory(TrialFailed):
+    """The device's memory did not suffice, at least not for this trial beside its neighbours."""
+
+
 class SweepError(Exception):
     """Nothing can go on (bad config, missing data, unreachable storage).
 

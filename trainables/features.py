@@ -3,7 +3,9 @@
 Both answer `batch(rows, view)` with the same values for the same photo and view; the tests hold them to that.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,7 +68,9 @@ class Prefix:
     """The frozen part of a backbone, with the augmentation before it: uint8 pixels to the tensors at any cut."""
 
     def __init__(self, base: Any, weights_fingerprint: str, config: TrialConfig) -> None:
-        self._base = base
+        from trainables.copies import copy_part
+
+        self._base = copy_part(base, config.precision)
         self._weights_fingerprint = weights_fingerprint
         self._config = config
         self._models: dict[tuple[str, tuple[str, ...]], Any] = {}
@@ -82,7 +86,8 @@ class Prefix:
             "weights": self._weights_fingerprint,
             "image_size": config.image_size,
             "view": view,
-            "dtype": "float32",
+            "precision": config.precision,
+            "dtype": config.store_dtype,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
@@ -92,6 +97,11 @@ class Prefix:
         if view is not None:
             key["augmentation"] = config.augmentation.model_dump()
         return key
+
+    @property
+    def store_dtype(self) -> str:
+        """What stored activations are rounded to."""
+        return self._config.store_dtype
 
     def shape(self, cut_name: str) -> dict[str, tuple[int, ...]]:
         """Names and shapes (without the batch) of the arrays that a cut stores."""
@@ -117,7 +127,7 @@ class Prefix:
             if source == PIXELS:
                 inputs = self.augmented(photos, np.arange(first, last), view)
             else:
-                inputs = np.asarray(filled[source][first - start : last - start])
+                inputs = np.asarray(filled[source][first - start : last - start], np.float32)
             parts.append([output.numpy() for output in self.run(inputs, source, names)])
         return {name: np.concatenate(rows) for name, rows in zip(names, zip(*parts, strict=True), strict=True)}
 
@@ -148,10 +158,29 @@ class Prefix:
             inputs = tensors_at(self._base, source)[0]
             model = keras.Model(inputs, outputs)
             self._models[source, names] = tf.function(
-                lambda values: tf.nest.flatten(model(values, training=False)),
+                lambda values: [tf.cast(value, tf.float32) for value in tf.nest.flatten(model(values, training=False))],
                 input_signature=[tf.TensorSpec(inputs.shape, tf.float32)],  # Traced once for all batch sizes.
             )
         return self._models[source, names]
+
+
+@dataclass
+class StoreUse:
+    """What a run had from the store, counted in rows: one view of one photo.
+
+    `rows` were read, of which this process had computed `filled` (`filled_bytes` on the disk) in `fill_seconds`,
+    waiting for others that filled the same included.
+    """
+
+    rows: int = 0
+    filled: int = 0
+    filled_bytes: int = 0
+    fill_seconds: float = 0.0
+
+    def clear(self) -> None:
+        """Count from zero again."""
+        self.rows = self.filled = self.filled_bytes = 0
+        self.fill_seconds = 0.0
 
 
 class UncachedFeatures:
@@ -171,11 +200,21 @@ class UncachedFeatures:
 class StoredFeatures:
     """Reads the prefix's output from the store, computing each view the first time that any trial asks for it.
 
+    Activations lie there in the configuration's `store_dtype`; batches are float32.
     Where a view does not fit in the store's budget, its batches are computed as they come, and `fallback` says why.
     """
 
-    def __init__(self, prefix: Prefix, photos: Photos, store: Store, cut: str, plan: Sequence[str]) -> None:
-        """Args: `cut` is what batches hold; `plan` all the cuts worth computing in one pass, `cut` among them."""
+    def __init__(
+        self,
+        prefix: Prefix,
+        photos: Photos,
+        store: Store,
+        cut: str,
+        plan: Sequence[str],
+        use: StoreUse | None = None,
+    ) -> None:
+        """Args: `cut` is what batches hold; `plan` all the cuts worth computing in one pass, `cut` among them; `use`
+        is counted up."""
         self._prefix = prefix
         self._photos = photos
         self._store = store
@@ -183,11 +222,12 @@ class StoredFeatures:
         self._shapes = {name: shape for each in plan for name, shape in prefix.shape(each).items()}
         self._views: dict[int | None, tuple[Entry, list[Array]]] = {}
         self._uncached = UncachedFeatures(prefix, photos, cut)
+        self._use = use or StoreUse()
         self.fallback: str | None = None
 
     def bytes_per_view(self) -> int:
         """Disk that one view takes."""
-        return len(self._photos) * sum(int(np.prod(shape)) * 4 for shape in self._shapes.values())
+        return len(self._photos) * sum(self._bytes(name) for name in self._shapes)
 
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """Stored activations, float32 [len(rows), ...], one array for each tensor that crosses the cut."""
@@ -196,7 +236,8 @@ class StoredFeatures:
         except StoreFull as error:
             self.fallback = str(error)
             return self._uncached.batch(rows, view)
-        return [array[rows] for array in arrays]
+        self._use.rows += len(rows)
+        return [np.asarray(array[rows], np.float32) for array in arrays]
 
     def close(self) -> None:
         """Let the views be evicted."""
@@ -208,18 +249,27 @@ class StoredFeatures:
         if view not in self._views:
             entry = self._store.entry({**self._prefix.key(view), "photos": self._photos.fingerprint}, len(self._photos))
             try:
-                entry.allocate(self._shapes, np.float32)
-                entry.fill(
-                    list(self._shapes),
-                    lambda start, stop, names, filled: self._prefix.compute(
-                        self._photos, start, stop, view, names, filled
-                    ),
-                )
+                entry.allocate(self._shapes, self._prefix.store_dtype)
+                self._fill(entry, view)
             except BaseException:
                 entry.close()
                 raise
             self._views[view] = entry, [entry.read(name) for name in self._names]
         return self._views[view][1]
+
+    def _fill(self, entry: Entry, view: int | None) -> None:
+        started = time.monotonic()
+
+        def compute(start: int, stop: int, names: Sequence[str], filled: Mapping[str, Array]) -> dict[str, Array]:
+            self._use.filled += stop - start
+            self._use.filled_bytes += (stop - start) * sum(self._bytes(name) for name in names)
+            return self._prefix.compute(self._photos, start, stop, view, names, filled)
+
+        entry.fill(list(self._shapes), compute)
+        self._use.fill_seconds += time.monotonic() - started
+
+    def _bytes(self, name: str) -> int:
+        return int(np.prod(self._shapes[name])) * np.dtype(self._prefix.store_dtype).itemsize
 
 
 _AUGMENT: list[Any] = []

@@ -150,6 +150,9 @@ def _final_config(config: TrialConfig, options: FinalOptions) -> TrialConfig:
             "epochs": epochs,
             "augment_views": options.views or epochs,
             "patience": epochs,  # The final stage has its own rule, on the validation loss.
+            # What is tested and exported is a float32 network, however the search computed.
+            "precision": "float32",
+            "store_dtype": "float32",
         }
     )
 

@@ -4,6 +4,10 @@ An entry is a folder named by the hash of all that can change its values. It hol
 filled chunk by chunk. Processes that need an entry at the same time share the work: each takes the chunks that nobody
 has locked. Locks are the operating system's (flock), so a killed writer leaves none behind and its chunk is simply
 computed again; a chunk counts only when its marker, written last, is there.
+
+Nothing is forced to the disk: what a killed process has written stays in the kernel's page cache, in which every other
+process sees it, so the markers hold whatever becomes of the writers. Only when the machine itself goes down without
+shutting down may a marker outlive its chunk; the store is a cache, and is best deleted then.
 """
 
 import contextlib
@@ -106,9 +110,7 @@ class Entry:
             for name, shape in missing.items():
                 temporary = self._file(name).with_suffix(".new")
                 # open_memmap makes a sparse file; a full disk would show as a bus error on write, so reserve it now.
-                np.lib.format.open_memmap(
-                    temporary, mode="w+", dtype=np.dtype(dtype), shape=(self._rows, *shape)
-                ).flush()
+                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=(self._rows, *shape))
                 _reserve(temporary)
                 temporary.rename(self._file(name))
 
@@ -150,7 +152,7 @@ class Entry:
         for name in missing:
             array = np.load(self._file(name), mmap_mode="r+")
             array[start:stop] = values[name]
-            array.flush()
+            # No flush: it would wait for the disk at every chunk, about 8 % of a fill, and only a power cut needs it.
             self._marker(name, start).touch()
 
     def _missing(self, start: int, names: Sequence[str]) -> list[str]:

@@ -34,23 +34,27 @@ class Tail:
     The head is the reference study's: global average pooling, dropout, dense with ReLU and L2, dropout, softmax.
     """
 
-    def __init__(self, base: Any, cut: Cut, dense_units: int, classes: int, optimizer: str) -> None:
+    def __init__(
+        self, base: Any, cut: Cut, dense_units: int, classes: int, optimizer: str, precision: str = "float32"
+    ) -> None:
+        """Args: `precision` is the backbone's part's; weights, optimizer, head and loss are always float32."""
         import keras
         import tensorflow as tf
 
-        self.body = clone_tail(base, cut)
+        from trainables.fused_adam import make_optimizer
+
+        self.body = clone_tail(base, cut, precision)
         channels = int(base.output.shape[-1])
         self.hidden = keras.layers.Dense(dense_units, activation="relu", name="hidden")
         self.output = keras.layers.Dense(classes, name="logits")
         self.hidden.build((None, channels))
         self.output.build((None, dense_units))
-        self._body_start = [] if self.body is None else [variable.numpy() for variable in self.body.weights]
+        self._base = base
         body_trainable = [] if self.body is None else self.body.trainable_variables
         self.variables = [*body_trainable, *self.hidden.trainable_variables, *self.output.trainable_variables]
         self._statistics = _moving_statistics(self.body)
-        self._optimizer = keras.optimizers.get(optimizer)
+        self._optimizer = make_optimizer(optimizer)
         self._optimizer.build(self.variables)
-        self._optimizer_start = [variable.numpy() for variable in self._optimizer.variables]
         crossing = [(None, channels)] if self.body is None else [tensor.shape for tensor in self.body.inputs]
         inputs = [tf.TensorSpec(shape, tf.float32) for shape in crossing]
         number, per_class = tf.TensorSpec([], tf.float32), tf.TensorSpec([classes], tf.float32)
@@ -65,15 +69,17 @@ class Tail:
         """Start over: the backbone's own weights, a head drawn from `seed`, an optimizer without memory."""
         import keras
 
-        if self.body is not None:
-            for variable, value in zip(self.body.weights, self._body_start, strict=True):
+        # From the base and from zeros: a copy of where each tail starts would double what a worker holds.
+        for layer in [] if self.body is None else self.body.layers:
+            start = self._base.get_layer(layer.name).weights if layer.weights else []
+            for variable, value in zip(layer.weights, start, strict=True):
                 variable.assign(value)
         for index, layer in enumerate((self.hidden, self.output)):
             kernel = keras.initializers.GlorotUniform(seed=2 * seed + index)
             layer.kernel.assign(kernel(layer.kernel.shape))
             layer.bias.assign(np.zeros(layer.bias.shape, np.float32))
-        for variable, value in zip(self._optimizer.variables, self._optimizer_start, strict=True):
-            variable.assign(value)
+        for variable in self._optimizer.variables:  # The learning rate among them is set in every step.
+            variable.assign(np.zeros(variable.shape, variable.dtype))
 
     def train_batch(
         self, inputs: Sequence[Any], labels: Array, balance: Balance, settings: StepSettings
@@ -137,9 +143,8 @@ class Tail:
         if self.body is not None:
             # A frozen BatchNorm stays in inference mode whatever `training` says; only a backbone that is trained from
             # scratch has others. Without any, training=False keeps stochastic depth out of fine-tuning.
-            features = tf.reduce_mean(
-                self.body(inputs if len(inputs) > 1 else inputs[0], training=training), axis=[1, 2]
-            )
+            features = self.body(inputs if len(inputs) > 1 else inputs[0], training=training)
+            features = tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2])
         if dropout is not None:
             features = tf.nn.experimental.stateless_dropout(features, rate=dropout, seed=seed * 2)
         features = self.hidden(features)

@@ -1,6 +1,9 @@
 """The one place where Ray meets training: a trial as a Ray Tune trainable that stays warm between trials."""
 
 import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from ray import tune
 from trainables.backbones import Weights
 from trainables.checkpoint import Checkpoints
 from trainables.config import trial_config
-from trainables.errors import TrialFailed
+from trainables.errors import OutOfMemory
 from trainables.fine_tune import FineTuning, Result
 
 # One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
@@ -33,17 +36,20 @@ class FineTuneTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
+        started = time.monotonic()
         run = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
-        self._weights: Weights = self._worker.weights(values)
-        self._run = self._worker.start(values, run.get("plan", ()))
+        with _memory_errors():
+            self._weights: Weights = self._worker.weights(values)
+            self._run = self._worker.start(values, run.get("plan", ()))
         self._checkpoints = Checkpoints(Path(run["checkpoint_dir"]), run["checkpoint_every"])
         checkpoint, self._note = self._checkpoints.newest()
         self._again: Result | None = None
         if checkpoint is not None:
             self._run.load(checkpoint.state)
             self._again = checkpoint.result
+        self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial in this process."""
@@ -51,7 +57,7 @@ class FineTuneTrial(tune.Trainable):
         return True
 
     def step(self) -> Result:
-        """Train for one epoch; the contract's metrics of one epoch, and where it ran.
+        """Train for one epoch; the contract's metrics of one epoch, where it ran and what it cost.
 
         The first step after a checkpoint trains nothing: it gives the checkpoint's own result once more, in case
         that nobody has heard it.
@@ -65,21 +71,38 @@ class FineTuneTrial(tune.Trainable):
         return {**result, "checkpoint_note": note}
 
     def _epoch(self) -> Result:
-        import tensorflow as tf
+        """Train for one epoch.
 
+        `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
+        `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
+        """
         from trainables.device import device_name
 
-        try:
+        with _memory_errors():
             result = self._run.run_epoch()
-        except tf.errors.ResourceExhaustedError as error:
-            raise TrialFailed(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
+        setup, self._setup_seconds = self._setup_seconds, 0.0
         return {
             **result,
+            "setup_seconds": setup,
+            **{f"store_{name}": value for name, value in asdict(self._worker.take_store_use()).items()},
             "host": socket.gethostname(),
             "device": device_name(),
             "weights": asdict(self._weights),
             "uncached": self._worker.fallback() or "",
         }
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn TensorFlow's error about memory into ours."""
+    import tensorflow as tf
+
+    from trainables.device import device_name
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OutOfMemory(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
 
 
 def _worker(run: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from trainables.config import TrialConfig
 from trainables.cut import PIXELS, Cut, find_cut
 from trainables.dataset import Dataset, EncodedPhoto, read_split
 from trainables.errors import SweepError
-from trainables.features import Features, Photos, Prefix, StoredFeatures, UncachedFeatures
+from trainables.features import Features, Photos, Prefix, StoredFeatures, StoreUse, UncachedFeatures
 from trainables.fine_tune import FineTuning, Part
 from trainables.images import decode_resized
 from trainables.store import Array, Store, StoreFull
@@ -46,6 +47,7 @@ class Worker:
         self._prefixes: dict[str, Prefix] = {}
         self._tails: dict[tuple[Any, ...], Tail] = {}
         self._open: list[StoredFeatures] = []
+        self._use = StoreUse()
 
     @cached_property
     def classes(self) -> int:
@@ -103,19 +105,26 @@ class Worker:
         """Why activations of the present run are not stored, or None."""
         return next((features.fallback for features in self._open if features.fallback), None)
 
+    def take_store_use(self) -> StoreUse:
+        """What was had from the store since this was last asked."""
+        use = replace(self._use)
+        self._use.clear()
+        return use
+
     def _features(self, photos: Photos, config: TrialConfig, plan: Sequence[int]) -> Features:
         prefix = self._prefix(config)
         cut = self._cut(config, config.unfrozen_layers).name
         if cut == PIXELS:
             return UncachedFeatures(prefix, photos, cut)
         cuts = {cut, *(self._cut(config, unfrozen).name for unfrozen in plan)} - {PIXELS}
-        features = StoredFeatures(prefix, photos, self._store, cut, sorted(cuts))
+        features = StoredFeatures(prefix, photos, self._store, cut, sorted(cuts), self._use)
         self._open.append(features)
         return features
 
     def _prefix(self, config: TrialConfig) -> Prefix:
         relevant = config.model_dump(
-            include={"backbone", "weights", "image_size", "augmentation", "sweep_seed"}, mode="json"
+            include={"backbone", "weights", "image_size", "augmentation", "sweep_seed", "precision", "store_dtype"},
+            mode="json",
         )
         key = repr(relevant)
         if key not in self._prefixes:
@@ -125,9 +134,11 @@ class Worker:
     def _tail(self, config: TrialConfig) -> Tail:
         base = self.base(config)
         cut = self._cut(config, config.unfrozen_layers)
-        key = (id(base), cut, config.dense_units, config.optimizer)
+        key = (id(base), cut, config.dense_units, config.optimizer, config.tail_precision)
         if key not in self._tails:
-            self._tails[key] = Tail(base, cut, config.dense_units, self.classes, config.optimizer)
+            self._tails[key] = Tail(
+                base, cut, config.dense_units, self.classes, config.optimizer, config.tail_precision
+            )
         return self._tails[key]
 
     def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:

@@ -71,6 +71,8 @@ def experiment(dataset: Path, shared: Path) -> Path:
     file.write_text(yaml.safe_dump(sweep))
     said = run("search", "run", file, "--set", "early_stopping.reduction_factor=2")
     assert "best val_macro_f1" in said
+    assert "forecast     about" in said
+    assert "stored pictures were read" in said
     return Path(sweep["experiment"])
 
 

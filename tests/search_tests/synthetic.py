@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import ray
 from ray import tune
 
 from trainables.checkpoint import Checkpoints
-from trainables.errors import SweepError, TrialFailed
+from trainables.errors import OutOfMemory, SweepError, TrialFailed
 
 
 class SyntheticTrial(tune.Trainable):
     """The class API of trainables.trial.FineTuneTrial over a formula.
 
     `FAULTS` says which trials go wrong, and when: {trial number: {"nan": epoch, "raise": epoch, "kill": epoch,
-    "kill_once": epoch, "setup": True, "hopeless": True}}; with "quiet" a NaN does not end the trial. `SECONDS` is how
-    long an epoch takes, `DROP` names metrics that are not reported.
+    "kill_once": epoch, "setup": True, "hopeless": True, "needs_gpu": part of one}}; with "quiet" a NaN does not end the
+    trial. `SECONDS` is how long an epoch takes, `DROP` names metrics that are not reported.
     """
 
     FAULTS: ClassVar[dict[int, dict[str, Any]]] = {}
@@ -77,6 +78,8 @@ class SyntheticTrial(tune.Trainable):
 
     def _fail_if_asked(self) -> None:
         fault, epoch = self._fault, self._epoch
+        if ray.get_runtime_context().get_assigned_resources().get("GPU", 0) < fault.get("needs_gpu", 0):
+            raise OutOfMemory("out of memory on GPU: failed to allocate 1 GiB")
         if fault.get("raise") == epoch:
             raise TrialFailed("out of memory at batch 3")
         if fault.get("kill") == epoch:

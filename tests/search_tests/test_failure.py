@@ -4,7 +4,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from search.failure import Failure, describe
-from trainables.errors import SweepError, TrialFailed
+from trainables.errors import OutOfMemory, SweepError, TrialFailed
 
 
 def raised_in_step(cause: Exception) -> RayTaskError:
@@ -22,6 +22,7 @@ def raised_in_setup(text: str) -> ActorDiedError:
     [
         (None, Failure("it failed without leaving its error")),
         (raised_in_step(TrialFailed("out of memory on CPU")), Failure("out of memory on CPU")),
+        (raised_in_step(OutOfMemory("out of memory on T4")), Failure("out of memory on T4", out_of_memory=True)),
         (raised_in_step(KeyError("dropout")), Failure("KeyError: 'dropout'")),
         (raised_in_step(ValueError("first\nlast: line")), Failure("ValueError: first")),
         (raised_in_step(TypeError("in user code:\n\n  File x\n\n  ValueError: no\n")), Failure("ValueError: no")),

@@ -50,6 +50,9 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "best_trial": 0,
         "best_value": 0.5,
         "best_epoch": 2,
+        "step_seconds": 0,
+        "store": {"rows": 0, "filled": 0, "filled_bytes": 0, "fill_seconds": 0.0, "seconds": None},
+        "forecast": None,
     }
 
 

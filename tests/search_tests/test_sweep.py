@@ -44,6 +44,18 @@ def test_a_sweep_with_early_stopping_ends_with_all_its_records(ray_here: None, t
     assert runs == [f"trial_{number:04d}" for number in range(10)]
 
 
+def test_a_trial_that_ran_out_of_memory_is_queued_again_with_fewer_neighbours(ray_here: None, tmp_path: Path) -> None:
+    resources = {"threads_per_trial": 1, "gpus_per_trial": 0.5, "concurrent_trials": 2}
+    config = sweep(tmp_path, trials=3, resources=resources, trial={"epochs": 2}, early_stopping={"kind": "none"})
+    run_sweep(config, with_faults({0: {"needs_gpu": 1.0}, 1: {"needs_gpu": 2.0}}))
+    trials = read_experiment(config.experiment).trials
+    assert [trial.state for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert sorted(trials[0].values) == [1, 2]
+    assert trials[1].stop is not None
+    assert trials[1].stop["reason"] == "out of memory on GPU: failed to allocate 1 GiB"
+    assert (Path(config.experiment) / "trials" / "0000" / "error.txt").exists()
+
+
 def test_every_way_to_go_wrong_fails_one_trial_and_not_the_sweep(faulty: Experiment) -> None:
     told = [(trial.state, (trial.stop or {})["kind"], (trial.stop or {})["reason"]) for trial in faulty.trials]
     assert told[0] == told[2] == told[7] == ("COMPLETE", "max_epochs", "ran all 4 epochs")

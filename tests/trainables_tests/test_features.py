@@ -54,6 +54,36 @@ def test_all_planned_cuts_come_from_one_pass_and_deeper_ones_from_what_is_stored
     np.testing.assert_allclose(pooled[0], expected[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("change", [{"store_dtype": "float16"}, {"precision": "bfloat16"}])
+def test_lower_precision_is_stored_apart_and_near(
+    small_dataset: Dataset, tmp_path: Path, change: dict[str, str]
+) -> None:
+    worker = make_worker(small_dataset, tmp_path)
+    photos, base, store = worker.photos("train", SMALL.image_size), worker.base(SMALL), Store(tmp_path / "s", 10**9)
+    cut = find_cut(base, SMALL.unfrozen_layers).name
+    exact, near = (
+        StoredFeatures(Prefix(base, "random", config), photos, store, cut, [cut])
+        for config in (SMALL, SMALL.model_copy(update=change))
+    )
+    expected, got = exact.batch(np.arange(30), 0)[0], near.batch(np.arange(30), 0)[0]
+    assert len(list((tmp_path / "s").glob("*/key.json"))) == 2
+    assert got.dtype == np.float32
+    assert 0 < np.abs(got - expected).mean() < 0.02 * np.abs(expected).mean()
+    assert near.bytes_per_view() == exact.bytes_per_view() // (2 if "store_dtype" in change else 1)
+
+
+def test_a_run_counts_what_it_read_and_what_it_computed(small_dataset: Dataset, tmp_path: Path) -> None:
+    worker = make_worker(small_dataset, tmp_path)
+    photos = len(worker.photos("train", SMALL.image_size)) + len(worker.photos("validation", SMALL.image_size))
+    uses = []
+    for _ in range(2):
+        worker.start(SMALL).run_epoch()
+        uses.append(worker.take_store_use())
+    assert [(use.rows, use.filled) for use in uses] == [(photos, photos), (photos, 0)]
+    assert uses[0].filled_bytes > 0
+    assert uses[0].fill_seconds > uses[1].fill_seconds
+
+
 def test_without_room_in_the_store_training_goes_on_and_says_why(small_dataset: Dataset, tmp_path: Path) -> None:
     worker = make_worker(small_dataset, tmp_path / "a")
     expected = worker.start(SMALL).run_epoch()

@@ -11,7 +11,7 @@ from trainables.worker import Worker
 CONTRACT = {
     *("epoch", "train_loss", "train_accuracy", "train_macro_f1", "train_cross_entropy"),
     *("val_loss", "val_accuracy", "val_macro_f1", "val_cross_entropy"),
-    *("best_val_macro_f1", "best_epoch", "learning_rate", "epoch_seconds"),
+    *("best_val_macro_f1", "best_epoch", "learning_rate", "epoch_seconds", "step_seconds"),
 }
 
 
@@ -38,6 +38,18 @@ def test_loss_includes_l2_and_cross_entropy_does_not(worker: Worker) -> None:
     result = run.run_epoch()
     assert result["val_loss"] - result["val_cross_entropy"] == pytest.approx(run.tail.l2_penalty(1e-2), rel=1e-4)
     assert result["train_loss"] > result["train_cross_entropy"]
+
+
+def test_a_bfloat16_tail_learns_as_a_float32_one_with_float32_weights(worker: Worker) -> None:
+    slow = SMALL.model_copy(update={"learning_rate": 1e-4})  # So that rounding does not lead elsewhere.
+    low, full = (slow.model_copy(update={"precision": precision}) for precision in ("bfloat16", "float32"))
+    run = worker.start(low)
+    got = losses(run, 3)
+    assert all(variable.dtype == "float32" for variable in run.tail.variables)
+    expected = losses(worker.start(full), 3)
+    assert got != expected
+    assert got[-1][0] < got[0][0]
+    np.testing.assert_allclose(got, expected, rtol=0.15)  # A random backbone of many thin layers rounds badly.
 
 
 def test_the_same_seed_trains_the_same_and_another_does_not(worker: Worker) -> None:

@@ -27,6 +27,10 @@ def test_a_step_is_an_epoch_and_says_where_and_from_what_it_ran(config: dict[str
     assert {"val_macro_f1", "train_loss", "host", "device"} <= set(result)
     assert result["weights"]["kind"] == "random"
     assert result["uncached"] == ""
+    assert result["setup_seconds"] > 0
+    assert 0 < result["step_seconds"] < result["epoch_seconds"]
+    assert result["store_rows"] > 0
+    assert trial.step()["setup_seconds"] == 0
 
 
 def test_a_trial_that_is_begun_again_repeats_its_last_result_and_goes_on(

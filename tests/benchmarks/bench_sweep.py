@@ -1,0 +1,228 @@
+"""A whole sweep against the same search written with stock libraries: time, epochs, score, memory and disk, in one run.
+
+    python -m tests.benchmarks.bench_sweep ../shared/data/rare_families --weights InceptionV3_notop.weights.h5
+    python -m tests.benchmarks.bench_sweep PHOTOS --weights FILE --quick --peers ours ray
+    python -m tests.benchmarks.bench_sweep PHOTOS --weights FILE --peers ours --trials 20 60 120
+
+The reference sweep: families with at least 20 photos at 139 px, 70/15/15, batches of 32, at most 9 epochs, ASHA (grace
+1, reduction 3), learning rate 1e-5 to 1e-2, dropout 0 to 0.6, dense units 128/256/512, unfrozen layers 0/31/62. It
+takes hours on two cores; `--quick` takes a fourth of the families and 6 trials at the same size and number of epochs.
+
+Every search runs in a process of its own, from nothing: no activation is stored and no package loaded before. Peak
+memory is the sum over its processes, shared pages counted once (PSS), seen every two seconds. "in steps" is the share
+of the wall-clock, of as many trials as run at once, inside training steps of a tail; "own cost" what a warm trial takes
+besides its epochs. Our time includes measuring how many trials run at once.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import psutil
+
+from tests.benchmarks import sweep_peers
+from trainables.dataset import Dataset, open_dataset, read_split
+from trainables.images import decode_resized
+from trainables.prepare import PrepareOptions, prepare
+
+QUICK_SHARE, QUICK_TRIALS = 0.25, 6
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search: by whom, from which seed, how many trials, on what, and where it may write."""
+
+    peer: str
+    seed: int
+    trials: int
+    folder: str
+    dataset: str
+    weights: str
+    settings: Sequence[str]
+    size: int
+    epochs: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, help="folder of class folders")
+    parser.add_argument("--weights", required=True, help="InceptionV3's .weights.h5 without top, imagenet, or random")
+    parser.add_argument("--peers", nargs="+", default=[OURS, *sweep_peers.PEERS], choices=[OURS, *sweep_peers.PEERS])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--trials", nargs="+", type=int, default=None, help="several: one sweep for each number [20]")
+    parser.add_argument("--quick", action="store_true", help="a fourth of the families, 6 trials")
+    parser.add_argument("--share", type=float, help="of the families")
+    parser.add_argument("--size", type=int, default=139, help="of the pictures, in pixels [139]")
+    parser.add_argument("--epochs", type=int, default=9, help="the most of a trial [9]")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of our sweep, to compare ways")
+    parser.add_argument("--run", metavar="JSON", help=argparse.SUPPRESS)  # One search, in this process.
+    arguments = parser.parse_args()
+    if arguments.run:
+        run_here(Job(**json.loads(arguments.run)))
+        return
+    trials = arguments.trials or [QUICK_TRIALS if arguments.quick else 20]
+    with tempfile.TemporaryDirectory(prefix="bench-sweep-") as scratch:
+        share = arguments.share or (QUICK_SHARE if arguments.quick else 1.0)
+        dataset = chosen_dataset(arguments.photos, Path(scratch), share)
+        photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
+        families = len(dataset.class_names)
+        print(f"{photos['train']} + {photos['validation']} photos of {families} families at {arguments.size} px")
+        print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f} before")
+        common = {"dataset": str(dataset.folder), "weights": arguments.weights, "settings": arguments.set}
+        common |= {"size": arguments.size, "epochs": arguments.epochs}
+        rows = [
+            run(Job(peer, seed, count, folder=str(Path(scratch, f"{peer}-{seed}-{count}")), **common))
+            for count in trials
+            for seed in arguments.seeds
+            for peer in arguments.peers
+        ]
+    print_table(rows)
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Run one search in a process of its own and measure it from outside."""
+    folder = Path(job.folder)
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", ".", "--weights", job.weights]
+    command += ["--run", json.dumps(asdict(job))]
+    load, started, peak = os.getloadavg()[0], time.monotonic(), 0
+    process = subprocess.Popen(command, stdout=(folder / "out.txt").open("w"), stderr=(folder / "err.txt").open("w"))
+    while process.poll() is None:
+        peak = max(peak, _memory(process.pid))
+        time.sleep(2)
+    seconds = time.monotonic() - started
+    if process.returncode:
+        raise SystemExit(f"{job.peer} failed:\n{(folder / 'err.txt').read_text()[-2000:]}")
+    disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    found = json.loads((folder / "found.json").read_text())
+    row = {"peer": job.peer, "seed": job.seed, "seconds": seconds, "peak": peak, "disk": disk, "load": load, **found}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def run_here(job: Job) -> None:
+    """Run one search and write what it found to found.json."""
+    found = _ours(job) if job.peer == OURS else asdict(sweep_peers.PEERS[job.peer](_task(job)))
+    Path(job.folder, "found.json").write_text(json.dumps(found))
+
+
+def chosen_dataset(photos: Path, scratch: Path, share: float) -> Dataset:
+    """Prepare a share of the families, 70/15/15, those with at least 20 photos."""
+    families = sorted(folder for folder in photos.iterdir() if folder.is_dir())
+    chosen = scratch / "photos"
+    chosen.mkdir()
+    for family in families[:: round(1 / share)]:
+        (chosen / family.name).symlink_to(family.resolve())
+    prepare(chosen, scratch / "dataset", PrepareOptions(min_photos=20, group=("none",)))
+    return open_dataset(scratch / "dataset")
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    print(
+        f"\n{'search':12}{'seed':>5}{'trials':>7}{'epochs':>7}{'seconds':>9}{'of ours':>9}{'trials/h':>9}"
+        f"{'best F1':>9}{'peak GB':>9}{'disk GB':>9}{'in steps':>9}{'own cost':>9}{'load':>6}"
+    )
+    ours = {(row["seed"], row["trials"]): row["seconds"] for row in rows if row["peer"] == OURS}
+    for row in rows:
+        times = row["seconds"] / ours.get((row["seed"], row["trials"]), np.nan)
+        steps = f"{row['in_steps'] / row['seconds']:.0%}" if "in_steps" in row else "–"
+        own = f"{row['own_cost']:.2f} s" if row.get("own_cost") is not None else "–"
+        print(
+            f"{row['peer']:12}{row['seed']:5}{row['trials']:7}{row['epochs']:7}{row['seconds']:9.0f}{times:8.1f}×"
+            f"{3600 * row['trials'] / row['seconds']:9.0f}{row['best']:9.4f}{row['peak'] / 1e9:9.2f}"
+            f"{row['disk'] / 1e9:9.2f}{steps:>9}{own:>9}{row['load']:6.1f}"
+        )
+
+
+def _task(job: Job) -> sweep_peers.Task:
+    dataset = open_dataset(Path(job.dataset))
+    splits = {}
+    for split in ("train", "validation"):
+        pixels = np.stack([decode_resized(photo.image, job.size) for photo in read_split(dataset, split)])
+        splits[split] = pixels, np.array([row.label for row in dataset.photos(split)], np.int64)
+    return sweep_peers.Task(
+        train=splits["train"],
+        validation=splits["validation"],
+        classes=len(dataset.class_names),
+        weights=job.weights,
+        trials=job.trials,
+        epochs=job.epochs,
+        seed=job.seed,
+        folder=Path(job.folder),
+    )
+
+
+def _ours(job: Job) -> dict[str, Any]:
+    import yaml
+
+    from search.records import read_experiment
+    from search.sweep import run_sweep
+    from search.sweep_file import read_sweep
+
+    values = {
+        "dataset": job.dataset,
+        "experiment": str(Path(job.folder, "experiment")),
+        "store": str(Path(job.folder, "store")),
+        "trials": job.trials,
+        "seed": job.seed,
+        "trial": {
+            "image_size": job.size,
+            "batch_size": sweep_peers.BATCH,
+            "epochs": job.epochs,
+            "weights": job.weights,
+        },
+        "early_stopping": {"kind": "asha", "grace_epochs": 1, "reduction_factor": 3},
+    }
+    file = Path(job.folder, "sweep.yaml")
+    file.write_text(yaml.safe_dump(values))
+    run_sweep(read_sweep(file, list(job.settings)))
+    experiment = read_experiment(values["experiment"])
+    summary = experiment.summary
+    assert experiment.best is not None and summary is not None
+    return {
+        "trials": len(experiment.trials),
+        "epochs": summary["epochs_run"],
+        "best": experiment.best.score,
+        "in_steps": summary["step_seconds"] / summary["forecast"]["concurrent"],
+        "own_cost": _own_cost(experiment.trials),
+    }
+
+
+def _own_cost(trials: Sequence[Any]) -> float | None:
+    """Median seconds of a trial besides its epochs; the first half of the trials, which warm workers up, left out."""
+    warm = [trial for trial in trials if trial.seconds is not None and trial.epochs][len(trials) // 2 :]
+    costs = [trial.seconds - sum(epoch["epoch_seconds"] for epoch in trial.epochs) for trial in warm]
+    return float(np.median(costs)) if costs else None
+
+
+def _memory(pid: int) -> int:
+    """Bytes of a process and all its children, shared pages counted once."""
+    total = 0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for process in family:
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    main()

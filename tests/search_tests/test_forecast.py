@@ -1,0 +1,61 @@
+import pytest
+
+from search.config import EarlyStopping, sweep_config
+from search.forecast import Packing, expected_epochs, forecast, forecast_lines, saved, saved_line
+
+PACKING = Packing(concurrent=2, threads=1, train=500.0, evaluate=1000.0, prefix=100.0, bytes_per_photo=10_000)
+PHOTOS = {"train": 1000, "validation": 200}
+
+
+def test_asha_lets_a_third_go_on_at_every_rung() -> None:
+    assert expected_epochs(EarlyStopping(kind="none"), 9) == 9
+    # All reach epoch 1, a third epoch 3, a ninth epoch 9.
+    assert expected_epochs(EarlyStopping(grace_epochs=1, reduction_factor=3), 9) == pytest.approx(1 + 2 / 3 + 6 / 9)
+    assert expected_epochs(EarlyStopping(grace_epochs=2, reduction_factor=3), 9) == pytest.approx(2 + 4 / 3 + 3 / 9)
+    assert expected_epochs(EarlyStopping(grace_epochs=20), 9) == 9
+    assert expected_epochs(EarlyStopping(grace_epochs=1, reduction_factor=1.01), 4) < 4
+    assert expected_epochs(EarlyStopping(kind="median", grace_epochs=1), 9) == 5
+
+
+def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
+    trial = {"image_size": 100, "epochs": 4, "augment_views": 3}
+    config = sweep_config(
+        {
+            "name": "s",
+            "dataset": "d",
+            "experiment": "e",
+            "trials": 10,
+            "trial": trial,
+            "early_stopping": {"kind": "none"},
+        }
+    )
+    cost = forecast(config, PACKING, 1, PHOTOS)
+    assert cost.fill_seconds == pytest.approx((3 * 1000 + 200) / 100)
+    assert cost.train_seconds == pytest.approx(10 * 4 * (1000 / 500 + 200 / 1000))
+    assert cost.store_bytes == 3200 * 10_000 + 1200 * 100 * 100 * 3
+    assert cost.most_seconds == pytest.approx(cost.seconds)
+    assert forecast(config, PACKING, 2, PHOTOS).train_seconds == pytest.approx(cost.train_seconds / 2)
+    measured, line = forecast_lines(cost, config, PACKING)
+    assert "2 trials at once with 1 thread each: 500 photos/s" in measured
+    assert "about 2m00s" in line
+    assert "0.07 GB" in line
+
+
+def test_what_was_saved_is_what_reading_spared_computing() -> None:
+    first = {"store_rows": 100, "store_filled": 100, "store_filled_bytes": 400, "store_fill_seconds": 10.0}
+    later = {"store_rows": 100, "store_filled": 0, "store_filled_bytes": 0, "store_fill_seconds": 0.0}
+    use = saved([first, later, later, {}])
+    assert (use.rows, use.filled, use.filled_bytes) == (300, 100, 400)
+    assert use.seconds == pytest.approx(300 * 0.1 - 10)
+    summary = {"epochs_run": 3, "epochs_saved": 6, "store": use.__dict__}
+    assert saved_line(summary) == (
+        "saved        6 of 9 epochs by early stopping; 300 stored pictures were read and 100 of them computed, "
+        "which saved 20s of computing"
+    )
+
+
+def test_a_sweep_that_found_all_in_the_store_claims_no_seconds() -> None:
+    use = saved([{"store_rows": 100, "store_filled": 0, "store_filled_bytes": 0, "store_fill_seconds": 0.1}])
+    assert use.seconds is None
+    assert saved([{"val_macro_f1": 0.5}]).rows == 0
+    assert saved_line({"epochs_run": 1, "epochs_saved": 0, "store": saved([]).__dict__}).endswith("by early stopping")
