@@ -28,6 +28,7 @@ class SyntheticTrial(tune.Trainable):
         self._settings = config
         self._epoch = 0
         self._best, self._best_epoch = 0.0, 0
+        self._curve = self.values(config)
         self._fault = self.FAULTS.get(config["run"]["trial"], {})
         if self._fault.get("setup"):
             raise RuntimeError("the weights are damaged")
@@ -37,6 +38,9 @@ class SyntheticTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
+
+    def values(self, config: dict[str, Any]) -> list[float]:
+        return curve(config)
 
     def step(self) -> dict[str, Any]:
         time.sleep(self.SECONDS)
@@ -77,7 +81,7 @@ class SyntheticTrial(tune.Trainable):
                 os._exit(1)
 
     def _metrics(self) -> dict[str, Any]:
-        score = math.nan if self._fault.get("nan") == self._epoch else curve(self._settings)[self._epoch - 1]
+        score = math.nan if self._fault.get("nan") == self._epoch else self._curve[self._epoch - 1]
         if score > self._best:
             self._best, self._best_epoch = score, self._epoch
         loss = math.nan if math.isnan(score) else 4.0 * (1 - score) + 0.2
