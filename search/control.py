@@ -45,13 +45,15 @@ class Control:
     """The one mutable state of a running sweep: decisions by trial number, and the request to end.
 
     The scheduler writes `stops`, the searcher turns them into `outcomes`, the callbacks read both. `error` ends the
-    sweep as a failure; `ending` ends it cleanly, with the best so far handed over.
+    sweep as a failure; `ending` ends it cleanly, with the best so far handed over; `finished` says why no further
+    trial is begun, while those that run go on to their end.
     """
 
     stops: dict[int, Stop] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     error: SweepError | None = None
     ending: Stop | None = None
+    finished: str | None = None
 
     def fail(self, error: SweepError) -> None:
         """Stop everything: the sweep cannot go on."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.plan import trial_folder
+from search.proposals import count_repeats
 from search.study import best_epoch
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_handoff, write_json
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from search.config import SweepConfig
 
+SUMMARY_FILE = "sweep_summary.json"
+
 
 def hand_over(
     study: optuna.Study, config: SweepConfig, fingerprint: str, ended_because: str, seconds: float
@@ -28,14 +32,19 @@ def hand_over(
         SweepError: no trial has a result; the line says why the first one failed.
     """
     trials = study.get_trials(deepcopy=False)
-    summary = summarise(trials, config, ended_because, seconds)
+    summary = summarise(trials, config, ended_because, seconds) | {"repeats": count_repeats(study)}
     folder = Path(config.experiment)
     if summary["best_trial"] is None:
         raise SweepError(_no_result(trials, folder))
-    write_json(summary, folder / "sweep_summary.json")
+    write_json(summary, folder / SUMMARY_FILE)
     handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
     write_handoff(handoff, folder / "best.json")
     return handoff
+
+
+def read_ending(experiment: Path) -> str:
+    """Return why a sweep ended, from its summary."""
+    return str(json.loads((experiment / SUMMARY_FILE).read_text())["ended_because"])
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:

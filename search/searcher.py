@@ -6,13 +6,16 @@ import time
 from typing import Any
 
 import optuna
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from search.ask import begin
 from search.control import Control, Stop
 from search.plan import Plan
-from search.samplers import make_sampler
+from search.proposals import Proposals
 from search.space import distributions
 from search.study import create_study, tell_end
+from search.warm_start import read_warm_start
 
 
 class StudySearch(OptunaSearch):
@@ -37,6 +40,7 @@ class StudySearch(OptunaSearch):
             study_name=config.name,
             storage=storage,
         )
+        self._proposals = Proposals(plan, self.study, read_warm_start(config))
 
     @property
     def study(self) -> optuna.Study:
@@ -47,16 +51,16 @@ class StudySearch(OptunaSearch):
         # The stock method joins a study of the same name silently.
         self._ot_study = create_study(self._study_name, self._plan.config.mode, self._storage)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Ask the study for a trial and return the trainable's whole configuration; see Plan.settings."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Begin the next trial in the study and return the trainable's whole configuration; see Plan.settings."""
         if self._control.stopping:
             return None
-        asked = len(self.study.get_trials(deepcopy=False))
-        self.study.sampler = make_sampler(self._plan.config, asked)
-        trial = self.study.ask(fixed_distributions=self._space)
-        config = self._plan.trial_config(trial.number, trial.params)
-        trial.set_user_attr("config", config.model_dump())
-        trial.set_user_attr("seed", config.seed)
+        proposal = self._proposals.next()
+        if isinstance(proposal, str):
+            self._control.finished = proposal
+            return str(Searcher.FINISHED)
+        suggestion, config = proposal
+        trial = begin(self.study, suggestion, {"config": config.model_dump(), "seed": config.seed})
         self._numbers[trial_id] = trial.number
         self._open[trial.number] = _OpenTrial(trial)
         return self._plan.settings(trial.number, config)

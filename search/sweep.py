@@ -11,11 +11,13 @@ from typing import Any
 import optuna
 from ray import tune
 
+from search.budget_watch import WatchBudget, check_budget
 from search.checkpoints import KeepBestCheckpoints
 from search.config import SweepConfig
 from search.control import Control, Stop
 from search.epoch_log import EpochLog
 from search.failure import trial_number
+from search.forgetting import ForgetEndedTrials
 from search.outcome import hand_over
 from search.plan import Plan
 from search.progress import Progress
@@ -30,6 +32,7 @@ from search.space import Choices, Range
 from search.study import close_open_trials, close_storage, open_storage
 from search.sweep_file import dump_sweep
 from search.tensorboard import TensorBoardRuns
+from search.warm_start import describe, gather, write_warm_start
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
 from trainables.dataset import open_dataset
@@ -52,10 +55,15 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     fingerprint = _check(config)
     config = config.model_copy(update={"trials": check_sampler(config)})
+    earlier = gather(config, fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
         part = share(config.resources, nodes)
         plan, control = Plan(config, part.threads), Control()
+        check_budget(config.budget, part.gpus)
         _begin(plan, fingerprint)
+        if earlier is not None:
+            write_warm_start(earlier, plan.experiment)
+            print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
         with _study_database(plan) as storage:
             searcher = StudySearch(plan, control, storage)
             try:
@@ -148,19 +156,23 @@ def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: Stu
 
 def _callbacks(plan: Plan, part: Share, control: Control) -> list[tune.Callback]:
     config = plan.config
-    return [
+    callbacks = [
         EpochLog(plan.experiment, control),
         KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control),
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
         Progress(config, part.concurrent, control),
+        ForgetEndedTrials(),
     ]
+    if config.budget.limited:
+        callbacks.append(WatchBudget(config, part.gpus, control))
+    return callbacks
 
 
 def _close(study: optuna.Study, config: SweepConfig, control: Control) -> str:
     """End the trials that were still running, and say why the sweep ended."""
     stop = control.ending or Stop("failed", None, str(control.error or "the sweep ended under it"))
     control.outcomes |= close_open_trials(study, stop, config.mode)
-    return control.ending.reason if control.ending else "all trials ended"
+    return control.ending.reason if control.ending else control.finished or "all trials ended"
 
 
 @contextmanager
