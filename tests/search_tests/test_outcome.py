@@ -49,6 +49,7 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "best_trial": 0,
         "best_value": 0.5,
         "best_epoch": 2,
+        "repeats": 0,
     }
 
 
