@@ -26,7 +26,7 @@ demo: $(VENV)/.runtime clean-demo
 	@echo
 	@echo "report       $(CURDIR)/$(DEMO)/experiment/report/index.html"
 	@echo "model        $(CURDIR)/$(DEMO)/experiment/final/model.keras"
-	@echo "TensorBoard  $(RUN) -m tensorboard.main --logdir $(DEMO)/experiment/tensorboard"
+	@echo "dashboards   $(RUN) -m analysis dashboard $(DEMO)/experiment"
 
 clean-demo:
 	rm -rf $(DEMO)

@@ -3,6 +3,9 @@
 >>> import analysis
 >>> frames = analysis.load("runs/demo")
 >>> frames.trials.sort_values("value")
+>>> frames.trials.attrs["columns"]["seconds"]
+>>> analysis.load("runs/a", "runs/b").epochs.groupby("experiment")["val_macro_f1"].max()
+>>> analysis.side_by_side("runs/a", "runs/b")
 """
 
 from __future__ import annotations
@@ -11,16 +14,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.frames import Frames
 
 
-def load(experiment: Path | str) -> Frames:
-    """The trials and epochs of an experiment as pandas frames; see `analysis.frames` for the columns.
+def load(*experiments: Path | str) -> Frames:
+    """The trials and epochs of one or more experiments as pandas frames; see `analysis.frames` for the columns.
+
+    Of several, the rows stand below each other, and a first column `experiment` says whose they are.
 
     Raises:
-        SweepError: the folder holds no sweep, or one of its records is damaged.
+        SweepError: a folder holds no sweep or is given twice, or one of its records is damaged.
     """
     # pandas and Optuna take a second to import, which `python -m analysis --help` must not pay.
+    from analysis.contenders import distinct
     from analysis.frames import load as load_frames
+    from analysis.frames import together
 
-    return load_frames(experiment)
+    if len(experiments) == 1:
+        return load_frames(experiments[0])
+    return together({label: load_frames(folder) for label, folder in distinct(experiments).items()})
+
+
+def side_by_side(*experiments: Path | str) -> pd.DataFrame:
+    """A row for each experiment or final model: seed, budget, scores and their intervals; see `analysis.scoreboard`.
+
+    Raises:
+        SweepError: a folder holds neither or is given twice, or one of its records is damaged.
+    """
+    from analysis.contenders import contenders
+    from analysis.scoreboard import scoreboard
+
+    return scoreboard(contenders(experiments))

@@ -1,15 +1,20 @@
 """Say what a sweep found.
 
-python -m analysis report runs/demo              # writes runs/demo/report/index.html
-python -m analysis report runs/demo --out share  # the same, elsewhere
-python -m analysis export runs/demo              # trials.csv, epochs.csv and columns.csv in runs/demo/export
+python -m analysis report runs/demo                # writes runs/demo/report/index.html
+python -m analysis report runs/demo --out share    # the same, elsewhere
+python -m analysis compare runs/a runs/b           # is b really better than a? also a page, in runs/a/comparison
+python -m analysis export runs/demo                # trials and epochs as CSV and Parquet, in runs/demo/export
+python -m analysis dashboard runs/demo             # TensorBoard and optuna-dashboard, until Ctrl-C
 """
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
-from trainables.errors import run_command
+from trainables.errors import SweepError, run_command
+
+FORMATS = ("csv", "parquet")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,19 +22,64 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(prog="python -m analysis", description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, line, default in (
-        ("report", "write one HTML page on a sweep and its final model", "EXPERIMENT/report"),
-        ("export", "write the trials and epochs as CSV files", "EXPERIMENT/export"),
-    ):
-        command = commands.add_parser(name, help=line, description=line.capitalize() + ".", epilog=_EXAMPLES[name])
-        command.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="folder that `search run` wrote")
-        command.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {default})")
+    one = _command(commands, "report", "write one HTML page on a sweep and its final model", "EXPERIMENT/report")
+    one.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="folder that `search run` wrote")
+    one.add_argument(
+        "--baselines",
+        type=Path,
+        metavar="EXPERIMENT",
+        help="a sweep over backbones on the same dataset to show beside it",
+    )
+    many = _command(
+        commands, "compare", "tell whether a final model or a sweep is really better than another", "FIRST/comparison"
+    )
+    many.add_argument(
+        "experiments",
+        type=Path,
+        nargs="+",
+        metavar="EXPERIMENT",
+        help="two or more folders that `search run` or `retrain` wrote; each is held against the first",
+    )
+    tables = _command(commands, "export", "write the trials and epochs as CSV and Parquet files", "FIRST/export")
+    tables.add_argument(
+        "experiments", type=Path, nargs="+", metavar="EXPERIMENT", help="folders that `search run` wrote"
+    )
+    tables.add_argument(
+        "--format", nargs="+", choices=FORMATS, default=FORMATS, dest="formats", help="which files (default: both)"
+    )
+    _add_dashboard(commands)
     return top
 
 
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, line: str, default: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=line, description=line.capitalize() + ".", epilog=_EXAMPLES[name])
+    command.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {default})")
+    return command
+
+
+def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    line = "show a sweep, running or ended, in TensorBoard and optuna-dashboard"
+    command = commands.add_parser(
+        "dashboard",
+        help=line,
+        description=f"{line.capitalize()}: both on this machine only, until Ctrl-C.",
+        epilog="Example: python -m analysis dashboard runs/demo",
+    )
+    command.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="folder that `search run` wrote")
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on (default: 127.0.0.1, which nobody else can reach); there is no password",
+    )
+
+
 _EXAMPLES = {
-    "report": "Example: python -m analysis report runs/demo",
-    "export": "Example: python -m analysis export runs/demo --out tables",
+    "report": "Example: python -m analysis report runs/demo --baselines runs/baselines",
+    "compare": "Example: python -m analysis compare runs/tpe runs/random --out tpe-or-random",
+    "export": "Example: python -m analysis export runs/demo --out tables --format parquet",
 }
 
 
@@ -38,27 +88,50 @@ def report(options: argparse.Namespace) -> int:
     # Imported here: Matplotlib, pandas and Optuna take seconds, which --help must not pay.
     from analysis.report import write_report
 
-    print(f"report: {write_report(options.experiment, options.out)}")
+    print(f"report: {write_report(options.experiment, options.out, options.baselines)}")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Say who is better, and write the page."""
+    if len(options.experiments) < 2:
+        raise SweepError("compare needs at least two experiments; the first is what the others are held against")
+    from analysis.comparison_page import write_comparison
+    from analysis.contenders import contenders
+
+    page, said = write_comparison(contenders(options.experiments), options.out or options.experiments[0] / "comparison")
+    for sentence in said:
+        print(sentence)
+    print(f"comparison: {page}")
     return 0
 
 
 def export(options: argparse.Namespace) -> int:
     """Write the tables and say where they are."""
+    import analysis
     from analysis.files import output_folder
     from analysis.frames import export as write_tables
-    from analysis.frames import load
 
-    frames = load(options.experiment)
-    folder = output_folder(options.out or options.experiment / "export")
-    for file in write_tables(frames, folder):
+    frames = analysis.load(*options.experiments)
+    folder = output_folder(options.out or options.experiments[0] / "export")
+    for file in write_tables(frames, folder, options.formats):
         print(file)
+    return 0
+
+
+def dashboard(options: argparse.Namespace) -> int:
+    """Serve the dashboards until Ctrl-C."""
+    from analysis.dashboard import show_dashboards
+
+    with contextlib.suppress(KeyboardInterrupt):
+        show_dashboards(options.experiment, options.host, lambda line: print(line, flush=True))
     return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0, or 2 for a problem that the user can solve."""
     options = parser().parse_args(arguments)
-    command = {"report": report, "export": export}[options.command]
+    command = {"report": report, "compare": compare, "export": export, "dashboard": dashboard}[options.command]
     return run_command(lambda: command(options))
 
 

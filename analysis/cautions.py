@@ -57,6 +57,13 @@ def _too_good(findings: Findings) -> Iterator[Caution]:
         yield Caution("alarm", "The final score is suspiciously high", str(findings.final.metrics["alarm"]))
 
 
+def _stage_warnings(findings: Findings) -> Iterator[Caution]:
+    final = findings.final.metrics if findings.final else {}
+    for record, stage in ((findings.experiment.provenance, "sweep"), (final, "final stage")):
+        for warning in record.get("warnings", []):
+            yield Caution("note", f"From the {stage}", f"{sentence_case(str(warning).rstrip('.'))}.")
+
+
 def _random_weights(findings: Findings) -> Iterator[Caution]:
     weights = findings.weights
     if weights.get("warning"):
@@ -148,6 +155,7 @@ def _failed(findings: Findings) -> Iterator[Caution]:
 _RULES: tuple[Callable[[Findings], Iterator[Caution]], ...] = (
     _leak,
     _too_good,
+    _stage_warnings,
     _random_weights,
     _changed_data,
     _disagreement,

@@ -23,8 +23,29 @@ def output_folder(folder: Path) -> Path:
     return folder
 
 
+def own_folder(folder: Path, page: str, mark: str) -> Path:
+    """Make the folder for a page, unless a page lies there that does not carry `mark`, and so is somebody else's.
+
+    Raises:
+        SweepError: somebody else's page is there, or `output_folder` refuses.
+    """
+    file = folder / page
+    if file.is_file() and mark not in file.read_text(encoding="utf-8", errors="replace")[:2000]:
+        raise SweepError(f"{file} is not a {mark} and stays as it is; give another folder with --out")
+    return output_folder(folder)
+
+
 def write_text(file: Path, text: str) -> None:
     """Write UTF-8 text under a temporary name, then rename.
+
+    Raises:
+        SweepError: the disk is full or the folder cannot be written.
+    """
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename.
 
     Raises:
         SweepError: the disk is full or the folder cannot be written.
@@ -32,7 +53,7 @@ def write_text(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.replace(file)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -10,19 +10,24 @@ from analysis.final_stage import FinalStage, final_stage
 from analysis.frames import Frames, frames
 from analysis.intervals import Interval, PhotoScores, score_test
 from search.records import Experiment
+from trainables.errors import SweepError
 
 TOLERANCE = 5e-4  # metrics.json and predictions.csv are of the same model when their scores differ by less
 
 
 @dataclass(frozen=True)
 class Findings:
-    """`best` is the number of the best trial, None before there is one; `test` is None without test predictions."""
+    """`best` is the number of the best trial, None before there is one; `test` is None without test predictions.
+
+    `baselines` are the frames of a sweep over backbones, to be shown beside this one: another's, or its own.
+    """
 
     experiment: Experiment
     frames: Frames
     final: FinalStage | None
     test: PhotoScores | None
     best: int | None
+    baselines: Frames
 
     @property
     def metric(self) -> str:
@@ -86,16 +91,20 @@ class Findings:
         return own if reported is not None and abs(own.value - reported) < TOLERANCE else None
 
 
-def find(experiment: Experiment) -> Findings:
-    """Compute everything that the report says.
+def find(experiment: Experiment, baselines: Experiment | None = None) -> Findings:
+    """Compute everything that the report says; `baselines` is another sweep that searched over backbones.
 
     Raises:
-        SweepError: a table of the final stage is damaged.
+        SweepError: a table of the final stage is damaged, or `baselines` did not search over backbones.
     """
+    if baselines is not None and "backbone" not in baselines.sweep["space"]:
+        raise SweepError(f"--baselines {baselines.folder}: its sweep did not search over `backbone`")
     tables = frames(experiment)
     final = final_stage(experiment.final) if experiment.final else None
     photos = final.test_predictions if final else pd.DataFrame()
-    return Findings(experiment, tables, final, score_test(photos) if len(photos) else None, _best(experiment, tables))
+    test = score_test(photos) if len(photos) else None
+    beside = frames(baselines) if baselines is not None else tables
+    return Findings(experiment, tables, final, test, _best(experiment, tables), beside)
 
 
 def _best(experiment: Experiment, tables: Frames) -> int | None:

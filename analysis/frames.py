@@ -1,22 +1,16 @@
 """The trials of an experiment as tidy pandas frames: a row per trial, and a row per trial and epoch."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from analysis.files import write_text
+from analysis.columns import PARAMETER, Column, documented
+from analysis.files import write_bytes, write_text
 from analysis.reading import read
 from search.records import Experiment, TrialRecord
-
-
-class Column(NamedTuple):
-    """What a column holds: its unit ("" for none), and its meaning."""
-
-    unit: str
-    meaning: str
-
 
 TRIAL_COLUMNS = {
     "trial": Column("", "number of the trial, from 0, in the order of suggestion"),
@@ -38,6 +32,7 @@ TRIAL_COLUMNS = {
     "device": Column("", "processor it ran on"),
     "seed": Column("", "seed of its training"),
 }
+EXPERIMENT = Column("", "which of the experiments that were loaded together")
 EPOCH_COLUMNS = {
     "trial": Column("", "number of the trial, as in the trials table"),
     "epoch": Column("epochs, from 1", "the epoch that has just ended"),
@@ -54,13 +49,15 @@ EPOCH_COLUMNS = {
     "learning_rate": Column("", "learning rate at the end of the epoch"),
     "epoch_seconds": Column("seconds", "wall-clock time of the epoch"),
 }
-PARAMETER = Column("as in the sweep file", "value of a searched knob")
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
 @dataclass(frozen=True)
 class Frames:
-    """`trials` has the columns of TRIAL_COLUMNS and a `param_…` column per knob; `epochs` those of EPOCH_COLUMNS."""
+    """`trials` has the columns of TRIAL_COLUMNS and a `param_…` column per knob; `epochs` those of EPOCH_COLUMNS.
+
+    `attrs["columns"]` of each holds the unit and the meaning of every column.
+    """
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
@@ -75,6 +72,17 @@ def load(experiment: Path | str) -> Frames:
     return frames(read(experiment))
 
 
+def together(tables: Mapping[str, Frames]) -> Frames:
+    """The frames of several experiments one below the other, with a first column `experiment` that tells them apart."""
+    both = []
+    for kind, known in (("trials", TRIAL_COLUMNS), ("epochs", EPOCH_COLUMNS)):
+        own = [getattr(each, kind).assign(experiment=label) for label, each in tables.items()]
+        whole = pd.concat(own, ignore_index=True)
+        whole = whole[["experiment", *(name for name in whole if name != "experiment")]]
+        both.append(documented(whole, {"experiment": EXPERIMENT, **known}))
+    return Frames(*both)
+
+
 def frames(experiment: Experiment) -> Frames:
     """Make the frames of an experiment that has been read."""
     metric = str(experiment.sweep["metric"])
@@ -82,8 +90,8 @@ def frames(experiment: Experiment) -> Frames:
     epochs = pd.DataFrame([row for record in experiment.trials for row in _epoch_rows(record, metric)])
     knobs = [name for name in (f"param_{knob}" for knob in experiment.sweep["space"]) if name in trials]
     return Frames(
-        trials.reindex(columns=[*TRIAL_COLUMNS, *knobs]).astype(_TRIAL_TYPES),
-        epochs.reindex(columns=list(EPOCH_COLUMNS)).astype(_EPOCH_TYPES),
+        documented(trials.reindex(columns=[*TRIAL_COLUMNS, *knobs]).astype(_TRIAL_TYPES), TRIAL_COLUMNS),
+        documented(epochs.reindex(columns=list(EPOCH_COLUMNS)).astype(_EPOCH_TYPES), EPOCH_COLUMNS),
     )
 
 
@@ -122,18 +130,26 @@ def _epoch_rows(record: TrialRecord, metric: str) -> list[dict[str, Any]]:
 def column_documentation(tables: Frames) -> pd.DataFrame:
     """A row per column of both frames: table, column, unit, meaning."""
     rows = [
-        (table, name, *known.get(str(name), PARAMETER))
+        (table, str(name), *known.get(str(name), EXPERIMENT if name == "experiment" else PARAMETER))
         for table, frame, known in (("trials", tables.trials, TRIAL_COLUMNS), ("epochs", tables.epochs, EPOCH_COLUMNS))
         for name in frame
     ]
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])
 
 
-def export(tables: Frames, folder: Path) -> list[Path]:
-    """Write trials.csv, epochs.csv and columns.csv, which explains the columns of both; return the files."""
-    tables_by_name = {"trials": tables.trials, "epochs": tables.epochs, "columns": column_documentation(tables)}
+def export(tables: Frames, folder: Path, formats: Collection[str] = ("csv",)) -> list[Path]:
+    """Write trials and epochs in each of the `formats` ("csv", "parquet"); return the files.
+
+    columns.csv explains the columns of both; Parquet files also carry that in their pandas attributes, and keep types.
+    """
     files = []
-    for name, table in tables_by_name.items():
-        files.append(folder / f"{name}.csv")
-        write_text(files[-1], table.to_csv(index=False))
+    for name, table in (("trials", tables.trials), ("epochs", tables.epochs)):
+        if "csv" in formats:
+            files.append(folder / f"{name}.csv")
+            write_text(files[-1], table.to_csv(index=False))
+        if "parquet" in formats:
+            files.append(folder / f"{name}.parquet")
+            write_bytes(files[-1], table.to_parquet(index=False))
+    files.append(folder / "columns.csv")
+    write_text(files[-1], column_documentation(tables).to_csv(index=False))
     return files

@@ -20,6 +20,8 @@ TERMS = {
     "Backbone": "The large network, trained beforehand on millions of other photos, that turns a photo into numbers.",
     "Rung, ASHA": "At certain epochs, the rungs, ASHA (asynchronous successive halving) compares the trials that have "
     "come that far and stops those that are not among the best.",
+    "What mattered most (PED-ANOVA)": "How differently the best trials and all trials are spread over a setting. "
+    "Shares sum to 100 %; what stays below the mark may be chance.",
     "Early stopping": "A trial that stops improving ends by itself.",
     "Oversampling": "Varied copies of the training photos of weak families are added, and the model is trained again.",
     "95 % interval": "Where the score would lie 95 times in 100 if other test photos of the same families had been "

@@ -1,4 +1,4 @@
-"""Backbones side by side, where a sweep searched over them: the reference study's table 3 and figures 7 and 8."""
+"""Backbones side by side, where a sweep searched over them: the reference study's figures 7 and 8."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.drawing import BLUE, ORANGE, Picture, Size, canvas, legend, picture, scale_for
-from analysis.findings import Findings
 from analysis.frames import Frames
-from analysis.tables import Head, Line, Table
-from analysis.wording import decimals, percent
+from analysis.wording import percent
 
 _KNOB = "param_backbone"
-_FIGURES = ("accuracy", "loss", "macro_f1")
+FIGURES = ("accuracy", "loss", "macro_f1")
 _SPLITS = {"train": "training", "val": "validation"}
 _PANELS = (("accuracy", "Accuracy"), ("macro_f1", "Macro F1"))
 
@@ -35,28 +33,8 @@ def models(frames: Frames) -> Models | None:
     )
     best = best[best["epoch"] == best["best_epoch_of_trial"]]
     best = best.sort_values("val_macro_f1", ascending=False).drop_duplicates(_KNOB).sort_values("trial")
-    columns = [f"{split}_{figure}" for split in _SPLITS for figure in _FIGURES]
+    columns = [f"{split}_{figure}" for split in _SPLITS for figure in FIGURES]
     return Models(tuple(map(str, best[_KNOB])), best[columns].reset_index(drop=True))
-
-
-def models_table(findings: Findings) -> Table | None:
-    """Accuracy, loss and macro F1 on training and validation, a row per backbone."""
-    data = models(findings.frames)
-    if data is None:
-        return None
-    heads = [Head("backbone", "plain")]
-    for words in _SPLITS.values():
-        heads += [Head(figure, "num", words) for figure in ("accuracy", "loss", "macro F1")]
-    rows = []
-    for name, row in zip(data.names, data.figures.to_dict("records"), strict=True):
-        cells = [
-            decimals(row[f"{split}_{figure}"]) if figure == "loss" else percent(row[f"{split}_{figure}"])
-            for split in _SPLITS
-            for figure in _FIGURES
-        ]
-        rows.append(Line((name, *cells)))
-    note = "Each backbone's best trial, at the epoch with its best validation macro F1."
-    return Table("Backbones side by side", tuple(heads), tuple(rows), note)
 
 
 def models_picture(data: Models) -> Picture:

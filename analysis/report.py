@@ -4,65 +4,60 @@ import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from analysis.calibration import calibration, calibration_picture
 from analysis.cautions import cautions
 from analysis.confusion import confusion, confusion_picture
+from analysis.contour import contours, contours_picture
+from analysis.coordinates import coordinates, coordinates_picture
 from analysis.curves import curves_picture, learning_curves, stage_curves, stages_picture
-from analysis.drawing import COLOURS, Picture, standalone
+from analysis.drawing import Picture
+from analysis.examples import examples
 from analysis.families import families, families_picture
-from analysis.files import output_folder, write_text
+from analysis.files import own_folder, write_text
 from analysis.final_tables import disjoint_table, families_table, final_table, pairs_table, splits_table
 from analysis.findings import Findings, find
 from analysis.frames import export
 from analysis.glossary import TERMS
 from analysis.history import history, history_picture
-from analysis.models import models, models_picture, models_table
+from analysis.importance import FEWEST, importance_picture, importances
+from analysis.knobs import log_knobs
+from analysis.models import models, models_picture
+from analysis.pages import render_page, write_figures
 from analysis.photographs import photographs
 from analysis.provenance import data_table, provenance_table
 from analysis.reading import read
 from analysis.rungs import planned_rungs, rungs, rungs_picture
 from analysis.slices import slices, slices_picture
+from analysis.spending import spending, spending_picture, spending_table
 from analysis.split_counts import counts_picture, counts_table, split_counts
+from analysis.study_table import study_table
 from analysis.summary import oversampling_sentences, sentences, tiles
-from analysis.sweep_tables import budget_table, fixed_knobs, knobs_table, trials_table
+from analysis.sweep_tables import fixed_knobs, knobs_table, trials_table
 from analysis.tables import Table
 from analysis.wording import moment, plural
-from trainables.errors import SweepError
 
 PAGE = "index.html"
 _MARK = "Raretune report"  # in the page's meta data: how a later run knows that it may overwrite it
 
 
-def write_report(experiment: Path, out: Path | None = None) -> Path:
+def write_report(experiment: Path, out: Path | None = None, baselines: Path | None = None) -> Path:
     """Write the report of `experiment` into `out` (experiment/report unless given) and return the page.
+
+    `baselines` is another sweep's folder, one over backbones, whose figures are shown beside this sweep's.
 
     trials.csv, epochs.csv, columns.csv and figures/*.svg come first, index.html last: where it is, the rest is whole.
 
     Raises:
         SweepError: no experiment there, a damaged record, or `out` cannot be written or holds another page.
     """
-    findings = find(read(experiment))
-    folder = _own_folder(out or findings.experiment.folder / "report")
+    findings = find(read(experiment), read(baselines) if baselines is not None else None)
+    folder = own_folder(out or findings.experiment.folder / "report", PAGE, _MARK)
     pictures = {picture.name: picture for picture in draw_all(findings)}
     page = render(findings, pictures)
     export(findings.frames, folder)
-    for old in (folder / "figures").glob("*.svg"):
-        if old.stem not in pictures:
-            old.unlink()
-    for picture in pictures.values():
-        write_text(folder / "figures" / f"{picture.name}.svg", standalone(picture.wide))
+    write_figures(folder / "figures", pictures.values())
     write_text(folder / PAGE, page)
     return folder / PAGE
-
-
-def _own_folder(folder: Path) -> Path:
-    page = folder / PAGE
-    if page.is_file() and _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
-        raise SweepError(f"{page} is not a report of Raretune and stays as it is; give another folder with --out")
-    return output_folder(folder)
 
 
 def draw_all(findings: Findings) -> Iterator[Picture]:
@@ -76,16 +71,14 @@ def draw_all(findings: Findings) -> Iterator[Picture]:
 
 def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
     trials, epochs, metric, mode = findings.frames.trials, findings.frames.epochs, findings.metric, findings.mode
-    side_by_side = models(findings.frames)
+    side_by_side = models(findings.baselines)
     if side_by_side is not None and side_by_side.names:
         yield models_picture(side_by_side)
+    if len(trials):
+        yield spending_picture(spending(trials, findings.best, findings.max_epochs))
     if trials["value"].notna().any():
         yield history_picture(history(trials, metric, mode))
-        space = findings.experiment.sweep["space"]
-        log = {name for name, knob in space.items() if isinstance(knob, dict) and knob.get("log")}
-        sliced = slices(trials, metric, mode, log)
-        if sliced.slices:
-            yield slices_picture(sliced)
+        yield from _knob_pictures(findings)
     found = rungs(trials, epochs, metric, mode, planned_rungs(findings.experiment.sweep, findings.max_epochs))
     if found.rungs:
         yield rungs_picture(found)
@@ -96,6 +89,24 @@ def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
     panels = [stage_curves(own, name) for name in ("macro_f1", "cross_entropy")]
     if len(own):
         yield stages_picture("best-trial", f"The best trial, {findings.best}: training and validation", panels)
+
+
+def _knob_pictures(findings: Findings) -> Iterator[Picture]:
+    trials, metric, mode = findings.frames.trials, findings.metric, findings.mode
+    space = findings.experiment.sweep["space"]
+    log = log_knobs(space)
+    sliced = slices(trials, metric, mode, log)
+    if sliced.slices:
+        yield slices_picture(sliced)
+    important = importances(trials, space, mode)
+    if important is not None:
+        yield importance_picture(important)
+    lines = coordinates(trials, metric, mode, log)
+    if lines is not None:
+        yield coordinates_picture(lines)
+    surfaces = contours(trials, metric, mode, important.knobs if important else (), log)
+    if surfaces is not None:
+        yield contours_picture(surfaces)
 
 
 def _final_pictures(findings: Findings) -> Iterator[Picture]:
@@ -117,14 +128,10 @@ def _final_pictures(findings: Findings) -> Iterator[Picture]:
 
 def render(findings: Findings, pictures: dict[str, Picture]) -> str:
     """The page as HTML."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    light, dark = (Markup("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items())) for which in (0, 1))
-    return environment.get_template("report.html.j2").render(
-        mark=_MARK,
-        light=light,
-        dark=dark,
+    return render_page(
+        "report.html.j2",
+        _MARK,
+        pictures,
         findings=findings,
         name=findings.experiment.sweep["name"],
         trials=plural(len(findings.frames.trials), "trial"),
@@ -134,8 +141,9 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
         sentences=sentences(findings),
         tiles=tiles(findings),
         oversampling=oversampling_sentences(findings),
-        pictures={name: (picture, Markup(picture.wide), Markup(picture.narrow)) for name, picture in pictures.items()},
         photographs=photographs(findings),
+        examples=examples(findings),
+        fewest=FEWEST,
         tables=_tables(findings),
         terms=TERMS,
         retrain=f"python -m trainables retrain {findings.experiment.folder / 'best.json'}",
@@ -145,8 +153,8 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
 def _tables(findings: Findings) -> dict[str, Table | None]:
     return {
         "knobs": knobs_table(findings),
-        "models": models_table(findings),
-        "budget": budget_table(findings),
+        "study": study_table(findings),
+        "spending": spending_table(findings),
         "trials": trials_table(findings),
         "final": final_table(findings),
         "families": families_table(findings),

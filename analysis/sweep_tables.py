@@ -1,4 +1,4 @@
-"""The report's tables on the sweep: trials, the best configuration, the budget."""
+"""The report's tables on the sweep: trials, the best configuration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,6 @@ from analysis.wording import (
     duration,
     knob_words,
     metric_words,
-    plural,
     score,
     sentence_case,
     setting,
@@ -89,17 +88,3 @@ def _range(knob: Any) -> str:
         return ", ".join(setting(value) for value in knob)
     how = ", logarithmic" if knob.get("log") else f", steps of {setting(knob['step'])}" if knob.get("step") else ""
     return f"{setting(knob['low'])} to {setting(knob['high'])}{how}"
-
-
-def budget_table(findings: Findings) -> Table:
-    """Where the epochs went, by how trials ended."""
-    trials, longest = findings.frames.trials, findings.max_epochs
-    rows = []
-    for kind, group in sorted(trials.groupby("stop_kind"), key=lambda item: -int(item[1]["epochs"].sum())):
-        run = int(group["epochs"].sum())
-        saved = 0 if kind == "running" else longest * len(group) - run
-        time = duration(float(group["seconds"].sum()))
-        rows.append(Line((STOP_WORDS.get(str(kind), str(kind)), count(len(group)), count(run), count(saved), time)))
-    heads = (Head("how they ended"), *(Head(text, "num") for text in ("trials", "epochs run", "epochs saved", "time")))
-    note = f"Saved against running every trial for all of its {plural(longest, 'epoch')}. Times add up over trials."
-    return Table("Where the budget went", heads, tuple(rows), note)

@@ -3,9 +3,11 @@
 `ray submit` copies this one file to the head and runs it there; the rest was brought by the cluster file's file_mounts:
 
     ray submit cluster/onprem.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment /mnt/raretune/first
+    ray submit cluster/onprem.yaml cluster/submit.py -- resume /mnt/raretune/first
     ray submit cluster/onprem.yaml cluster/submit.py -- -m trainables retrain /mnt/raretune/first/best.json
 
-What follows `--` is handed to `python -m search run`, or to `python` when it begins with -m or a .py file. It runs in
+What follows `--` is handed to `python -m search run`, to `python -m search resume` when it begins with resume,
+or to `python` when it begins with -m or a .py file. It runs in
 ~/raretune (or $RARETUNE_HOME), and its exit status is this command's. A sweep that must outlive your connection is a
 job: `python -m cluster submit --help`.
 """
@@ -21,6 +23,8 @@ def command(arguments: list[str], python: str) -> list[str]:
     """Return the words of the command that `arguments` stand for."""
     if arguments[0] == "-m" or arguments[0].endswith(".py"):
         return [python, *arguments]
+    if arguments[0] == "resume":
+        return [python, "-m", "search", *arguments]
     return [python, "-m", "search", "run", *arguments]
 
 

@@ -8,13 +8,24 @@ The same, smaller, on a machine without a GPU, into a folder of one's own:
 
     python -m search run search/sweeps/default.yaml --set dataset=data/prepared --set trials=8 \\
         --set trial.image_size=75 --set trial.epochs=3 --experiment runs/smoke
+
+Go on with a sweep that was interrupted, or ask one that has ended for more trials:
+
+    python -m search resume runs/smoke
+    python -m search resume runs/smoke --set trials=40
 """
+
+from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainables.errors import run_command
+
+if TYPE_CHECKING:
+    from trainables.handoff import Handoff
 
 _KEYS = """\
 keys of a sweep file (defaults in brackets; every key can be given as --set key=value, dotted where nested):
@@ -37,17 +48,29 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
                   [asha, 1, 3, 1, 3]
   resources       {concurrent_trials, threads_per_trial, gpus_per_trial (may be a fraction)} [all auto]
   max_failures    further tries of a trial whose worker was lost [1]
-  checkpoint_every  epochs between checkpoints for such a try; 0: none [1]
+  checkpoint_every  epochs between checkpoints, from which such a try or a resume goes on; 0: none [1]
   keep_checkpoints  of how many of the best ended trials they stay on the disk [1]
+  checkpoint_gb   the most disk all checkpoints may take; the worst ended trials' go first [no limit]
+  storage         postgresql://USER@HOST/DATABASE for the study; the password from PGPASSWORD or ~/.pgpass, or in the
+                  URL, which is then written nowhere [SQLite file in the experiment]
   store, store_gb where activations computed once per node lie, and the disk they may take [beside the experiment]
   address         a running Ray cluster, also from RAY_ADDRESS; local: none [Ray is started here]
+"""
+
+_RESUME = """\
+Go on with a sweep: after Ctrl-C, a crash, or a kill of its driver at any moment; or after its end, with more trials.
+
+No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
+What may be changed with --set: trials, trial.epochs (more), resources, max_failures, checkpoint_every,
+keep_checkpoints, checkpoint_gb, store, store_gb, address; the dataset's place, if it is the same dataset; and the
+password of the storage. More epochs are for new trials: one that has begun keeps its own number, and its schedule.
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run the sub-command; return the exit status."""
     options = _parser().parse_args(arguments)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: int(options.command(options)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the sweep file")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key (repeatable)")
     run.add_argument("--experiment", metavar="DIR", help="short for --set experiment=DIR")
+    run.add_argument("--join", action="store_true", help="work on a study in `storage` beside the driver that began it")
+    run.set_defaults(command=_run)
+    resume = commands.add_parser(
+        "resume",
+        help="go on with a sweep that was interrupted, or that is to have more trials",
+        description=_RESUME,
+        formatter_class=form,
+    )
+    resume.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="the sweep's folder")
+    resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
+    resume.set_defaults(command=_resume)
     return parser
 
 
@@ -70,18 +104,32 @@ def _run(options: argparse.Namespace) -> int:
     overrides = [*options.set, *([f"experiment={options.experiment}"] if options.experiment else [])]
     config = read_sweep(options.sweep, overrides)
 
-    from search.outcome import read_ending
     from search.sweep import run_sweep
 
-    best = run_sweep(config)
-    print(f"ended because {read_ending(Path(config.experiment))}")
+    _say(run_sweep(config, join=options.join), config.experiment)
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from search.resume import resume_sweep
+
+    best, went_on = resume_sweep(options.experiment, options.set)
+    if not went_on:
+        print(f"{options.experiment} has ended and nothing is left to do; --set trials=N asks for more trials")
+    _say(best, str(options.experiment.absolute()))
+    return 0
+
+
+def _say(best: Handoff, experiment: str) -> None:
+    from search.outcome import read_ending
+
+    print(f"ended because {read_ending(Path(experiment))}")
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
-    print(f"experiment   {config.experiment}")
-    print(f"TensorBoard  tensorboard --logdir {config.experiment}/tensorboard")
-    print(f"next         python -m trainables retrain {config.experiment}/best.json")
-    return 0
+    print(f"experiment   {experiment}")
+    print(f"dashboards   python -m analysis dashboard {experiment}")
+    print(f"next         python -m trainables retrain {experiment}/best.json")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pydantic import (
 
 from search.budget import Budget
 from search.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
+from search.storage import StorageUrl, parse_url
 from trainables.config import TrialConfig, one_line
 from trainables.errors import SweepError
 
@@ -100,6 +101,8 @@ class SweepConfig(BaseModel):
     max_failures: int = Field(default=1, ge=0)
     checkpoint_every: int = Field(default=1, ge=0)
     keep_checkpoints: int = Field(default=1, ge=0)
+    checkpoint_gb: float | None = Field(default=None, gt=0)
+    storage: StorageUrl | None = None
     store: str | None = None
     store_gb: float | None = Field(default=None, gt=0)
     address: str | None = None
@@ -115,6 +118,15 @@ class SweepConfig(BaseModel):
     @field_serializer("space")
     def _dump_space(self, space: dict[str, Knob]) -> dict[str, Any]:
         return dump_space(space)
+
+    @field_validator("storage", mode="before")
+    @classmethod
+    def _parse_storage(cls, raw: object) -> StorageUrl | None:
+        return raw if raw is None or isinstance(raw, StorageUrl) else parse_url(str(raw))
+
+    @field_serializer("storage")
+    def _dump_storage(self, storage: StorageUrl | None) -> str | None:
+        return None if storage is None else storage.shown
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,5 +1,7 @@
 """What the searcher, the scheduler and the callbacks of one running sweep know together."""
 
+import math
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -45,23 +47,35 @@ class Control:
     """The one mutable state of a running sweep: decisions by trial number, and the request to end.
 
     The scheduler writes `stops`, the searcher turns them into `outcomes`, the callbacks read both. `error` ends the
-    sweep as a failure; `ending` ends it cleanly, with the best so far handed over; `finished` says why no further
-    trial is begun, while those that run go on to their end.
+    sweep as a failure; `ending` ends it cleanly, with the best so far handed over: running trials may finish their
+    epochs until `cut_at` (monotonic seconds). `finished` says why no further trial is begun,
+    while those that run go on.
     """
 
     stops: dict[int, Stop] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     error: SweepError | None = None
     ending: Stop | None = None
+    cut_at: float = math.inf
     finished: str | None = None
 
     def fail(self, error: SweepError) -> None:
         """Stop everything: the sweep cannot go on."""
         self.error = self.error or error
 
-    def end(self, kind: Literal["budget", "interrupted"], reason: str) -> None:
-        """Stop everything cleanly; running trials end with this reason."""
+    def end(self, kind: Literal["budget", "interrupted"], reason: str, grace: float = 0.0) -> None:
+        """Stop everything cleanly; running trials end with this reason, after their epoch if it ends within `grace`.
+
+        Args:
+            grace: in seconds.
+        """
         self.ending = self.ending or Stop(kind, None, reason)
+        self.cut_at = min(self.cut_at, time.monotonic() + grace)
+
+    @property
+    def cutting(self) -> bool:
+        """Whether the epochs in progress are to be cut now."""
+        return self.error is not None or time.monotonic() >= self.cut_at
 
     @property
     def stopping(self) -> bool:

@@ -12,6 +12,7 @@ from search.config import REPORTED
 from search.control import Control
 from search.failure import trial_number
 from search.plan import trial_folder
+from search.records import EPOCHS_FILE, read_epochs
 
 # The result of one epoch, as the trainable gives it.
 KEYS = (
@@ -38,11 +39,11 @@ class EpochLog(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
-        """Append the epoch; a trial that began again after its worker was lost overwrites what it repeats."""
+        """Append the epoch; a trial that began again, its worker or driver lost, overwrites what it repeats."""
         number, epoch = trial_number(trial), int(result.get("epoch", 0))
-        file = trial_folder(self._experiment, number) / "epochs.jsonl"
+        file = trial_folder(self._experiment, number) / EPOCHS_FILE
         file.parent.mkdir(parents=True, exist_ok=True)
-        if epoch <= self._last.get(number, 0):
+        if epoch <= self._last.get(number, math.inf if file.exists() else 0):
             _keep_before(file, epoch)
         self._last[number] = epoch
         with file.open("a") as lines:
@@ -62,10 +63,15 @@ class EpochLog(Callback):
         return line
 
 
+def seconds_of_epochs(folder: Path) -> float:
+    """Return how long the epochs in a trial's folder took, in seconds."""
+    return sum(epoch.get("epoch_seconds") or 0.0 for epoch in read_epochs(folder / EPOCHS_FILE))
+
+
 def _keep_before(file: Path, epoch: int) -> None:
-    kept = [line for line in file.read_text().splitlines(keepends=True) if json.loads(line)["epoch"] < epoch]
+    kept = [line for line in read_epochs(file) if line["epoch"] < epoch]
     temporary = file.with_suffix(".tmp")
-    temporary.write_text("".join(kept))
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
     temporary.replace(file)
 
 

@@ -1,6 +1,7 @@
 """Why a trial failed, read from what Ray leaves of it."""
 
 import re
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from trainables.errors import SweepError, TrialFailed
 
 # Ray keeps of an exception in an actor's creation only the text of its traceback.
 _LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
+
+
+def how_to_go_on(experiment: Path) -> str:
+    """Return the words that tell a user what to do after a sweep broke off."""
+    return f"nothing is lost: `python -m search resume {experiment}` goes on"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,20 @@ def describe(error: Exception | None, times: int = 1) -> Failure:
     if kind in (SweepError.__name__, TrialFailed.__name__):
         return Failure(message, details, ends_sweep=kind == SweepError.__name__)
     return Failure(": ".join(filter(None, [kind, message])), details)
+
+
+def broken_off(error: Exception, experiment: Path) -> str:
+    """Say in one line that, and why, a sweep broke off, with the traceback in the experiment's driver_error.txt."""
+    details = experiment / "driver_error.txt"
+    details.write_text("".join(traceback.format_exception(error)))
+    kind, message = _kind_and_message(_first_cause(error))
+    return f"the sweep broke off: {kind}: {message} (more in {details}); {how_to_go_on(experiment)}"
+
+
+def _first_cause(error: BaseException) -> Exception:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
 
 
 def _kind_and_message(error: Exception) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """What one trial gets: its configuration, its seed, its folder, and where the data and the store are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,26 @@ from trainables.config import TrialConfig
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a sweep that are the same for all of its trials; `threads` is CPU threads per trial."""
+    """The parts of a sweep that are the same for all of its trials.
+
+    `threads` is CPU threads per trial; `experiment_id` marks a trial as this experiment's in a study that several
+    work on; `origin` is what each trial's record says of where it came from.
+    """
 
     config: SweepConfig
     threads: int
+    experiment_id: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
 
     @property
     def experiment(self) -> Path:
         """The experiment's folder, absolute."""
         return Path(self.config.experiment)
+
+    @property
+    def owner(self) -> str | None:
+        """Whose trials this experiment's driver answers for: None (all) unless the study is one that many may share."""
+        return self.experiment_id if self.config.storage else None
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's records."""
@@ -44,7 +55,7 @@ class Plan:
         """Return what the trainable gets: the flat configuration, and `run`.
 
         `run` holds trial (number), dataset, store and checkpoint_dir (absolute paths), store_bytes (None:
-        automatic), threads, and plan (all counts of unfrozen layers that the sweep may ask for).
+        automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for), and checkpoint_every.
         """
         run = {
             "trial": number,
@@ -54,6 +65,7 @@ class Plan:
             "threads": self.threads,
             "plan": self.unfrozen_layers(),
             "checkpoint_dir": str(self.trial_folder(number)),
+            "checkpoint_every": self.config.checkpoint_every,
         }
         return {**trial.model_dump(), "run": run}
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from rich.console import Console, Group
@@ -16,7 +17,10 @@ from rich.text import Text
 from search.config import SweepConfig
 from search.control import Control
 from search.failure import trial_number
+from search.machine_use import MachineUse
+from search.rules import rung_epochs
 from search.space import knob_value
+from search.study import best_value
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
@@ -39,6 +43,8 @@ class TrialView:
     value: float | None = None
     best: float | None = None
     why: str = ""
+    stopped_at: int | None = None
+    """The rung at which a scheduler stopped it."""
 
 
 @dataclass
@@ -50,6 +56,7 @@ class SweepView:
     trials: int
     max_epochs: int
     concurrent: int
+    rungs: tuple[int, ...] = ()
     rows: dict[int, TrialView] = field(default_factory=dict)
     seconds_of_ended: list[float] = field(default_factory=list)
 
@@ -63,13 +70,16 @@ class SweepView:
         """Count the trials that have ended."""
         return sum(row.state != "RUNNING" for row in self.rows.values())
 
+    def running(self) -> list[TrialView]:
+        """Return the trials that have begun and not ended."""
+        return [row for row in self.rows.values() if row.state == "RUNNING"]
+
     def seconds_left(self) -> float | None:
         """Estimate from the mean length of the trials so far; None before the first has ended."""
         if not self.seconds_of_ended:
             return None
         mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
-        running = [row for row in self.rows.values() if row.state == "RUNNING"]
-        open_trials = self.trials - self.ended() - 0.5 * len(running)
+        open_trials = self.trials - self.ended() - 0.5 * len(self.running())
         return max(0.0, open_trials) * mean / self.concurrent
 
 
@@ -81,7 +91,8 @@ class Progress(TrialProgressCallback):
 
     def __init__(self, config: SweepConfig, concurrent: int, control: Control, console: Console | None = None) -> None:
         super().__init__()
-        self._view = SweepView(config.metric, config.mode, config.trials, config.max_epochs, concurrent)
+        rungs = rungs_of(config)
+        self._view = SweepView(config.metric, config.mode, config.trials, config.max_epochs, concurrent, rungs)
         self._knobs = list(config.space)
         self._control = control
         self._console = console
@@ -90,6 +101,17 @@ class Progress(TrialProgressCallback):
         self._begun: dict[int, float] = {}
         self._drawn = 0.0
         self._last_line = 0.0
+        self._machine: MachineUse | None = None
+
+    def take_up(self, earlier: Sequence[FrozenTrial]) -> None:
+        """Show the trials that ended before this driver began."""
+        for trial in earlier:
+            if trial.state.is_finished():
+                params = {knob: trial.params.get(knob) for knob in self._knobs}
+                row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)
+                row.best, row.why = best_value(trial), trial.user_attrs.get("stop", {}).get("reason", "")
+                row.value = trial.intermediate_values.get(row.epoch)
+                self._view.rows[trial.number] = row
 
     def setup(self, *_: Any, **__: Any) -> None:
         """Begin to show."""
@@ -99,6 +121,7 @@ class Progress(TrialProgressCallback):
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=False)
             self._live.start()
+            self._machine = MachineUse()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Add the trial's row."""
@@ -113,6 +136,8 @@ class Progress(TrialProgressCallback):
     ) -> None:
         """Show the epoch."""
         row = self._row(trial)
+        if result.get("checkpoint_note"):
+            self._say(f"trial {row.number}: {result['checkpoint_note']}")
         row.epoch, row.value = result.get("epoch", row.epoch), result.get(self._view.metric)
         if isinstance(row.value, float) and row.value == row.value:
             better = max if self._view.mode == "max" else min
@@ -130,6 +155,7 @@ class Progress(TrialProgressCallback):
         if outcome is None:
             return
         row.state, row.best, row.why = outcome.state, outcome.best, outcome.stop.reason
+        row.stopped_at = outcome.stop.rung
         self._view.seconds_of_ended.append(time.monotonic() - self._begun.pop(number, time.monotonic()))
         best = self._view.best()
         so_far = f"best so far {_figure(best.best)} (trial {best.number})" if best else "nothing to hand over yet"
@@ -162,12 +188,17 @@ class Progress(TrialProgressCallback):
     def _draw(self, live: Live) -> None:
         self._drawn = time.monotonic()
         failures = [Text(line, style=_STYLES["FAIL"]) for line in failed(self._view)]
-        live.update(Group(table(self._view, self._knobs), *failures, Text(self._footer())), refresh=True)
+        footer = [line for line in (self._footer(), rung_words(self._view), self._use()) if line]
+        live.update(Group(table(self._view, self._knobs), *failures, *map(Text, footer)), refresh=True)
 
     def _footer(self) -> str:
         best = self._view.best()
         so_far = f"best {_figure(best.best)} (trial {best.number})" if best else "no result yet"
         return f"{self._view.ended()} of {self._view.trials} trials ended, {so_far}, {self._clock()}"
+
+    def _use(self) -> str:
+        busy = f"{len(self._view.running())} of {self._view.concurrent} slots busy"
+        return f"{busy}; this machine: {self._machine.words()}" if self._machine else busy
 
     def _clock(self) -> str:
         left = self._view.seconds_left()
@@ -195,6 +226,24 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
             Text(_figure(row.best), style="bold green" if row is best else ""),
         )
     return drawn
+
+
+def rungs_of(config: SweepConfig) -> tuple[int, ...]:
+    """Return the epochs at which the sweep's scheduler compares trials; none where it has no rungs."""
+    stopping = config.early_stopping
+    if stopping.kind not in ("asha", "hyperband"):
+        return ()
+    return tuple(rung_epochs(stopping.grace_epochs, stopping.reduction_factor, config.max_epochs))
+
+
+def rung_words(view: SweepView) -> str:
+    """Say how many trials came to each rung and how many ended there."""
+    parts = []
+    for rung in view.rungs:
+        reached = sum(row.epoch >= rung for row in view.rows.values())
+        stopped = sum(row.stopped_at == rung for row in view.rows.values())
+        parts.append(f"epoch {rung}: {reached} reached, {stopped} stopped")
+    return f"rungs: {'; '.join(parts)}" if parts else ""
 
 
 def failed(view: SweepView) -> list[str]:

@@ -59,7 +59,7 @@ class Proposals:
 
     def _draw(self, trials: list[FrozenTrial], repeats: list[FrozenTrial], attempt: int) -> FrozenTrial:
         number, config = len(trials), self._plan.config
-        sampler = make_sampler(config, number, attempt)
+        sampler = make_sampler(config, number, attempt, self._plan.owner)
         trial = suggest(self._study, sampler, [*self._earlier, *repeats, *trials], self._space, number)
         if attempt == 0 and number < len(config.points):
             trial.params.update(config.points[number])

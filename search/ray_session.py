@@ -98,6 +98,6 @@ def _start(address: str | None, gpus: int | None) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises a bare one when its own processes do not come up in time.
         where = f"the cluster at {address}" if address else "Ray on this machine"
         raise SweepError(f"cannot reach {where}: {' '.join(str(error).split())}") from None

@@ -10,11 +10,14 @@ from typing import Any
 
 import yaml
 
+from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, read_handoff
 
 Row = dict[str, str]
+
+EPOCHS_FILE = "epochs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     Raises:
         SweepError: the folder holds no sweep, or one of its records is damaged.
     """
-    folder = Path(folder).absolute()
-    for name in ("sweep.yaml", "study.db"):
-        if not (folder / name).is_file():
-            raise SweepError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
-    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    folder, sweep = read_sweep_record(folder)
     return Experiment(
         folder=folder,
         sweep=sweep,
@@ -98,6 +97,26 @@ def read_experiment(folder: Path | str) -> Experiment:
         manifest=_json(Path(sweep["dataset"]) / MANIFEST),
         final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
     )
+
+
+def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
+    """Return an experiment's absolute folder and its sweep.yaml, without opening the study.
+
+    Raises:
+        SweepError: the folder holds no sweep.
+    """
+    folder = Path(folder).absolute()
+    _must_hold(folder, "sweep.yaml")
+    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    if not sweep.get("storage"):
+        _must_hold(folder, STUDY_FILE)
+    return folder, sweep
+
+
+def study_storage(folder: Path) -> str:
+    """Return the address of the experiment's study, as Optuna takes it; without a password, which others know."""
+    folder, sweep = read_sweep_record(folder)
+    return optuna_address(parse_url(sweep["storage"])) if sweep.get("storage") else f"sqlite:///{folder / STUDY_FILE}"
 
 
 def read_final(folder: Path) -> FinalRecord:
@@ -126,19 +145,24 @@ def read_epochs(file: Path) -> tuple[dict[str, Any], ...]:
     return tuple(epochs)
 
 
+def _must_hold(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        raise SweepError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
+
+
 def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
     import optuna
     import sqlalchemy
 
+    url = parse_url(sweep["storage"]) if sweep.get("storage") else None
+    where = url.shown if url else str(folder / STUDY_FILE)
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
-        trials = optuna.load_study(study_name=sweep["name"], storage=storage).get_trials(deepcopy=False)
-        storage.remove_session()
-        storage.engine.dispose()
+        with open_for_reading(folder, url) as storage:
+            trials = optuna.load_study(study_name=sweep["name"], storage=storage).get_trials(deepcopy=False)
     except KeyError:
-        raise SweepError(f"{folder / 'study.db'} holds no study {sweep['name']!r}") from None
+        raise SweepError(f"{where} holds no study {sweep['name']!r}") from None
     except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
-        raise SweepError(f"{folder / 'study.db'} cannot be read: {' '.join(str(error).split())}") from None
+        raise SweepError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
     return tuple(_trial(folder, trial, sweep["mode"]) for trial in trials)
 
 
@@ -162,7 +186,7 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         seconds=attrs.get("seconds"),
         started=trial.datetime_start.isoformat() if trial.datetime_start else None,
         ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
-        epochs=read_epochs(folder / "trials" / f"{trial.number:04d}" / "epochs.jsonl"),
+        epochs=read_epochs(folder / "trials" / f"{trial.number:04d}" / EPOCHS_FILE),
     )
 
 

@@ -20,7 +20,8 @@ class StopRule(Protocol):
     def judge(self, trial: int, epoch: int, value: float) -> Stop | None:
         """Take in the (finite) objective of an epoch; return why the trial should stop, or None.
 
-        The verdict of a trial that ends by itself is simply not used; its value still counts for the others.
+        The verdict of a trial that ends by itself is simply not used; its value still counts for the others. An epoch
+        that was judged before (the trial began again after its last checkpoint) is not judged a second time.
         """
 
 
@@ -125,7 +126,9 @@ class MedianRule:
     def judge(self, trial: int, epoch: int, value: float) -> Stop | None:
         """Compare the best so far with the others' running means up to the same epoch; see StopRule."""
         own = self._values[trial]
-        own.setdefault(epoch, value)
+        if epoch in own:
+            return None
+        own[epoch] = value
         if epoch < self._grace:
             return None
         means = [

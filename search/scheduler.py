@@ -1,6 +1,8 @@
 """The one scheduler of a sweep: checks every result, asks the rule whether to stop, records why."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,12 @@ class StudyScheduler(FIFOScheduler):
     metric turns it off silently, brackets are dealt by an unseeded generator, and its rungs are lost on restore.
     """
 
-    def __init__(self, config: SweepConfig, rule: StopRule, control: Control) -> None:
+    def __init__(
+        self, config: SweepConfig, rule: StopRule, control: Control, catch_up: Callable[[], None] | None = None
+    ) -> None:
+        """Args: `catch_up` tells the rule what other drivers have reported; called whenever a trial is added."""
         super().__init__()
+        self._catch_up = catch_up
         self._metric = config.metric
         self._rule = rule
         self._control = control
@@ -33,6 +39,8 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """End a trial that Ray queues again after an exception: only a lost worker is worth a second try."""
+        if self._catch_up is not None:
+            self._catch_up()
         number = trial_number(trial)
         failed = self._control.stops.get(number)
         if failed is not None and failed.kind == "failed":
@@ -41,6 +49,8 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on an epoch's result; a decision to stop is left in `Control.stops` with its reason."""
         stop = self._judge(trial_number(trial), result)
+        if stop is None and self._control.ending is not None:
+            stop = replace(self._control.ending, epoch=int(result["epoch"]))
         if stop is None:
             return str(TrialScheduler.CONTINUE)
         self._control.stops[trial_number(trial)] = stop
@@ -88,7 +98,7 @@ class StudyScheduler(FIFOScheduler):
 
 
 class EndWhenAsked(Stopper):
-    """Ends the whole sweep when `Control` says so: an error, a budget that is spent, or Ctrl-C."""
+    """Cuts all trials when `Control` says so: an error, a budget that is spent, or Ctrl-C."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
@@ -99,7 +109,7 @@ class EndWhenAsked(Stopper):
 
     def stop_all(self) -> bool:
         """Say whether the sweep is to end now."""
-        return self._control.stopping
+        return self._control.cutting
 
 
 def _missing(key: str, result: dict[str, Any]) -> str:

@@ -3,19 +3,26 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from search.ask import begin
 from search.control import Control, Stop
+from search.epoch_log import seconds_of_epochs
 from search.plan import Plan
 from search.proposals import Proposals
+from search.provenance import now
+from search.samplers import TrialSampler
 from search.space import distributions
-from search.study import create_study, tell_end
+from search.study import DRIVER, finite_values, tell_end
+from search.suggestion import finish
 from search.warm_start import read_warm_start
+from trainables.config import TrialConfig
 
 
 class StudySearch(OptunaSearch):
@@ -23,22 +30,25 @@ class StudySearch(OptunaSearch):
 
     Unlike the stock class: a trial that the scheduler stopped is PRUNED with all its values, not COMPLETE; a trial
     that failed is FAIL with the reason, never RUNNING for ever; the value is the best epoch's, not the last one's;
-    the epoch is the step; an existing study is refused; and the trial's number travels in its configuration, so a
-    result finds its Optuna trial whatever id Ray gives to a retry.
+    the epoch is the step; trials of a driver that was killed are taken up; and the trial's number travels in its
+    configuration, so a result finds its Optuna trial whatever id Ray gives to a retry.
     """
 
-    def __init__(self, plan: Plan, control: Control, storage: optuna.storages.BaseStorage) -> None:
+    def __init__(self, plan: Plan, control: Control, study: optuna.Study, taken_up: Sequence[FrozenTrial] = ()) -> None:
+        """Args: `taken_up` are trials that a driver which is no more has begun: they come before new suggestions."""
         self._plan = plan
         self._control = control
         self._open: dict[int, _OpenTrial] = {}
         self._numbers: dict[str, int] = {}
+        self._taken_up = list(taken_up)
+        self._study_here = study
         config = plan.config
         super().__init__(
             space=distributions(config.space),
             metric=config.metric,
             mode=config.mode,
             study_name=config.name,
-            storage=storage,
+            storage=study._storage,
         )
         self._proposals = Proposals(plan, self.study, read_warm_start(config))
 
@@ -49,25 +59,54 @@ class StudySearch(OptunaSearch):
 
     def _setup_study(self, mode: str) -> None:
         # The stock method joins a study of the same name silently.
-        self._ot_study = create_study(self._study_name, self._plan.config.mode, self._storage)
+        self._ot_study = self._study_here
+        self._ot_study.sampler = TrialSampler(self._plan.config)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Begin the next trial in the study and return the trainable's whole configuration; see Plan.settings."""
+        """Return the trainable's whole configuration (see Plan.settings) of a trial taken up, or of a new one."""
         if self._control.stopping:
-            return None
+            return str(Searcher.FINISHED)
+        if self._taken_up:
+            return self._go_on(trial_id, self._taken_up.pop(0))
         proposal = self._proposals.next()
         if isinstance(proposal, str):
             self._control.finished = proposal
             return str(Searcher.FINISHED)
         suggestion, config = proposal
-        trial = begin(self.study, suggestion, {"config": config.model_dump(), "seed": config.seed})
+        trial = begin(self.study, suggestion, {DRIVER: self._plan.experiment_id, **self._attrs(config)})
+        if trial.number != suggestion.number:  # Another driver of this study began one at the same moment.
+            config = self._describe(trial)
+        return self._open_trial(trial_id, trial, config)
+
+    def _go_on(self, trial_id: str, begun: FrozenTrial) -> dict[str, Any]:
+        """Take up a trial with the configuration that it began with, whatever the sweep says by now."""
+        trial = finish(self.study, begun.number, self._space)
+        whole = "provenance" in begun.user_attrs
+        config = TrialConfig.model_validate(begun.user_attrs["config"]) if whole else self._describe(trial)
+        return self._open_trial(trial_id, trial, config, begun)
+
+    def _open_trial(
+        self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
+    ) -> dict[str, Any]:
         self._numbers[trial_id] = trial.number
-        self._open[trial.number] = _OpenTrial(trial)
+        self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
         return self._plan.settings(trial.number, config)
+
+    def _describe(self, trial: optuna.Trial) -> TrialConfig:
+        """Write a trial's configuration into the study; last the attribute that says that the others are there."""
+        config = self._plan.trial_config(trial.number, trial.params)
+        for name, value in self._attrs(config).items():
+            trial.set_user_attr(name, value)
+        return config
+
+    def _attrs(self, config: TrialConfig) -> dict[str, Any]:
+        return {"config": config.model_dump(), "seed": config.seed, "provenance": self._plan.origin}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an epoch's objective."""
-        self._report(self._number(trial_id, result), result)
+        trial = self._open.get(self._number(trial_id, result))
+        for epoch, value in (trial.take(result, self._metric) if trial else {}).items():
+            trial.optuna_trial.report(value, epoch)  # type: ignore[union-attr]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how the trial ended: by the scheduler's decision, by its own end, or by a failure."""
@@ -75,43 +114,53 @@ class StudySearch(OptunaSearch):
         if number not in self._open:
             logging.getLogger(__name__).warning("trial %s has ended already; a further end is ignored", trial_id)
             return
-        self._report(number, result or {})
         trial = self._open.pop(number)
         self._numbers.pop(trial_id, None)
+        unreported = trial.take(result or {}, self._metric)
         stop = self._control.stops.get(number) or _own_end(result or {}, trial.last_epoch, error)
         self._control.outcomes[number] = tell_end(
-            self.study, number, trial.values, stop, self._plan.config.mode, trial.attrs()
+            self.study, number, trial.values, stop, self._plan.config.mode, trial.attrs(), unreported
         )
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is the state, and a pickle of it could only disagree."""
-
-    def _report(self, number: int, result: dict[str, Any]) -> None:
-        trial = self._open.get(number)
-        if trial is None:
-            return
-        trial.note(result)
-        value, epoch = result.get(self._metric), result.get("epoch")
-        # A trial that was started again after its worker was lost passes the same epochs twice.
-        if value is not None and epoch is not None and math.isfinite(value) and epoch not in trial.values:
-            trial.values[int(epoch)] = float(value)
-            trial.optuna_trial.report(float(value), int(epoch))
 
     def _number(self, trial_id: str, result: dict[str, Any]) -> int:
         return int(result.get("config/run/trial", self._numbers.get(trial_id, -1)))
 
 
 class _OpenTrial:
-    """A trial between its suggestion and its end: the values so far, and where it ran."""
+    """A trial between its suggestion and its end: the values so far, and where it ran.
 
-    def __init__(self, optuna_trial: optuna.Trial) -> None:
+    A trial that was taken up begins with what the study and its log of epochs hold of it.
+    """
+
+    def __init__(self, optuna_trial: optuna.Trial, begun: FrozenTrial | None, plan: Plan) -> None:
         self.optuna_trial = optuna_trial
-        self.values: dict[int, float] = {}
-        self.last_epoch: int | None = None
+        self.values: dict[int, float] = finite_values(begun) if begun else {}
+        self.last_epoch: int | None = max(self.values, default=None)
         self._started = time.time()
+        if begun:
+            self._started -= seconds_of_epochs(plan.trial_folder(begun.number))
+            here = {} if begun.user_attrs.get("provenance") == plan.origin else plan.origin
+            entry = {"at": now(), "after_epoch": self.last_epoch or 0, **here}
+            optuna_trial.set_user_attr("taken_up", [*begun.user_attrs.get("taken_up", []), entry])
         self._host: str | None = None
         self._device: str | None = None
         self._weights: dict[str, Any] = {}
+        self._notes: list[str] = list(begun.user_attrs.get("checkpoint_notes", [])) if begun else []
+
+    def take(self, result: dict[str, Any], metric: str) -> dict[int, float]:
+        """Take in a result, and return its finite objective by epoch, unless the study holds it already.
+
+        A trial that began again (its worker was lost, or its driver) passes the same epochs twice.
+        """
+        self.note(result)
+        value, epoch = result.get(metric), result.get("epoch")
+        if value is None or epoch is None or not math.isfinite(value) or epoch in self.values:
+            return {}
+        self.values[int(epoch)] = float(value)
+        return {int(epoch): float(value)}
 
     def note(self, result: dict[str, Any]) -> None:
         self._host = result.get("host", result.get("hostname", self._host))
@@ -120,11 +169,19 @@ class _OpenTrial:
         # Ray hands on a result flattened: weights/kind, weights/detail …
         told = {key.removeprefix("weights/"): value for key, value in result.items() if key.startswith("weights/")}
         self._weights = told or self._weights
+        if result.get("checkpoint_note"):
+            self._notes.append(result["checkpoint_note"])
 
     def attrs(self) -> dict[str, Any]:
         seconds = round(time.time() - self._started, 3)
-        attrs = {"host": self._host, "device": self._device, "seconds": seconds, "weights": self._weights}
-        return {key: value for key, value in attrs.items() if value not in (None, {})}
+        attrs = {
+            "host": self._host,
+            "device": self._device,
+            "seconds": seconds,
+            "weights": self._weights,
+            "checkpoint_notes": self._notes,
+        }
+        return {key: value for key, value in attrs.items() if value not in (None, {}, [])}
 
 
 def _own_end(result: dict[str, Any], epoch: int | None, error: bool) -> Stop:

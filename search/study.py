@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import optuna
-import sqlalchemy
 from optuna.trial import TrialState
 
 from search.control import STOPPED_BY_SCHEDULER, Outcome, Stop
 from trainables.errors import SweepError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
+
+    from optuna.trial import FrozenTrial
 
     from search.rules import Mode
 
-
-def open_storage(experiment: Path) -> optuna.storages.RDBStorage:
-    """Open (or create) the experiment's study database.
-
-    SQLite in WAL mode: readers never wait for the sweep, nor it for them, and a commit does not wait for the disk; a
-    killed driver loses nothing by that (a power cut may lose the last commits, not the database).
-    """
-    storage = optuna.storages.RDBStorage(f"sqlite:///{experiment / 'study.db'}")
-    sqlalchemy.event.listen(storage.engine, "connect", _quick)
-    storage.engine.dispose()  # Connections made so far are not yet set.
-    return storage
+# User attributes: of the study, what it is about; of a trial, which experiment's driver began it.
+DEFINITION, DRIVER = "definition", "driver"
 
 
-def close_storage(storage: optuna.storages.RDBStorage) -> None:
-    """Close the database; an experiment that ended is one plain file again, to be copied or mounted read-only."""
-    storage.remove_session()
-    with contextlib.suppress(sqlalchemy.exc.OperationalError), storage.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # Refused while a dashboard reads; then it stays WAL.
-    storage.engine.dispose()
-
-
-def _quick(connection: Any, _: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def create_study(name: str, mode: Mode, storage: optuna.storages.BaseStorage) -> optuna.Study:
+def create_study(
+    name: str, mode: Mode, storage: optuna.storages.BaseStorage, definition: dict[str, Any] | None = None
+) -> optuna.Study:
     """Create a study; one of that name is never joined.
+
+    Args:
+        definition: what the study is about (see search/definition.py), kept in it for whoever works on it later.
 
     Raises:
         SweepError: the storage holds a study of that name.
     """
     try:
-        return optuna.create_study(
+        study = optuna.create_study(
             study_name=name,
             storage=storage,
             direction="maximize" if mode == "max" else "minimize",
@@ -60,20 +44,56 @@ def create_study(name: str, mode: Mode, storage: optuna.storages.BaseStorage) ->
             load_if_exists=False,
         )
     except optuna.exceptions.DuplicatedStudyError:
-        raise SweepError(f"the study {name!r} exists in this storage; give the sweep another `name`") from None
+        raise SweepError(name_is_taken(name)) from None
+    if definition is not None:
+        describe_study(study, definition)
+    return study
+
+
+def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
+    """Write into a study what it is about; last the definition, which says that all is there."""
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names([definition["metric"]])  # Dashboards say "Objective 0" otherwise.
+    study.set_user_attr(DEFINITION, definition)
+
+
+def name_is_taken(name: str) -> str:
+    """Return the line that refuses a study's name, and says what the user may have meant."""
+    return (
+        f"the study {name!r} exists in this storage; give the sweep another `name`, go on with that study by "
+        f"`python -m search resume EXPERIMENT`, or work on it beside its driver with --join"
+    )
+
+
+def load_study(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study | None:
+    """Return the study of that name, None where the storage holds none."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
+    except KeyError:
+        return None
 
 
 def tell_end(
-    study: optuna.Study, number: int, values: dict[int, float], stop: Stop, mode: Mode, attrs: dict[str, Any]
+    study: optuna.Study,
+    number: int,
+    values: dict[int, float],
+    stop: Stop,
+    mode: Mode,
+    attrs: dict[str, Any],
+    unreported: Collection[int] = (),
 ) -> Outcome:
     """End a trial in the study, with its reason, and return how it ended.
 
     COMPLETE has the best objective over its epochs as its value; PRUNED keeps its last one, which is what TPE reads;
     a trial that failed, or has no result, is FAIL.
 
+    The decision is written first, then what was not reported yet, then the state: a driver that is killed in between
+    leaves a trial of which a resumed one knows how it was to end (see `decided_end`).
+
     Args:
-        values: finite objective by epoch, all of them already reported.
+        values: finite objective by epoch.
         attrs: further user attributes.
+        unreported: those epochs among `values` that the study does not hold yet.
     """
     epoch = best_epoch(values, mode)
     best = None if epoch is None else values[epoch]
@@ -84,20 +104,48 @@ def tell_end(
     else:
         state = TrialState.COMPLETE
     trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-    for key, value in {**attrs, "stop": stop.as_dict(), "best_epoch": epoch}.items():
+    for key, value in {**attrs, "best_epoch": epoch, "stop": stop.as_dict()}.items():
         study._storage.set_trial_user_attr(trial_id, key, value)
+    for step in unreported:
+        study._storage.set_trial_intermediate_value(trial_id, step, values[step])
     study.tell(number, best if state == TrialState.COMPLETE else None, state=state)
     return Outcome(state.name, stop, best, epoch)  # type: ignore[arg-type]
 
 
-def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode) -> dict[int, Outcome]:
-    """Tell every trial that is still RUNNING (the sweep ended under it), and return how each ended."""
+def decided_end(trial: FrozenTrial) -> Stop | None:
+    """Return how a trial that is still RUNNING was to end, when that was decided and all its values are there."""
+    stop = trial.user_attrs.get("stop")
+    if stop is None:
+        return None
+    known = stop.get("epoch") is None or stop["epoch"] in trial.intermediate_values
+    return Stop(**{"epoch": None, **stop}) if known or stop["kind"] == "failed" else None
+
+
+def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
+    """Return the trials that are RUNNING: all, or those that one driver's experiment has begun."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [trial for trial in running if driver is None or trial.user_attrs.get(DRIVER) == driver]
+
+
+def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> dict[int, Outcome]:
+    """Tell every trial of a driver that is still RUNNING (the sweep ended under it), and return how each ended."""
     outcomes = {}
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        values = {step: value for step, value in trial.intermediate_values.items() if math.isfinite(value)}
+    for trial in open_trials(study, driver):
+        values = finite_values(trial)
         own = Stop(stop.kind, max(values, default=None), stop.reason)
         outcomes[trial.number] = tell_end(study, trial.number, values, own, mode, {})
     return outcomes
+
+
+def finite_values(trial: FrozenTrial) -> dict[int, float]:
+    """Return a trial's objective by epoch."""
+    return {step: value for step, value in trial.intermediate_values.items() if math.isfinite(value)}
+
+
+def best_value(trial: FrozenTrial) -> float | None:
+    """Return the best objective of a trial that has ended well, None for one that failed or has no result."""
+    epoch = trial.user_attrs.get("best_epoch")
+    return None if trial.state == TrialState.FAIL or epoch is None else trial.intermediate_values.get(epoch)
 
 
 def best_epoch(values: dict[int, float], mode: Mode) -> int | None:

@@ -1,10 +1,8 @@
 """Run a sweep: check everything, start Ray, let Tune run the trials, hand the best one over."""
 
-import signal
-import threading
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,17 @@ from ray import tune
 from search.budget_watch import WatchBudget, check_budget
 from search.checkpoints import KeepBestCheckpoints
 from search.config import SweepConfig
+from search.continuing import Record, check_name, open_study
 from search.control import Control, Stop
 from search.epoch_log import EpochLog
-from search.failure import trial_number
+from search.failure import broken_off, how_to_go_on, trial_number
 from search.forgetting import ForgetEndedTrials
+from search.interrupt import EndWithoutWaiting, ctrl_c
+from search.lock import driving
 from search.outcome import hand_over
 from search.plan import Plan
 from search.progress import Progress
-from search.provenance import provenance
+from search.provenance import PROVENANCE_FILE, origin, provenance
 from search.ray_session import ray_session
 from search.resources import Share, share
 from search.rules import make_rule
@@ -29,23 +30,26 @@ from search.samplers import check_sampler
 from search.scheduler import EndWhenAsked, StudyScheduler
 from search.searcher import StudySearch
 from search.space import Choices, Range
-from search.study import close_open_trials, close_storage, open_storage
-from search.sweep_file import dump_sweep
+from search.storage import opened_storage
+from search.study import best_value, close_open_trials, open_trials
+from search.sweep_file import write_sweep
 from search.tensorboard import TensorBoardRuns
 from search.warm_start import describe, gather, write_warm_start
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
-from trainables.dataset import open_dataset
+from trainables.dataset import Dataset, open_dataset
+from trainables.double_correction import double_corrections_in_trials
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_json
 
 
-def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None) -> Handoff:
+def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None, *, join: bool = False) -> Handoff:
     """Run a sweep to its end and return the best configuration, which is in best.json too.
 
     Args:
         config: the sweep, with absolute paths (as `read_sweep` gives it).
         trainable: a class as `trainables.trial.FineTuneTrial`, which is the default.
+        join: work on a study that another driver has begun, beside it.
 
     Raises:
         SweepError: the dataset has no marker, the experiment's folder holds another run, a file or the cluster is
@@ -53,39 +57,73 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    fingerprint = _check(config)
-    config = config.model_copy(update={"trials": check_sampler(config)})
-    earlier = gather(config, fingerprint) if config.warm_start else None
-    with ray_session(config.address) as nodes:
-        part = share(config.resources, nodes)
-        plan, control = Plan(config, part.threads), Control()
-        check_budget(config.budget, part.gpus)
-        _begin(plan, fingerprint)
-        if earlier is not None:
-            write_warm_start(earlier, plan.experiment)
-            print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
-        with _study_database(plan) as storage:
-            searcher = StudySearch(plan, control, storage)
-            try:
-                _fit(trainable or _fine_tune_trial(), plan, part, searcher, control)
-            finally:
-                because = _close(searcher.study, config, control)
-            if control.error is not None:
-                raise control.error
-            return hand_over(searcher.study, config, fingerprint, because, time.monotonic() - started)
-
-
-def _check(config: SweepConfig) -> str:
-    """Refuse what would fail later, and return the dataset's fingerprint."""
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
         raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
+    dataset = check(config)
+    check_name(config, dataset.fingerprint, join)
+    warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    config = config.model_copy(update={"trials": check_sampler(config)})
+    earlier = gather(config, dataset.fingerprint) if config.warm_start else None
+    with ray_session(config.address) as nodes:
+        part = share(config.resources, nodes)
+        check_budget(config.budget, part.gpus)
+        experiment.mkdir(parents=True, exist_ok=True)
+        with driving(experiment):
+            if earlier is not None:
+                write_warm_start(earlier, experiment)
+                print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
+            plan = _begin(config, part, dataset.fingerprint, warnings)
+            with opened_storage(experiment, config.storage) as storage:
+                study = open_study(config, dataset.fingerprint, storage, join)
+                return drive(Driver(plan, part, trainable), study, config.trials, started)
+
+
+def check(config: SweepConfig) -> Dataset:
+    """Refuse what would fail later, and return the dataset."""
     for weights in _weights(config):
         check_weights(weights)
     for backbone in _searched_or_fixed(config, "backbone"):
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
-    return open_dataset(Path(config.dataset)).fingerprint
+    return open_dataset(Path(config.dataset))
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One process's part of a sweep: the plan, each trial's share of the machine, and what trains (None: ours)."""
+
+    plan: Plan
+    part: Share
+    trainable: type[tune.Trainable] | None = None
+
+
+def drive(driver: Driver, study: optuna.Study, trials: int, started: float) -> Handoff:
+    """Run trials until there are as many as asked for, and hand the best one over.
+
+    Trials of this experiment that are open in the study, because a driver before this one was killed, come first.
+
+    Args:
+        trials: how many to run, those included.
+        started: when this process began, in monotonic seconds.
+    """
+    plan, control = driver.plan, Control()
+    config = plan.config
+    searcher = StudySearch(plan, control, study, open_trials(study, plan.owner))
+    try:
+        _fit(driver, searcher, control, trials)
+    except Exception as error:
+        raise SweepError(broken_off(error, plan.experiment)) from error
+    except BaseException:
+        print(how_to_go_on(plan.experiment), file=sys.stderr)
+        raise
+    because = _close(study, plan, control)
+    if control.error is not None:
+        raise control.error
+    fingerprint = plan.origin["dataset_fingerprint"]
+    return hand_over(study, config, fingerprint, because, time.monotonic() - started)
 
 
 def _weights(config: SweepConfig) -> list[str]:
@@ -103,25 +141,28 @@ def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
     return [getattr(TrialConfig.model_validate(config.trial), name)]
 
 
-def _begin(plan: Plan, fingerprint: str) -> None:
-    """Make the experiment's folder, with what says how it came to be."""
-    config = plan.config
-    plan.experiment.mkdir(parents=True, exist_ok=True)
-    (plan.experiment / "sweep.yaml").write_text(dump_sweep(config))
-    write_json(provenance(config.seed, config.dataset, fingerprint), plan.experiment / "provenance.json")
+def _begin(config: SweepConfig, part: Share, fingerprint: str, warnings: list[str]) -> Plan:
+    """Write what says how the experiment came to be."""
+    experiment = Path(config.experiment)
+    record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
+    write_json(record, experiment / PROVENANCE_FILE)
+    write_sweep(config, experiment)
+    return Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
 
 
-def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: StudySearch, control: Control) -> None:
+def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -> None:
     """Let Ray Tune run the trials until they are done or `control` ends them."""
-    config = plan.config
-    callbacks = _callbacks(plan, part, control)
+    plan, part, config = driver.plan, driver.part, driver.plan.config
+    callbacks = _callbacks(driver, searcher.study, control)
     rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
+    record = Record(searcher.study, rule)
+    record.replay()
     tuner = tune.Tuner(
-        tune.with_resources(trainable, part.as_ray()),
+        tune.with_resources(driver.trainable or _fine_tune_trial(), part.as_ray()),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=StudyScheduler(config, rule, control),
-            num_samples=config.trials,
+            scheduler=StudyScheduler(config, rule, control, record.replay if config.storage else None),
+            num_samples=trials,
             max_concurrent_trials=part.concurrent,
             # Warm workers: TensorFlow is imported once per worker, not once per trial.
             reuse_actors=True,
@@ -133,15 +174,13 @@ def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: Stu
             storage_path=str(plan.experiment),
             stop=EndWhenAsked(control),
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
-            # The newest one only: it serves the retry of a lost worker. Stock Ray keeps every checkpoint.
-            checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=1, checkpoint_frequency=config.checkpoint_every, checkpoint_at_end=False
-            ),
+            # None of Ray's: the trainable keeps its own, which a resumed driver finds too (trainables/checkpoint.py).
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             callbacks=callbacks,
             verbose=0,
         ),
     )
-    with _ctrl_c(control):
+    with ctrl_c(control):
         try:
             tuner.fit()
         except Exception:
@@ -154,53 +193,34 @@ def _fit(trainable: type[tune.Trainable], plan: Plan, part: Share, searcher: Stu
                 callback.on_experiment_end([])
 
 
-def _callbacks(plan: Plan, part: Share, control: Control) -> list[tune.Callback]:
-    config = plan.config
+def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tune.Callback]:
+    plan, config = driver.plan, driver.plan.config
+    earlier = study.get_trials(deepcopy=False)
+    quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
+    checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control, quota)
+    checkpoints.take_up((trial.number, best_value(trial)) for trial in earlier if trial.state.is_finished())
+    progress = Progress(config, driver.part.concurrent, control)
+    progress.take_up(earlier)
     callbacks = [
         EpochLog(plan.experiment, control),
-        KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control),
+        checkpoints,
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
-        Progress(config, part.concurrent, control),
+        progress,
+        EndWithoutWaiting(control),
         ForgetEndedTrials(),
     ]
     if config.budget.limited:
-        callbacks.append(WatchBudget(config, part.gpus, control))
+        watch = WatchBudget(config, driver.part.gpus, control)
+        watch.take_up(earlier)
+        callbacks.append(watch)
     return callbacks
 
 
-def _close(study: optuna.Study, config: SweepConfig, control: Control) -> str:
+def _close(study: optuna.Study, plan: Plan, control: Control) -> str:
     """End the trials that were still running, and say why the sweep ended."""
     stop = control.ending or Stop("failed", None, str(control.error or "the sweep ended under it"))
-    control.outcomes |= close_open_trials(study, stop, config.mode)
+    control.outcomes |= close_open_trials(study, stop, plan.config.mode, plan.owner)
     return control.ending.reason if control.ending else control.finished or "all trials ended"
-
-
-@contextmanager
-def _study_database(plan: Plan) -> Iterator[optuna.storages.RDBStorage]:
-    storage = open_storage(plan.experiment)
-    try:
-        yield storage
-    finally:
-        close_storage(storage)
-
-
-@contextmanager
-def _ctrl_c(control: Control) -> Iterator[None]:
-    """Ctrl-C once ends the sweep cleanly; twice is the ordinary KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def end(*_: Any) -> None:
-        control.end("interrupted", "stopped by Ctrl-C")
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _trial_name(trial: Any) -> str:

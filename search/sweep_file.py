@@ -11,6 +11,8 @@ from search.space import DEFAULT_SPACE, Choices
 from trainables.backbones import WEIGHT_KINDS
 from trainables.errors import SweepError
 
+SWEEP_FILE = "sweep.yaml"
+
 
 def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     """Read a sweep file and apply overrides such as `space.learning_rate.high=1e-3`.
@@ -44,6 +46,13 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
 def dump_sweep(config: SweepConfig) -> str:
     """Write the resolved sweep as YAML that `read_sweep` reads back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def write_sweep(config: SweepConfig, experiment: Path) -> None:
+    """Write an experiment's sweep.yaml in one step: a reader sees the old file or the whole new one."""
+    temporary = experiment / ".sweep.yaml"
+    temporary.write_text(dump_sweep(config))
+    temporary.replace(experiment / SWEEP_FILE)
 
 
 class _Loader(yaml.SafeLoader):

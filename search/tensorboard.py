@@ -1,6 +1,7 @@
 """Write a TensorBoard run per trial from the driver: scalars as they come, HParams right from the start."""
 
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricInfo, MetricName, Status
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboardX.summary import scalar
+from tensorboardX.summary import custom_scalars, scalar
 
 from search.config import REPORTED, better
 from search.control import Control
 from search.failure import trial_number
+from search.plan import trial_folder
+from search.records import EPOCHS_FILE, read_epochs
 from search.space import knob_value
 
 _SCALARS = (*REPORTED, "learning_rate")
@@ -41,17 +44,25 @@ class TensorBoardRuns(Callback):
         self._knobs = knobs
         self._control = control
         self._writers: dict[int, _Run] = {}
+        self._laid_out = False
         self._best: dict[int, float] = {}
+        self._last: dict[int, int] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        """Open the run and write its HParams; a trial that is tried again goes on in its run."""
+        """Open the run and write its HParams; a trial that is tried again, or taken up, goes on in its run."""
         number = trial_number(trial)
         if number in self._writers:
             return
-        run = self._writers[number] = _Run(run_folder(self._experiment, number))
+        folder = run_folder(self._experiment, number)
+        if folder.is_dir():  # A driver before this one has begun it: its first result says from where it goes on.
+            self._last[number] = sys.maxsize
+        run = self._writers[number] = _Run(folder)
         values = {knob: knob_value(trial.config, knob) for knob in self._knobs}
         run.add(_experiment_summary(values, f"best_{self._metric}"))
-        run.add(_session_start(f"trial {number}", values))
+        run.add(_session_start(f"trial {number:04d}", values))
+        if not self._laid_out:  # One run says for all of them how the Custom Scalars tab is laid out.
+            run.add(custom_scalars(_layout(self._metric)))
+            self._laid_out = True
         run.flush()
 
     def on_trial_result(
@@ -62,6 +73,11 @@ class TensorBoardRuns(Callback):
         run = self._writers.get(number)
         if run is None or epoch is None:
             return
+        if epoch <= self._last.get(number, 0):
+            run.forget_from(epoch)
+            self._best.pop(number, None)
+            self._best |= _best_before(self._experiment, number, self._metric, epoch)
+        self._last[number] = epoch
         values = {name: result[name] for name in _SCALARS if _is_number(result.get(name))}
         if self._metric in values:
             better_of = max if better(self._metric) == "max" else min
@@ -85,6 +101,7 @@ class TensorBoardRuns(Callback):
     def _end(self, number: int) -> None:
         run = self._writers.pop(number, None)
         self._best.pop(number, None)
+        self._last.pop(number, None)
         if run is not None:
             outcome = self._control.outcomes.get(number)
             run.add(_session_end(failed=outcome is not None and outcome.state == "FAIL"))
@@ -101,11 +118,47 @@ class _Run:
     def add(self, summary: Summary, step: int | None = None) -> None:
         self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
+    def forget_from(self, step: int) -> None:
+        """Have readers drop what was written of this step and later ones: they come again."""
+        start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+        self._events.write_event(Event(wall_time=time.time(), step=step, session_log=start))
+
     def flush(self) -> None:
         self._events.flush()
 
     def close(self) -> None:
         self._events.close()
+
+
+def _best_before(experiment: Path, number: int, metric: str, epoch: int) -> dict[int, float]:
+    before = [line for line in read_epochs(trial_folder(experiment, number) / EPOCHS_FILE) if line["epoch"] < epoch]
+    values = [line[metric] for line in before if _is_number(line.get(metric))]
+    return {number: (max if better(metric) == "max" else min)(values)} if values else {}
+
+
+def _layout(metric: str) -> dict[str, dict[str, list[Any]]]:
+    """The charts of the Custom Scalars tab by category, all trials in each: the objective, then what explains it.
+
+    The final stage writes the same scalars, so that its trainings stand in the same charts.
+    """
+    return {
+        "Which trial is best": {
+            metric: _lines(metric),
+            f"best {metric} so far": _lines(f"best_{metric}"),
+        },
+        "Do the trials learn or memorise": {
+            "macro F1, training and validation": _lines("train_macro_f1", "val_macro_f1"),
+            "cross-entropy, training and validation": _lines("train_cross_entropy", "val_cross_entropy"),
+        },
+        "How they train": {
+            "validation accuracy": _lines("val_accuracy"),
+            "learning rate": _lines("learning_rate"),
+        },
+    }
+
+
+def _lines(*tags: str) -> list[Any]:
+    return ["Multiline", [f"^{tag}$" for tag in tags]]
 
 
 def _is_number(value: Any) -> bool:

@@ -1,14 +1,17 @@
-"""python -m trainables: prepare photos, retrain the best configuration, predict.
+"""python -m trainables: review and prepare photos, retrain the best configuration, predict, explain, export.
 
+python -m trainables review PHOTOS REVIEW
 python -m trainables prepare PHOTOS DATASET --min-photos 20
 python -m trainables retrain runs/first/best.json
 python -m trainables predict runs/first/final photo.jpg
+python -m trainables explain runs/first/final photo.jpg
+python -m trainables export runs/first/final
 """
 
 import argparse
 import sys
 
-from trainables import data_commands, train_commands
+from trainables import data_commands, model_commands, review_commands, train_commands
 from trainables.errors import run_command
 
 
@@ -16,8 +19,10 @@ def main() -> int:
     """Run a command; exit status 2 and one line on bad input."""
     parser = argparse.ArgumentParser(prog="python -m trainables", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    review_commands.add_commands(commands)
     data_commands.add_commands(commands)
     train_commands.add_commands(commands)
+    model_commands.add_commands(commands)
     arguments = parser.parse_args()
     return run_command(lambda: int(arguments.run(arguments)))
 

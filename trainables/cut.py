@@ -6,6 +6,7 @@ bytes, the cut moves up to it and the few frozen layers between are computed aga
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,20 @@ def clone_tail(base: Any, cut: Cut) -> Any | None:
     return tail
 
 
+def waists(operations: list[Any]) -> Iterator[Any]:
+    """The operations that every path from the input to the last one goes through, the last first.
+
+    Args:
+        operations: in topological order, as `base.operations` gives them.
+    """
+    read: set[str] = set()  # By the operations seen so far, from those that are still to come.
+    for operation in reversed(operations):
+        if read <= {operation.name}:
+            yield operation
+        read.discard(operation.name)
+        read |= {parent.name for parent in _parents(operation)}
+
+
 def is_batch_norm(layer: Any) -> bool:
     """Whether a Keras layer is a batch normalisation."""
     import keras
@@ -123,12 +138,8 @@ def _frontier(operations: list[Any], moving: set[str]) -> list[Any]:
 
 def _last_waist(operations: list[Any], frontier: list[Any]) -> Any:
     """The last operation that every path from the input to a frontier tensor goes through; at worst the input."""
-    for index in range(operations.index(frontier[0]), 0, -1):
-        below = {operation.name for operation in operations[index + 1 :]}
-        read = {parent.name for operation in operations[index + 1 :] for parent in _parents(operation)}
-        if read - below == {operations[index].name}:
-            return operations[index]
-    return operations[0]
+    inside = {operation.name for operation in operations[: operations.index(frontier[0]) + 1]}
+    return next((waist for waist in waists(operations) if waist.name in inside), operations[0])
 
 
 def _elements(operation: Any) -> int:

@@ -3,7 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Options = TypeVar("Options", bound="BaseModel")
 
 _PREPARE = """\
 examples:
@@ -36,11 +41,11 @@ downloaded.
 
 def add_commands(subparsers: Any) -> None:
     """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
-    _add_prepare(_command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE))
-    check = _command(subparsers, "check", "prove that a dataset's splits share no photo", _CHECK)
+    _add_prepare(command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE))
+    check = command(subparsers, "check", "prove that a dataset's splits share no photo", _CHECK)
     check.add_argument("dataset", metavar="DATASET", type=Path, help="folder that `prepare` wrote")
     check.set_defaults(run=run_check)
-    demo = _command(subparsers, "demo-photos", "write a small set of real images to try things with", _DEMO)
+    demo = command(subparsers, "demo-photos", "write a small set of real images to try things with", _DEMO)
     demo.add_argument("out", metavar="OUT", type=Path, help="new folder")
     demo.set_defaults(run=run_demo_photos)
 
@@ -49,10 +54,12 @@ def run_prepare(arguments: argparse.Namespace) -> int:
     """Prepare, and say what came out."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.dataset import EXCLUDED
-    from trainables.prepare import prepare
+    from trainables.prepare import PrepareOptions, prepare
 
     out: Path = arguments.out
-    manifest = prepare(arguments.photos, out, _options(arguments), say=lambda line: print(line, flush=True))
+    manifest = prepare(
+        arguments.photos, out, options_from(arguments, PrepareOptions), say=lambda line: print(line, flush=True)
+    )
     for line in manifest.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if manifest.excluded:
@@ -95,7 +102,8 @@ def run_demo_photos(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.ArgumentParser:
+def command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.ArgumentParser:
+    """Add a sub-command; `text` stands below its options as it is written."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=help_line,
@@ -105,6 +113,23 @@ def _command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.
         allow_abbrev=False,
     )
     return parser
+
+
+def options_from(arguments: argparse.Namespace, model: "type[Options]") -> "Options":
+    """The arguments that are fields of `model`, checked.
+
+    Raises:
+        SweepError: one of them is out of range; the line says which, and what is allowed.
+    """
+    from pydantic import ValidationError
+
+    from trainables.config import one_line
+    from trainables.errors import SweepError
+
+    try:
+        return model(**{name: getattr(arguments, name) for name in model.model_fields})
+    except ValidationError as error:
+        raise SweepError(one_line(error, model)) from None
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -124,17 +149,3 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         "species, or none")  # fmt: skip
     add("--workers", type=int, metavar="N", help="processes that look at the photos (default: one per core)")
     parser.set_defaults(run=run_prepare)
-
-
-def _options(arguments: argparse.Namespace) -> Any:
-    from pydantic import ValidationError
-
-    from trainables.config import one_line
-    from trainables.errors import SweepError
-    from trainables.prepare import PrepareOptions
-
-    names = ("seed", "fractions", "min_photos", "label_level", "exclude", "group", "workers")
-    try:
-        return PrepareOptions(**{name: getattr(arguments, name) for name in names})
-    except ValidationError as error:
-        raise SweepError(one_line(error, PrepareOptions)) from None

@@ -15,7 +15,7 @@ def import_tensorflow() -> Any:
     """
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
-    with _silent_stderr():
+    with silent_stderr():
         import tensorflow as tf
     return tf
 
@@ -51,7 +51,7 @@ def device_name() -> str:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Send what native code writes to file descriptor 2 to nowhere."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 
 from trainables.dataset import ExclusionList
@@ -53,16 +54,21 @@ def read_exclusion_list(file: Path) -> dict[str, str]:
         SweepError: the file is missing or is no text.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        return _entries(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SweepError(f"{file} does not exist; --exclude takes a text file with one path a line, or a CSV") from None
     except UnicodeDecodeError:
         raise SweepError(f"{file} is not UTF-8 text; --exclude takes one path a line, or a CSV") from None
+    except csv.Error as error:
+        raise SweepError(f"{file} is not a CSV file: {error}") from None
     except OSError as error:
         raise SweepError(f"{file} cannot be read: {error.strerror}") from None
-    rows = csv.DictReader(lines)
+
+
+def _entries(text: str) -> dict[str, str]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))  # A quoted path may hold a line's end.
     if "source" not in (rows.fieldnames or []):
-        return {path_key(path): "" for path in map(_without_comment, lines) if path}
+        return {path_key(path): "" for path in map(_without_comment, text.splitlines()) if path}
     return {path_key(row["source"]): row.get("reason") or "" for row in rows if row["source"] and _marked(row)}
 
 

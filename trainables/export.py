@@ -1,18 +1,34 @@
 """The trained network as one plain Keras model: photos in, probabilities out, nothing of ours needed to load it."""
 
+import json
+import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.backbones import scaling_layer
 from trainables.config import TrialConfig
+from trainables.errors import SweepError
 from trainables.handoff import write_json
 from trainables.tail import Tail
 
 MODEL_FILE = "model.keras"
 LABELS_FILE = "labels.json"
+_METADATA = "metadata.json"  # Keras' own entry in a .keras file, which nothing but people and we read.
+
+
+class Labels(BaseModel):
+    """What a model's numbers mean: the families by label, and the side in pixels of the photos that it takes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    class_names: tuple[str, ...]
+    image_size: int
+    backbone: str
 
 
 def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
@@ -44,10 +60,46 @@ def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
 
 
 def save_model(model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path) -> None:
-    """Write model.keras and labels.json, what `python -m trainables predict` needs."""
+    """Write model.keras, its labels inside, and labels.json for readers without Keras."""
+    labels = Labels(class_names=class_names, image_size=config.image_size, backbone=config.backbone)
     model.save(folder / MODEL_FILE)
-    labels = {"class_names": list(class_names), "image_size": config.image_size, "backbone": config.backbone}
-    write_json(labels, folder / LABELS_FILE)
+    _put_inside(labels, folder / MODEL_FILE)
+    write_json(labels.model_dump(mode="json"), folder / LABELS_FILE)
+
+
+def read_labels(model: Path) -> Labels:
+    """Read the labels in a .keras file, or the labels.json beside one of before they were inside.
+
+    Raises:
+        SweepError: it is no .keras file, or there are no labels.
+    """
+    try:
+        with zipfile.ZipFile(model) as archive:
+            labels = json.loads(archive.read(_METADATA)).get("labels")
+        if labels is None:
+            labels = json.loads(model.with_name(LABELS_FILE).read_text())
+        return Labels.model_validate(labels)
+    except FileNotFoundError as error:
+        missing = Path(error.filename)
+        hint = "MODEL is the folder that `python -m trainables retrain` wrote, or the model.keras in it"
+        raise SweepError(f"{missing} does not exist; {hint}") from None
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
+        raise SweepError(f"{model} is no model that `retrain` wrote: {' '.join(str(error).split())[:200]}") from None
+
+
+def _put_inside(labels: Labels, file: Path) -> None:
+    """Copy the archive with the labels in its metadata: a fourth entry would make Keras unpack all of it to load it."""
+    written = file.with_name(f".{file.name}.labels")
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(written, "w") as copy:
+        for entry in archive.infolist():
+            same = zipfile.ZipInfo(entry.filename, entry.date_time)
+            with archive.open(entry) as source, copy.open(same, "w", force_zip64=True) as target:
+                if entry.filename == _METADATA:
+                    metadata = json.load(source) | {"labels": labels.model_dump(mode="json")}
+                    target.write(json.dumps(metadata, ensure_ascii=False).encode())
+                else:
+                    shutil.copyfileobj(source, target, 1 << 20)
+    written.replace(file)
 
 
 def check_same(

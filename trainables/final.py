@@ -14,15 +14,21 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainables.config import TrialConfig
+from trainables.confusion_picture import CONFUSION_FILE, draw_confusion
 from trainables.dataset import Dataset, open_dataset
+from trainables.double_correction import double_corrections
 from trainables.errors import SweepError
+from trainables.example_photos import write_examples
 from trainables.export import check_same, save_model, whole_model
+from trainables.final_board import write_final_board
 from trainables.final_files import write_tables
 from trainables.fine_tune import Evaluation, FineTuning, Part, Result
 from trainables.handoff import Handoff, write_json
 from trainables.inspection import usable_cores
 from trainables.leaks import LeakProof, prove_disjoint
 from trainables.metrics import family_f1
+from trainables.mistakes import write_mistakes
+from trainables.model_card import write_model_card
 from trainables.output import check_free, whole_or_nothing
 from trainables.pictures import write_pictures
 from trainables.provenance import git_commit, versions
@@ -115,12 +121,15 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     say("reading test now, once")
     outcome = _test_once(worker, config, before, after, weak)
     with whole_or_nothing(out) as folder:
-        _export(worker, config, outcome, folder)
+        model = _export(worker, config, outcome, folder)
         write_tables(outcome, dataset, folder)
-        write_pictures(worker.photos("train", config.image_size), dataset.class_names, config, folder / "pictures")
+        _write_pictures(model, worker, config, outcome, folder / "pictures")
         metrics = _metrics(handoff, config, options, outcome, dataset, proof)
         metrics |= {"weights": asdict(weights), "seconds": round(time.monotonic() - started, 1)}
+        write_model_card(handoff.study, metrics, dataset.manifest, folder)
         write_json(metrics, folder / "metrics.json")
+    if (out.parent / "tensorboard").is_dir():  # Beside the sweep, its trials' runs.
+        write_final_board(out, out.parent / "tensorboard" / out.name)
     return metrics
 
 
@@ -205,13 +214,25 @@ def _choose(before: Stage, after: Stage | None) -> tuple[str, str]:
     return "before", f"oversampling took validation macro F1 from {first:.1%} down to {second:.1%}"
 
 
-def _export(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
+def _export(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> Any:
+    """Write the chosen stage's model and return it."""
     stage = next(stage for stage in outcome.stages if stage.name == outcome.chosen)
     stage.run.load_weights(stage.state)
     model = whole_model(worker.base(config), stage.run.tail, config)
     some = np.arange(min(8, len(stage.validation.probabilities)))
     check_same(model, worker.photos("validation", config.image_size).read(some), stage.validation.probabilities[some])
     save_model(model, worker.dataset.class_names, config, folder)
+    return model
+
+
+def _write_pictures(model: Any, worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
+    names, size = worker.dataset.class_names, config.image_size
+    train, test = worker.photos("train", size), worker.photos("test", size)
+    probabilities = outcome.test[outcome.chosen].probabilities
+    write_pictures(train, names, config, folder)
+    write_examples(test, train, names, probabilities, folder / "examples")
+    draw_confusion(test.labels, probabilities.argmax(axis=1), names, folder / CONFUSION_FILE)
+    write_mistakes(model, test, probabilities, worker.dataset, folder)
 
 
 def _metrics(
@@ -236,6 +257,7 @@ def _metrics(
         "sweep_metric": handoff.metric,
         "sweep_score": handoff.score,
         "alarm": _alarm(handoff, outcome),
+        "warnings": _warnings(outcome, dataset),
         "dataset": {"folder": str(dataset.folder), "fingerprint": dataset.fingerprint},
         "config": config.model_dump(),
         "leaks": {**proof.model_dump(), "passed": proof.passed},
@@ -253,3 +275,9 @@ def _alarm(handoff: Handoff, outcome: Outcome) -> str | None:
         f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
         "look for photos that are in both before you believe it"
     )
+
+
+def _warnings(outcome: Outcome, dataset: Dataset) -> list[str]:
+    """What a reader should know of the last training: does it correct the imbalance twice?"""
+    run = outcome.stages[-1].run
+    return double_corrections(dataset, run.config.imbalance, run.balance, run.counts, outcome.oversampled)

@@ -40,6 +40,8 @@ class Evaluation(NamedTuple):
 class FineTuning:
     """One training run of one configuration; `epoch` is the last one finished, counted from 1.
 
+    `counts` are the photos and copies of each family that an epoch shows, int64 [classes]; `balance` follows from them.
+
     The state can be taken after any epoch and put into a new run of the same configuration, which then goes on exactly
     as this one would have: batch order and dropout depend on (seed, epoch, step) alone.
     """
@@ -52,7 +54,9 @@ class FineTuning:
         self._validation = validation
         self.config = config
         self._labels = np.concatenate([part.labels for part in training])
-        self._balance = balance(config.imbalance, np.bincount(self._labels, minlength=classes))
+        # After the copies were added: the correction must follow from what is trained on (double_correction.py).
+        self.counts = np.bincount(self._labels, minlength=classes)
+        self.balance = balance(config.imbalance, self.counts)
         self._steps_per_epoch = math.ceil(len(self._labels) / config.batch_size)
         self.epoch = 0
         self.best_epoch = 0
@@ -126,7 +130,7 @@ class FineTuning:
                 self._rate(step), config.dropout, config.l2, config.label_smoothing, config.seed, step
             )
             loss, entropy, classes = self.tail.train_batch(
-                self._batch(rows), self._labels[rows], self._balance, settings
+                self._batch(rows), self._labels[rows], self.balance, settings
             )
             losses.append(loss)
             entropies.append(entropy)

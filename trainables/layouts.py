@@ -75,7 +75,8 @@ def find_photos(root: Path, level: str = "family") -> Found:
     found = _with_metadata(root, file, level) if file else _class_folders(root, level)
     if not found.photos:
         seen = f" ({found.reasons()})" if found.excluded else ""
-        raise SweepError(f"{root} holds no photos that can be used{seen}; photos lie in one folder per class")
+        rule = f"{file.name} has a row with a label for each" if file else "photos lie in one folder per class"
+        raise SweepError(f"{root} holds no photos that can be used{seen}; {rule}")
     found.photos.sort()
     return found
 

@@ -89,9 +89,8 @@ def _rows(file: Path, reader: "csv.DictReader[str]", level: str) -> Iterator[Row
 def _check_columns(file: Path, needed: Sequence[str], there: Sequence[str], level: str) -> None:
     missing = [column for column in needed if column not in there]
     if missing:
-        raise SweepError(
-            f"{file} lacks the column(s) {', '.join(missing)}; it needs {', '.join(needed)} and has {', '.join(there)}"
-        )
+        has = ", ".join(there) or "none"
+        raise SweepError(f"{file} lacks the column(s) {', '.join(missing)}; it needs {', '.join(needed)} and has {has}")
     if level not in (*there, "species"):
         levels = ", ".join([name for name in LEVELS if name in there] + ["species"])
         raise SweepError(f"{file} has no column for the label level {level!r}; it has {levels}")

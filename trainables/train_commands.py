@@ -1,21 +1,16 @@
-"""The commands `retrain` and `predict`."""
+"""The command `retrain`."""
 
 import argparse
 from pathlib import Path
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `retrain` and `predict`; nothing heavy is imported before one of them runs."""
-    _add_retrain(commands)
-    _add_predict(commands)
-
-
-def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `retrain`; nothing heavy is imported before it runs."""
     parser = commands.add_parser(
         "retrain",
         help="train the best configuration to the end, oversample weak families, test once",
-        description="The final stage. Writes model.keras, labels.json, metrics.json, families.csv, predictions.csv and "
-        "history.csv.",
+        description="The final stage. Writes model.keras, model_card.md, metrics.json, families.csv, predictions.csv, "
+        "history.csv and pictures.",
         epilog="example: python -m trainables retrain runs/first/best.json",
     )
     parser.add_argument("best", type=Path, metavar="BEST.json", help="what the sweep handed over")
@@ -82,38 +77,8 @@ def _show(metrics: dict[str, object]) -> None:
                 f"macro F1 {figures['macro_f1']:6.1%}"
             )
     print(f"kept the model {metrics['chosen']} oversampling: {metrics['chosen_because']}")
-    weights = metrics["weights"]
-    assert isinstance(weights, dict)
-    for warning in (weights["warning"], metrics["alarm"]):
+    weights, warnings = metrics["weights"], metrics["warnings"]
+    assert isinstance(weights, dict) and isinstance(warnings, list)
+    for warning in (weights["warning"], metrics["alarm"], *warnings):
         if warning:
             print(f"warning: {warning}")
-
-
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "predict",
-        help="name the families of photos",
-        description="Prints the likeliest families of each photo with their probabilities.",
-        epilog="example: python -m trainables predict runs/first/final photo.jpg other.png --top 3",
-    )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the folder that retrain wrote, or its model.keras")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …")
-    parser.add_argument("--top", type=int, default=5, help="families to print (default: 5)")
-    parser.set_defaults(run=_predict)
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    from trainables.device import prepare_tensorflow
-    from trainables.errors import SweepError
-
-    if arguments.top < 1:
-        raise SweepError(f"--top: must be at least 1, not {arguments.top}")
-    prepare_tensorflow()
-    from trainables.predict import load_classifier
-
-    guesses = load_classifier(arguments.model).predict(arguments.images, arguments.top)
-    for image, best in zip(arguments.images, guesses, strict=True):
-        print(image)
-        for guess in best:
-            print(f"  {guess.probability:6.1%}  {guess.family}")
-    return 0

@@ -5,15 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ray import tune
 
 from trainables.backbones import Weights
+from trainables.checkpoint import Checkpoints
 from trainables.config import trial_config
 from trainables.errors import TrialFailed
 from trainables.fine_tune import FineTuning, Result
-
-STATE_FILE = "state.npz"
 
 # One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
 _WORKERS: dict[str, Any] = {}
@@ -23,19 +21,29 @@ class FineTuneTrial(tune.Trainable):
     """Fine-tunes one configuration; a step is an epoch.
 
     `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path), `store` (the node-local
-    store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial) and `plan`
-    (all counts of unfrozen layers that the sweep may ask for).
+    store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial), `plan`
+    (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints lie)
+    and `checkpoint_every` (epochs; 0: none).
+
+    It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
+    another one after this driver was killed, needs to know nothing of what has been before.
     """
 
     _run: FineTuning
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Begin a trial, warming this process up if it is the first."""
+        """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
         run = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
         self._weights: Weights = self._worker.weights(values)
         self._run = self._worker.start(values, run.get("plan", ()))
+        self._checkpoints = Checkpoints(Path(run["checkpoint_dir"]), run["checkpoint_every"])
+        checkpoint, self._note = self._checkpoints.newest()
+        self._again: Result | None = None
+        if checkpoint is not None:
+            self._run.load(checkpoint.state)
+            self._again = checkpoint.result
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial in this process."""
@@ -43,7 +51,20 @@ class FineTuneTrial(tune.Trainable):
         return True
 
     def step(self) -> Result:
-        """Train for one epoch; the contract's metrics of one epoch, and where it ran."""
+        """Train for one epoch; the contract's metrics of one epoch, and where it ran.
+
+        The first step after a checkpoint trains nothing: it gives the checkpoint's own result once more, in case
+        that nobody has heard it.
+        """
+        result, self._again = self._again, None
+        if result is None:
+            result = self._epoch()
+            if self._checkpoints.due(result):
+                self._note = self._note or self._checkpoints.write(self._run.state(), result)
+        note, self._note = self._note, ""
+        return {**result, "checkpoint_note": note}
+
+    def _epoch(self) -> Result:
         import tensorflow as tf
 
         from trainables.device import device_name
@@ -59,16 +80,6 @@ class FineTuneTrial(tune.Trainable):
             "weights": asdict(self._weights),
             "uncached": self._worker.fallback() or "",
         }
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the state after the last epoch: trained weights only, not the frozen backbone."""
-        np.savez(Path(checkpoint_dir) / STATE_FILE, allow_pickle=False, **self._run.state())
-
-    def load_checkpoint(self, checkpoint: str | None) -> None:
-        """Go on from a state that `save_checkpoint` wrote."""
-        if checkpoint is not None:
-            with np.load(Path(checkpoint) / STATE_FILE) as state:
-                self._run.load(dict(state))
 
 
 def _worker(run: dict[str, Any]) -> Any:

@@ -109,3 +109,13 @@ def test_a_dataset_out_of_reach_is_noted(changed):
         (folder / "sweep.yaml").write_text(sweep.replace(dataset, "/elsewhere"))
 
     assert "Dataset out of reach" in titles(changed(move), "note")
+
+
+def test_warnings_of_the_sweep_and_of_the_final_stage_are_repeated(changed):
+    def warn(folder):
+        edit(folder / "provenance.json", warnings=["the trials say so"])
+        edit(folder / "final" / "metrics.json", warnings=["the imbalance is corrected twice: a reason"])
+
+    text = {caution.title: caution.text for caution in cautions(changed(warn))}
+    assert text["From the sweep"] == "The trials say so."
+    assert text["From the final stage"] == "The imbalance is corrected twice: a reason."

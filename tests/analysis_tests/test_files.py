@@ -17,7 +17,7 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     def full(self, *arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(SweepError, match="No space left"):
         write_text(tmp_path / "page.html", "new")
     assert (tmp_path / "page.html").read_bytes() == b"old"

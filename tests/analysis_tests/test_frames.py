@@ -59,6 +59,7 @@ def test_a_lost_log_is_made_up_for_by_the_study(example, copied):
 def test_csv_files_read_back_to_the_same_values(findings, tmp_path):
     files = export(findings.frames, tmp_path)
     assert [file.name for file in files] == ["trials.csv", "epochs.csv", "columns.csv"]
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in files}
     trials = pd.read_csv(tmp_path / "trials.csv")
     pd.testing.assert_series_equal(trials["value"], findings.frames.trials["value"], check_dtype=False)
     assert list(trials["stop_reason"]) == list(findings.frames.trials["stop_reason"])
@@ -71,3 +72,24 @@ def test_a_sweep_without_a_trial_gives_empty_frames_with_all_columns(tmp_path):
     frames = analysis.load(make_example(tmp_path, trials=0, final=False).experiment)
     assert len(frames.trials) == len(frames.epochs) == 0
     assert set(TRIAL_COLUMNS) <= set(frames.trials)
+
+
+def test_parquet_files_keep_values_types_and_the_units_of_columns(findings, tmp_path):
+    files = export(findings.frames, tmp_path, ("parquet",))
+    assert [file.name for file in files] == ["trials.parquet", "epochs.parquet", "columns.csv"]
+    for name in ("trials", "epochs"):
+        frame = getattr(findings.frames, name)
+        again = pd.read_parquet(tmp_path / f"{name}.parquet")
+        pd.testing.assert_frame_equal(again, frame)
+        assert again.attrs["columns"] == frame.attrs["columns"]
+    assert again.attrs["columns"]["epoch_seconds"]["unit"] == "seconds"
+
+
+def test_several_experiments_stand_one_below_the_other(example, copied):
+    both = analysis.load(example.experiment, copied)
+    one = analysis.load(copied)
+    assert list(both.trials.columns) == ["experiment", *one.trials.columns]
+    assert both.trials["experiment"].value_counts().tolist() == [len(one.trials)] * 2
+    second = both.epochs[both.epochs["experiment"] != both.epochs["experiment"].iloc[0]].drop(columns="experiment")
+    pd.testing.assert_frame_equal(second.reset_index(drop=True), one.epochs, check_like=True)
+    assert both.trials.attrs["columns"]["experiment"]["meaning"]

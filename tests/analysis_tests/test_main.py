@@ -40,7 +40,28 @@ def test_report_says_where_it_is(copied, capsys, monkeypatch):
 def test_export_writes_where_it_is_told(copied, tmp_path, capsys):
     assert main(["export", str(copied), "--out", str(tmp_path / "tables")]) == 0
     listed = capsys.readouterr().out.split()
-    assert listed == [str(tmp_path / "tables" / f"{name}.csv") for name in ("trials", "epochs", "columns")]
+    names = ("trials.csv", "trials.parquet", "epochs.csv", "epochs.parquet", "columns.csv")
+    assert listed == [str(tmp_path / "tables" / name) for name in names]
+
+
+def test_export_takes_several_experiments_and_one_format(example, copied, capsys):
+    assert main(["export", str(copied), str(example.experiment), "--format", "csv"]) == 0
+    assert capsys.readouterr().out.split()[0] == str(copied / "export" / "trials.csv")
+    assert (copied / "export" / "trials.csv").read_text().startswith("experiment,trial,")
+
+
+def test_compare_says_who_is_better_and_where_the_page_is(example, copied, capsys, monkeypatch):
+    monkeypatch.setattr("analysis.comparison_page.draw_all", lambda *_: iter(()))
+    assert main(["compare", str(copied), str(example.experiment)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("example0/experiment and ") or "cannot be told apart" in said[0]
+    assert said[-1] == f"comparison: {copied / 'comparison' / 'index.html'}"
+
+
+@pytest.mark.parametrize("folders", [["."], [".", "."]])
+def test_a_comparison_needs_two_different_experiments(copied, capsys, folders):
+    assert main(["compare", *(str(copied / folder) for folder in folders)]) == 2
+    assert "experiment" in capsys.readouterr().err
 
 
 def _remove(name):

@@ -37,14 +37,19 @@ def main() -> None:
     with arguments.metadata.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         header, rows = list(reader.fieldnames or []), list(reader)
+    peaks: list[tuple[int, int]] = []
     print(f"{'photos':>8} {'seconds':>9} {'photos/s':>9} {'peak MB':>9} {'splits'}")
     for share in SHARES:
         with tempfile.TemporaryDirectory() as folder:
             some = rows[: round(share * len(rows))]
             draw_photos(Path(folder, "photos"), header, some, arguments.side)
             seconds, peak = measured(Path(folder), arguments.workers)
+            peaks.append((len(some), peak))
             splits = [path.name.split("-")[0] for path in sorted(Path(folder, "out").glob("*.tfrecord"))]
             print(f"{len(some):8} {seconds:9.1f} {len(some) / seconds:9.0f} {peak / 1e6:9.0f} {len(splits)} shards")
+    (few, low), (many, high) = peaks[0], peaks[-1]
+    pixels, growth = arguments.side * (arguments.side * 3 // 4) * 3, (high - low) / (many - few)
+    print(f"growth: {growth / 1e3:.1f} KB a photo; a drawn photo has {pixels / 1e3:.1f} KB of pixels")
 
 
 def draw_photos(root: Path, header: list[str], rows: list[dict[str, str]], side: int) -> None:

@@ -28,7 +28,7 @@ from search.control import Control
 from search.plan import Plan
 from search.searcher import StudySearch
 from search.space import distributions
-from search.study import open_storage
+from search.storage import open_storage
 from tests.benchmarks.learning_curves import noisy
 from tests.search_tests.example import sweep
 
@@ -76,11 +76,8 @@ def finished_trials(config: SweepConfig, count: int) -> list[FrozenTrial]:
 
 
 def raretune(config: SweepConfig, folder: Path, _: list[FrozenTrial]) -> OptunaSearch:
-    class OnThisStudy(StudySearch):
-        def _setup_study(self, mode: str) -> None:
-            self._ot_study = optuna.load_study(study_name="optuna", storage=self._storage)
-
-    return OnThisStudy(Plan(config, 1), Control(), open_storage(folder))
+    study = optuna.load_study(study_name="optuna", storage=open_storage(folder))
+    return StudySearch(Plan(config, 1), Control(), study)
 
 
 def stock(config: SweepConfig, folder: Path, trials: list[FrozenTrial]) -> OptunaSearch:

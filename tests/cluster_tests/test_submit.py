@@ -14,6 +14,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
     [
         (["s.yaml", "--set", "trials=3"], ["python", "-m", "search", "run", "s.yaml", "--set", "trials=3"]),
         (["-m", "trainables", "retrain", "best.json"], ["python", "-m", "trainables", "retrain", "best.json"]),
+        (
+            ["resume", "/mnt/first", "--set", "trials=9"],
+            ["python", "-m", "search", "resume", "/mnt/first", "--set", "trials=9"],
+        ),
         (["driver.py", "x"], ["python", "driver.py", "x"]),
     ],
 )

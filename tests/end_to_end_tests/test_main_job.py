@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,30 @@ def test_predict_names_the_family_of_most_photos(final: Path, photos: Path, data
     guesses = dict(zip(said[0::2], (line.split("%")[1].strip() for line in said[1::2]), strict=True))
     right = sum(guesses[file] == row["family"] for file, row in zip(files, tested, strict=True))
     assert right / len(files) > 0.5
+
+
+def test_the_most_confident_mistakes_have_their_pictures(final: Path) -> None:
+    chosen = json.loads((final / "metrics.json").read_text())["chosen"]
+    rows = [row for row in table(final / "predictions.csv") if (row["stage"], row["split"]) == (chosen, "test")]
+    wrong = {row["photo_id"]: float(row["probability"]) for row in rows if row["predicted"] != row["family"]}
+    mistakes = table(final / "pictures" / "mistakes.csv")
+    assert [wrong[row["photo_id"]] for row in mistakes] == sorted(wrong.values(), reverse=True)[:24]
+    assert all((final / "pictures" / row[name]).is_file() for row in mistakes for name in ("photo", "cam"))
+
+
+def test_explain_and_export_need_the_model_file_alone(final: Path, photos: Path, tmp_path: Path) -> None:
+    shutil.copy(final / "model.keras", tmp_path)
+    photo = next((photos / "mollusca_nautilidae").iterdir())
+    said = run("trainables", "explain", tmp_path / "model.keras", photo, "--out", tmp_path / "explained")
+    assert "at the layer mixed2, 7 × 7 cells" in said  # The last of InceptionV3 at 75 pixels with at least 5 × 5.
+    assert (tmp_path / "explained" / f"{photo.stem}_cam.jpg").stat().st_size > 1000
+    said = run("trainables", "export", tmp_path / "model.keras", "--format", "saved_model")
+    assert "no probability differs" in said
+    assert (tmp_path / "exported" / "saved_model" / "saved_model.pb").is_file()
+
+
+def test_the_final_stage_stands_in_tensorboard(experiment: Path, final: Path) -> None:
+    assert {"final", "final_before"} <= {run.name for run in (experiment / "tensorboard").iterdir()}
 
 
 def test_the_report_shows_this_runs_own_figures(experiment: Path, final: Path) -> None:

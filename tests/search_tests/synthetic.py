@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ray import tune
 
+from trainables.checkpoint import Checkpoints
 from trainables.errors import SweepError, TrialFailed
 
 
@@ -29,6 +30,8 @@ class SyntheticTrial(tune.Trainable):
         self._epoch = 0
         self._best, self._best_epoch = 0.0, 0
         self._curve = self.values(config)
+        self._checkpoints = Checkpoints(Path(config["run"]["checkpoint_dir"]), config["run"]["checkpoint_every"])
+        self._again = self._load()
         self._fault = self.FAULTS.get(config["run"]["trial"], {})
         if self._fault.get("setup"):
             raise RuntimeError("the weights are damaged")
@@ -43,6 +46,14 @@ class SyntheticTrial(tune.Trainable):
         return curve(config)
 
     def step(self) -> dict[str, Any]:
+        result, self._again = self._again, None
+        if result is None:
+            result = self._run_epoch()
+            if self._checkpoints.due(result):
+                self._checkpoints.write({"progress": np.array([self._best, self._best_epoch])}, result)
+        return {key: value for key, value in result.items() if key not in self.DROP}
+
+    def _run_epoch(self) -> dict[str, Any]:
         time.sleep(self.SECONDS)
         self._epoch += 1
         self._fail_if_asked()
@@ -58,14 +69,15 @@ class SyntheticTrial(tune.Trainable):
             result |= {"done": True, "stop_kind": "early_stopping", "stop_reason": reason}
         elif self._epoch >= self._settings["epochs"]:
             result |= {"done": True, "stop_kind": "max_epochs", "stop_reason": f"ran all {self._epoch} epochs"}
-        return {key: value for key, value in result.items() if key not in self.DROP}
+        return result
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        Path(checkpoint_dir, "state.txt").write_text(f"{self._epoch} {self._best} {self._best_epoch}")
-
-    def load_checkpoint(self, checkpoint: str | None) -> None:
-        epoch, best, best_epoch = Path(str(checkpoint), "state.txt").read_text().split()
-        self._epoch, self._best, self._best_epoch = int(epoch), float(best), int(best_epoch)
+    def _load(self) -> dict[str, Any] | None:
+        checkpoint, _ = self._checkpoints.newest()
+        if checkpoint is None:
+            return None
+        self._epoch = checkpoint.epoch
+        self._best, self._best_epoch = float(checkpoint.state["progress"][0]), int(checkpoint.state["progress"][1])
+        return checkpoint.result
 
     def _fail_if_asked(self) -> None:
         fault, epoch = self._fault, self._epoch

@@ -8,7 +8,8 @@ import pytest
 from search.config import SweepConfig
 from search.control import Stop
 from search.outcome import best_trial, hand_over, summarise
-from search.study import create_study, open_storage, tell_end
+from search.storage import open_storage
+from search.study import create_study, tell_end
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.config import TrialConfig
 from trainables.errors import SweepError

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from search.control import Control, Outcome, Stop
-from search.progress import Progress, SweepView, TrialView, duration, shown, table
+from search.progress import Progress, SweepView, TrialView, duration, rung_words, rungs_of, shown, table
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig
@@ -29,7 +29,7 @@ def played(tmp_path: Path, *, terminal: bool) -> tuple[Progress, str]:
         for epoch, value in enumerate([0.5, 0.4], start=1):
             progress.on_trial_result(0, [], trial(number), {"epoch": epoch, "val_macro_f1": value})
             progress.on_step_end(0, [])
-    control.outcomes[0] = Outcome("PRUNED", Stop("asha", 2, "it was too low"), 0.5, 1)
+    control.outcomes[0] = Outcome("PRUNED", Stop("asha", 2, "it was too low", rung=1), 0.5, 1)
     progress.on_trial_complete(0, [], trial(0))
     control.outcomes[2] = Outcome("FAIL", Stop("failed", None, "RuntimeError: no"), None, None)
     progress.on_trial_error(0, [], trial(2))
@@ -66,6 +66,8 @@ def test_on_a_terminal_it_draws_a_table(tmp_path: Path) -> None:
     assert "2 of 6 trials ended" in text
     assert "starts:" not in text
     assert "trial 2 failed: RuntimeError: no" in text
+    assert "rungs: epoch 1: 2 reached, 1 stopped; epoch 3: 0 reached, 0 stopped" in text
+    assert "1 of 2 slots busy; this machine: CPU " in text
 
 
 def rows(*trials: tuple[int, str, float | None]) -> SweepView:
@@ -95,6 +97,12 @@ def test_the_table_has_a_column_per_searched_knob_whatever_they_are() -> None:
     heading, row = out.getvalue().splitlines()
     assert heading.split() == ["trial", "state", "epoch", "dropout", "backbone", "val_macro_f1", "best"]
     assert row.split() == ["0", "COMPLETE", "3/9", "0.25", "b", "0.3000", "0.3000"]
+
+
+def test_rungs_are_named_only_where_the_scheduler_has_them(tmp_path: Path) -> None:
+    assert rungs_of(sweep(tmp_path)) == (1, 3)
+    assert rungs_of(sweep(tmp_path, early_stopping={"kind": "median"})) == ()
+    assert rung_words(rows((0, "COMPLETE", 0.3))) == ""
 
 
 def test_time_left_follows_from_the_trials_so_far() -> None:

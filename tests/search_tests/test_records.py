@@ -9,7 +9,8 @@ import pytest
 
 from search.config import SweepConfig
 from search.records import Experiment, read_experiment, read_final
-from search.study import create_study, open_storage
+from search.storage import open_storage
+from search.study import create_study
 from search.sweep_file import dump_sweep
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.errors import SweepError

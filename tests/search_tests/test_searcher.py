@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from search.control import Stop
@@ -116,7 +117,7 @@ def test_the_schedulers_reason_is_told_and_a_second_end_is_ignored(game: PlayedS
 
 def test_nothing_is_suggested_once_the_sweep_is_to_end(game: PlayedSweep) -> None:
     game.control.end("interrupted", "stopped by Ctrl-C")
-    assert game.searcher.suggest("a") is None
+    assert game.searcher.suggest("a") == Searcher.FINISHED
     assert game.searcher.study.trials == []
 
 

@@ -30,11 +30,13 @@ from search.records import Experiment
 from search.rules import HalvingRule, make_rule, replay
 from search.samplers import make_sampler
 from search.space import distributions, parse_space
-from search.study import create_study, open_storage
+from search.storage import open_storage
+from search.study import create_study
 from search.tensorboard import TensorBoardRuns, run_folder
 from tests.search_tests.event_files import read_events
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
+from trainables.checkpoint import epoch_of, generations
 from trainables.config import TrialConfig
 from trainables.errors import SweepError
 
@@ -195,12 +197,12 @@ def test_note_11_checkpoints_of_the_running_and_the_best_trials_are_all_that_sta
     assert tune.CheckpointConfig().num_to_keep is None, "stock: all of them"
     with pytest.raises(ValueError, match="integer >= 1"):
         tune.CheckpointConfig(num_to_keep=0)
-    # Eight trials with a checkpoint after every epoch; at the end the newest of the best one is left.
+    # Eight trials with a checkpoint after every epoch; at the end those of the best one are left.
     assert faulty.sweep["checkpoint_every"] == 1 and faulty.best is not None
-    left = list((faulty.folder / "ray").glob("trial_*/checkpoint_*"))
-    assert [path.parent.name for path in left] == [f"trial_{faulty.best.trial:04d}"]
-    epoch, _, best_epoch = (left[0] / "state.txt").read_text().split()
-    assert (int(epoch), int(best_epoch)) == (4, faulty.best.epoch)
+    left = {folder.name: generations(folder) for folder in (faulty.folder / "trials").iterdir()}
+    assert [name for name, files in left.items() if files] == [f"{faulty.best.trial:04d}"]
+    assert [epoch_of(file) for file in left[f"{faulty.best.trial:04d}"]] == [4, 3]
+    assert not list((faulty.folder / "ray").rglob("checkpoint_*")), "Ray keeps none beside them"
 
 
 def test_note_12_hparams_survive_a_killed_driver_and_hold_the_best_value(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """search/study.py: the record."""
 
-import sqlite3
+import copy
 from pathlib import Path
 
 import optuna
@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search.control import Stop
-from search.study import best_epoch, close_open_trials, close_storage, create_study, open_storage, tell_end
+from search.storage import open_storage
+from search.study import best_epoch, close_open_trials, create_study, decided_end, open_trials, tell_end
 from trainables.errors import SweepError
 
 ENDED = Stop("max_epochs", 3, "ran all 3 epochs")
@@ -64,37 +65,21 @@ def test_a_study_is_never_joined(study: optuna.Study, tmp_path: Path) -> None:
         create_study("s", "max", open_storage(tmp_path))
 
 
-def test_readers_do_not_wait_for_the_sweep(study: optuna.Study, tmp_path: Path) -> None:
-    reported(study, 0.5)
-    writer = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
-    assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    writer.execute("BEGIN IMMEDIATE")
-    reader = sqlite3.connect(tmp_path / "study.db", timeout=0)
-    assert reader.execute("SELECT count(*) FROM trials").fetchone() == (1,)
-    writer.execute("ROLLBACK")
-    writer.close()
-    reader.close()
+def test_an_end_that_was_decided_is_known_once_its_last_value_is_there(study: optuna.Study) -> None:
+    reported(study, 0.3)
+    (trial,) = open_trials(study)
+    assert decided_end(replace_stop(trial, {"kind": "asha", "epoch": 1, "reason": "low", "rung": 1})) == Stop(
+        "asha", 1, "low", rung=1
+    )
+    assert decided_end(replace_stop(trial, {"kind": "failed", "epoch": 2, "reason": "nan"})) is not None
+    assert decided_end(replace_stop(trial, {"kind": "max_epochs", "epoch": 2, "reason": "ran"})) is None
+    assert decided_end(replace_stop(trial, None)) is None
 
 
-def test_the_database_of_a_sweep_that_ended_is_one_plain_file(tmp_path: Path) -> None:
-    storage = open_storage(tmp_path)
-    create_study("s", "max", storage).ask()
-    assert (tmp_path / "study.db-wal").exists()
-    close_storage(storage)
-    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
-    with sqlite3.connect(tmp_path / "study.db") as database:
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-
-
-def test_a_reader_does_not_keep_the_sweep_from_ending(tmp_path: Path) -> None:
-    storage = open_storage(tmp_path)
-    create_study("s", "max", storage).ask()
-    reader = sqlite3.connect(tmp_path / "study.db")
-    reader.execute("BEGIN")
-    reader.execute("SELECT * FROM trials").fetchall()
-    close_storage(storage)
-    assert len(reader.execute("SELECT * FROM trials").fetchall()) == 1
-    reader.close()
+def replace_stop(trial: optuna.trial.FrozenTrial, stop: dict[str, object] | None) -> optuna.trial.FrozenTrial:
+    changed = copy.copy(trial)
+    changed.user_attrs = {} if stop is None else {"stop": stop}
+    return changed
 
 
 def test_of_equal_epochs_the_first_is_the_best() -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from search.config import SweepConfig
+from search.plan import Plan
 from search.records import Experiment, read_experiment
-from search.sweep import run_sweep
+from search.sweep import _begin, run_sweep
 from search.sweep_file import read_sweep
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial, with_faults
-from trainables.dataset import MANIFEST
+from trainables.dataset import MANIFEST, Dataset
 from trainables.errors import SweepError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +105,25 @@ def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None
     assert first.device == second.device == "GPU 0"
     assert first.started and second.started and first.ended and second.ended
     assert first.started < second.ended and second.started < first.ended, "they did not run beside each other"
+
+
+def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_ray(address: str | None) -> None:
+        raise SweepError("no Ray here")
+
+    def warnings(dataset: Dataset, methods: list[str]) -> list[str]:
+        return [f"twice: {method}" for method in methods]
+
+    monkeypatch.setattr("search.sweep.double_corrections_in_trials", warnings)
+    monkeypatch.setattr("search.sweep.ray_session", no_ray)
+    config = sweep(tmp_path, space={"imbalance": ["none", "effective_number"]}, trial={})
+    with pytest.raises(SweepError, match="no Ray here"):
+        run_sweep(config)
+    assert capsys.readouterr().err == "warning: twice: none\nwarning: twice: effective_number\n"
+    _begin(Plan(config, threads=1), "f1ngerprint", ["twice"])
+    assert json.loads((Path(config.experiment) / "provenance.json").read_text())["warnings"] == ["twice"]
 
 
 def test_a_folder_that_holds_another_run_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar_metadata
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 
+from search.config import REPORTED
 from search.control import Control, Outcome, Stop
 from search.tensorboard import TensorBoardRuns, run_folder
 from tests.search_tests.event_files import EventAccumulator, read_events
@@ -87,3 +90,25 @@ def test_a_trial_that_is_tried_again_goes_on_in_its_run(runs: TensorBoardRuns, t
     assert len(list(run_folder(tmp_path, 0).iterdir())) == 1
     runs.on_experiment_end([])
     assert [point.step for point in read(tmp_path, 0).Scalars("val_macro_f1")] == [1, 2]
+
+
+def test_one_run_lays_out_the_custom_scalars_of_all(runs: TensorBoardRuns, tmp_path: Path) -> None:
+    for number in (0, 1):
+        runs.on_trial_start(0, [], trial(number))
+    tag = custom_scalar_metadata.CONFIG_SUMMARY_TAG
+    assert tag not in read(tmp_path, 1).Tags()["tensors"]
+    (written,) = read(tmp_path, 0).Tensors(tag)
+    layout = layout_pb2.Layout.FromString(written.tensor_proto.string_val[0])
+    charts = [chart for category in layout.category for chart in category.chart]
+    assert charts[0].title == "val_macro_f1"  # The objective comes first.
+    shown = {tag.strip("^$") for chart in charts for tag in chart.multiline.tag}
+    reported = {*REPORTED, "learning_rate", "best_val_macro_f1"}
+    assert shown <= reported and {"train_macro_f1", "val_macro_f1", "best_val_macro_f1"} <= shown
+
+
+def test_runs_sort_as_trials_do(runs: TensorBoardRuns, tmp_path: Path) -> None:
+    """TensorBoard sorts names as text."""
+    for number in (2, 10):
+        runs.on_trial_start(0, [], trial(number))
+    names = [hparams(read(tmp_path, number), metadata.SESSION_START_INFO_TAG).group_name for number in (2, 10)]
+    assert names == sorted(names) == ["trial 0002", "trial 0010"]

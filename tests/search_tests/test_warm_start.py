@@ -9,7 +9,7 @@ import pytest
 from search.config import SweepConfig, sweep_config
 from search.provenance import provenance
 from search.records import read_experiment
-from search.study import close_storage, open_storage
+from search.storage import close_storage, open_storage
 from search.sweep_file import dump_sweep
 from search.warm_start import describe, gather, read_warm_start, write_warm_start
 from tests.search_tests.example import FINGERPRINT, sweep

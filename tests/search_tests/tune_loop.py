@@ -1,7 +1,7 @@
 """Ray Tune's order of calls (tune_controller.py of Ray 2.60), played without Ray: milliseconds in place of seconds."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,31 +11,47 @@ from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
 from search.config import SweepConfig
+from search.continuing import Record
 from search.control import Control
 from search.plan import Plan
 from search.rules import StopRule, make_rule
 from search.samplers import check_sampler
 from search.scheduler import StudyScheduler
 from search.searcher import StudySearch
+from search.study import create_study, open_trials
 from tests.search_tests.synthetic import curve
 
 
 class PlayedSweep:
     """A sweep whose trials report `curve`, one after the other or `beside` each other in turns."""
 
-    def __init__(self, config: SweepConfig, *, storage: Any = None, faults: dict[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        config: SweepConfig,
+        *,
+        storage: Any = None,
+        faults: dict[int, int] | None = None,
+        study: optuna.Study | None = None,
+        checkpoint: Callable[[int, int], None] = lambda number, epoch: None,
+        checkpoints: Mapping[int, int] | None = None,
+    ) -> None:
+        """Args: `study` is one to go on with; `checkpoint` hears of each epoch, `checkpoints` is where trials begin."""
         self.config = config
         self.control = Control()
         self.rule: StopRule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
-        self.searcher = StudySearch(Plan(config, 1), self.control, storage or optuna.storages.InMemoryStorage())
+        study = study or create_study(config.name, config.mode, storage or optuna.storages.InMemoryStorage())
+        Record(study, self.rule).replay()
+        self.searcher = StudySearch(Plan(config, 1), self.control, study, open_trials(study))
+        self._checkpoint = checkpoint
+        self._checkpoints = checkpoints or {}
         self.scheduler = StudyScheduler(config, self.rule, self.control)
         self._faults = faults or {}
 
-    def play(self, beside: int = 1) -> list[optuna.trial.FrozenTrial]:
-        """Run all trials and return what the study knows of them."""
+    def play(self, beside: int = 1, trials: int | None = None) -> list[optuna.trial.FrozenTrial]:
+        """Run all trials (or so many) and return what the study knows of them."""
         running: list[Iterator[None]] = []
         started = 0
-        trials = check_sampler(self.config)
+        trials = check_sampler(self.config) if trials is None else trials
         while (started < trials and not self.control.finished) or running:
             while started < trials and not self.control.finished and len(running) < beside:
                 running.append(self._trial(started))
@@ -55,7 +71,9 @@ class PlayedSweep:
         trial = FakeTrial(config, f"ray_id_{index}")
         self.scheduler.on_trial_add(None, trial)
         values = self.values(config)
-        for epoch, value in enumerate(values, start=1):
+        for epoch in range(max(1, self._checkpoints.get(trial.number, 1)), len(values) + 1):
+            value = values[epoch - 1]
+            self._checkpoint(trial.number, epoch)
             if self._faults.get(trial.number) == epoch:
                 value = math.nan
             if self.report(trial, epoch, value, last=epoch == len(values)):

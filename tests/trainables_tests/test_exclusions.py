@@ -56,3 +56,16 @@ def test_a_missing_or_binary_list_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\0")
     with pytest.raises(SweepError, match="is not UTF-8 text"):
         read_exclusion_list(tmp_path / "list.txt")
+
+
+def test_odd_names_survive_the_list_as_csv(tmp_path: Path) -> None:
+    file = tmp_path / "exclude.csv"
+    file.write_text('source,reason\n"f/a, ""b"".jpg",irrelevant\n"f/two\nlines.jpg",blank\nf/größe 猫.jpg,tiny\n')
+    assert list(read_exclusion_list(file)) == ['f/a, "b".jpg', "f/two\nlines.jpg", "f/größe 猫.jpg"]
+
+
+def test_a_csv_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "exclude.csv"
+    file.write_text("source\n" + "x" * 200_000 + "\n")
+    with pytest.raises(SweepError, match="is not a CSV file: field larger"):
+        read_exclusion_list(file)

@@ -3,46 +3,23 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import LEARNS, make_dataset
+from tests.trainables_tests.training_example import LEARNS, handoff, make_dataset
 from trainables.dataset import Dataset
 from trainables.errors import SweepError
-from trainables.final import FinalOptions, retrain
-from trainables.handoff import Handoff, write_handoff
+from trainables.final import FinalOptions, _warnings, retrain
+from trainables.handoff import write_handoff
 from trainables.images import decode_resized
+from trainables.imbalance import balance
 from trainables.predict import load_classifier
+from trainables.train_commands import _show
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def handoff(dataset: Dataset, **changes: object) -> Handoff:
-    values = {
-        "config": LEARNS,
-        "metric": "val_macro_f1",
-        "mode": "max",
-        "score": 0.9,
-        "epoch": 3,
-        "study": "small",
-        "trial": 1,
-        "dataset": str(dataset.folder),
-        "dataset_fingerprint": dataset.fingerprint,
-        "weights": {},
-        "versions": {},
-        "git_commit": None,
-    }
-    return Handoff.model_validate({**values, **changes})
-
-
-@pytest.fixture(scope="module")
-def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A final stage in which every family counts as weak, so that both trainings take place."""
-    folder = tmp_path_factory.mktemp("run") / "experiment" / "final"
-    retrain(handoff(small_dataset), folder, FinalOptions(threshold=1.0), lambda line: None)
-    return folder
 
 
 def table(final: Path, name: str) -> list[dict[str, str]]:
@@ -58,6 +35,7 @@ def test_metrics_hold_both_stages_on_all_three_splits(final: Path) -> None:
     assert metrics["leaks"]["passed"] is True
     assert metrics["chosen"] in ("before", "after")
     assert metrics["copies"] == 2
+    assert metrics["warnings"] == []  # Class weights that were worked out after the copies correct once.
 
 
 def test_the_figures_follow_from_the_predictions(final: Path) -> None:
@@ -152,6 +130,19 @@ def test_a_score_far_above_the_sweeps_own_is_an_alarm(small_dataset: Dataset, tm
     low = handoff(small_dataset, score=0.05)
     metrics = retrain(low, tmp_path / "e" / "final", FinalOptions(threshold=0.0), lambda line: None)
     assert "far above" in metrics["alarm"]
+
+
+def test_correcting_the_imbalance_twice_is_a_warning_that_the_command_prints(
+    final: Path, small_dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = np.bincount([row.label for row in small_dataset.photos("train")])
+    before_the_copies = balance("class_weights", photos)
+    run = SimpleNamespace(config=LEARNS, balance=before_the_copies, counts=photos * [1, 1, 3, 3])
+    warnings = _warnings(SimpleNamespace(stages=[SimpleNamespace(run=run)], oversampled=[2, 3]), small_dataset)
+    assert ["grey_noise, red_square, which count up to 3.00 times" in line for line in warnings] == [True]
+    metrics = json.loads((final / "metrics.json").read_text())
+    _show({**metrics, "warnings": warnings})
+    assert f"warning: {warnings[0]}\n" in capsys.readouterr().out
 
 
 def test_another_dataset_than_the_sweeps_is_refused(small_dataset: Dataset, tmp_path: Path) -> None:

@@ -138,6 +138,13 @@ def test_no_photos_is_one_line(sources: list[str], line: str, tmp_path: Path) ->
         find_photos(touch(tmp_path, *sources))
 
 
+def test_metadata_without_a_row_for_any_photo_is_one_line(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "metadata.csv").write_text("rare_species_id,eol_content_id,eol_page_id,phylum,family,file_path\n")
+    with pytest.raises(SweepError, match=r"\(1 no_row\); metadata.csv has a row with a label for each$"):
+        find_photos(tmp_path)
+
+
 def test_a_folder_or_level_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="is not a folder; PHOTOS is a folder of class folders"):
         find_photos(tmp_path / "nowhere")

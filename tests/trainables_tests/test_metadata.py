@@ -62,7 +62,7 @@ def test_the_hub_s_catalogue_goes_before_its_viewer_s_metadata_csv(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", r"lacks the column\(s\) rare_species_id,"),
+        ("", r"lacks the column\(s\) rare_species_id, .* and has none$"),
         (STUDY.replace("family,", "familia,"), r"lacks the column\(s\) family; it needs .* and has .*familia"),
         (STUDY + "id1,1,2,animalia,mollusca\n", "metadata.csv line 2 has fewer fields than the header line"),
         (STUDY + 'id1,1,2,animalia,mollusca,"' + "x" * 200_000 + '",y\n', "is not a CSV file: field larger"),

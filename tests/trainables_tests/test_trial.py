@@ -4,15 +4,20 @@ from typing import Any
 import pytest
 
 from tests.trainables_tests.training_example import SMALL
+from trainables.checkpoint import generations
 from trainables.dataset import Dataset
 from trainables.trial import FineTuneTrial
 
 
 @pytest.fixture
-def config(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def config(small_dataset: Dataset, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     store = tmp_path_factory.getbasetemp() / "trial-store"
     run = {"dataset": str(small_dataset.folder), "store": str(store), "store_bytes": None, "threads": 1, "plan": [10]}
-    return {**SMALL.model_dump(), "run": run}
+    return {**SMALL.model_dump(), "run": {**run, "checkpoint_dir": str(tmp_path / "trial"), "checkpoint_every": 1}}
+
+
+def elsewhere(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return {**config, "run": {**config["run"], "checkpoint_dir": str(folder)}}
 
 
 def test_a_step_is_an_epoch_and_says_where_and_from_what_it_ran(config: dict[str, Any]) -> None:
@@ -24,24 +29,44 @@ def test_a_step_is_an_epoch_and_says_where_and_from_what_it_ran(config: dict[str
     assert result["uncached"] == ""
 
 
-def test_a_checkpoint_goes_on_where_it_was_taken(config: dict[str, Any], tmp_path: Path) -> None:
-    whole = FineTuneTrial(config)
-    expected = [whole.step()["val_loss"] for _ in range(3)]
+def test_a_trial_that_is_begun_again_repeats_its_last_result_and_goes_on(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = FineTuneTrial(elsewhere(config, tmp_path / "whole"))
+    expected = [whole.step() for _ in range(3)]
     first = FineTuneTrial(config)
-    first.step()
-    first.save_checkpoint(str(tmp_path))
+    first.step(), first.step()
     later = FineTuneTrial(config)
-    later.load_checkpoint(str(tmp_path))
     results = [later.step(), later.step()]
-    assert [result["val_loss"] for result in results] == expected[1:]
     assert [result["epoch"] for result in results] == [2, 3]
+    for name in ("train_loss", "val_loss", "val_macro_f1", "learning_rate", "best_epoch"):
+        assert [result[name] for result in results] == [result[name] for result in expected[1:]]
 
 
-def test_a_warm_process_takes_the_next_trial(config: dict[str, Any]) -> None:
+def test_a_trial_that_had_ended_says_so_again_and_trains_no_further(config: dict[str, Any]) -> None:
+    first = FineTuneTrial(config)
+    results = [first.step() for _ in range(SMALL.epochs)]
+    again = FineTuneTrial(config).step()
+    assert again["done"] is True and (again["epoch"], again["val_loss"]) == (4, results[-1]["val_loss"])
+
+
+def test_a_damaged_checkpoint_is_said_with_the_next_result(config: dict[str, Any], tmp_path: Path) -> None:
+    first = FineTuneTrial(config)
+    expected = [first.step()["val_loss"] for _ in range(2)]
+    newest = generations(tmp_path / "trial")[0]
+    newest.write_bytes(newest.read_bytes()[:-50])
+    later = FineTuneTrial(config)
+    results = [later.step() for _ in range(2)]
+    assert results[0]["checkpoint_note"] == "the checkpoint of epoch 2 is damaged: goes on after epoch 1"
+    assert results[1]["checkpoint_note"] == ""
+    assert [result["val_loss"] for result in results] == expected
+
+
+def test_a_warm_process_takes_the_next_trial(config: dict[str, Any], tmp_path: Path) -> None:
     trial = FineTuneTrial(config)
     trial.step()
     worker = trial._worker
-    assert trial.reset_config({**config, "seed": 5, "learning_rate": 1e-4})
+    assert trial.reset_config({**elsewhere(config, tmp_path), "seed": 5, "learning_rate": 1e-4})
     assert trial._worker is worker
     assert trial.step()["epoch"] == 1
 
@@ -49,8 +74,12 @@ def test_a_warm_process_takes_the_next_trial(config: dict[str, Any]) -> None:
 def test_a_checkpoint_holds_what_is_trained_and_not_the_frozen_backbone(config: dict[str, Any], tmp_path: Path) -> None:
     trial = FineTuneTrial(config)
     trial.step()
-    trial.save_checkpoint(str(tmp_path))
     trained = trial._run.tail.parameters() * 4
-    size = (tmp_path / "state.npz").stat().st_size
+    (file,) = generations(tmp_path / "trial")
     # Weights, two moments of Adam, the best epoch's weights.
-    assert trained * 3.9 < size < trained * 4.2 + 20_000
+    assert trained * 3.9 < file.stat().st_size < trained * 4.2 + 20_000
+
+
+def test_without_checkpoints_none_is_written(config: dict[str, Any], tmp_path: Path) -> None:
+    FineTuneTrial({**config, "run": {**config["run"], "checkpoint_every": 0}}).step()
+    assert not (tmp_path / "trial").exists()

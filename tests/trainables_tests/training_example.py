@@ -1,12 +1,14 @@
 """A small prepared dataset and a worker on it, for tests of training."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from trainables.config import TrialConfig
 from trainables.dataset import Dataset, open_dataset
+from trainables.handoff import Handoff
 from trainables.prepare import PrepareOptions, prepare
 from trainables.worker import Worker
 
@@ -41,8 +43,40 @@ def make_dataset(folder: Path) -> Dataset:
     return open_dataset(folder / "dataset")
 
 
+def handoff(dataset: Dataset, **changes: object) -> Handoff:
+    values = {
+        "config": LEARNS,
+        "metric": "val_macro_f1",
+        "mode": "max",
+        "score": 0.9,
+        "epoch": 3,
+        "study": "small",
+        "trial": 1,
+        "dataset": str(dataset.folder),
+        "dataset_fingerprint": dataset.fingerprint,
+        "weights": {},
+        "versions": {},
+        "git_commit": None,
+    }
+    return Handoff.model_validate({**values, **changes})
+
+
 def make_worker(dataset: Dataset, store: Path, store_bytes: int | None = None) -> Worker:
     return Worker(dataset, store, store_bytes, threads=1)
+
+
+def red_or_green(size: int = 24) -> Any:
+    """Two families: how much red there is, and how much green; the "backbone" averages 4 × 4 pixels."""
+    import keras
+
+    inputs = keras.Input((size, size, 3))
+    backbone = keras.Model(inputs, keras.layers.AveragePooling2D(4)(inputs), name="averages")
+    pixels = keras.Input((size, size, 3))
+    features = keras.layers.GlobalAveragePooling2D()(backbone(keras.layers.Rescaling(1 / 255)(pixels)))
+    output = keras.layers.Dense(2, activation="softmax", name="probabilities")
+    model = keras.Model(pixels, output(keras.layers.Dropout(0.5)(features)))
+    output.set_weights([np.array([[1, 0], [0, 1], [0, 0]], np.float32), np.zeros(2, np.float32)])
+    return model
 
 
 def _draw(family: str, generator: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""Begin a study, join one, or continue one: what is refused, and what is rebuilt from the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.definition import check_same, definition
+from search.rules import StopRule, replay
+from search.storage import opened_storage
+from search.study import (
+    DEFINITION,
+    DRIVER,
+    create_study,
+    decided_end,
+    describe_study,
+    finite_values,
+    load_study,
+    name_is_taken,
+    open_trials,
+    tell_end,
+)
+from trainables.errors import SweepError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from search.config import SweepConfig
+
+
+def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
+    """Refuse a study name that is taken, or with `join` one that is not, before anything is written.
+
+    Raises:
+        SweepError: so it is, the server does not answer, or the study that is joined is about something else.
+    """
+    if config.storage is None:
+        if join:
+            raise SweepError("--join: needs the key storage; an SQLite study belongs to its experiment alone")
+        return
+    with opened_storage(Path(config.experiment), config.storage) as storage:
+        study = load_study(config.name, storage)
+        if study is not None and not join:
+            raise SweepError(name_is_taken(config.name))
+        if join:
+            _check_joined(study, config, fingerprint)
+
+
+def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
+    """Create the sweep's study, or load the one that is joined."""
+    if not join:
+        return create_study(config.name, config.mode, storage, definition(config, fingerprint))
+    study = load_study(config.name, storage)
+    return _check_joined(study, config, fingerprint)
+
+
+def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    """Load the study of an experiment that is resumed; one that was killed before it made its study gets it now.
+
+    Raises:
+        SweepError: a key differs that may not be changed.
+    """
+    study = load_study(config.name, storage)
+    if study is None:
+        return open_study(config, fingerprint, storage, join=False)
+    if DEFINITION not in study.user_attrs:
+        describe_study(study, definition(config, fingerprint))
+    check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study
+
+
+def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
+    """Tell the study of ends that were decided when the driver was killed; return how many trials have ended by now.
+
+    Args:
+        owner: the experiment whose trials count; None where the study has no others.
+    """
+    for trial in open_trials(study, owner):
+        stop = decided_end(trial)
+        if stop is not None:
+            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {})
+    trials = study.get_trials(deepcopy=False)
+    ours = [trial for trial in trials if owner is None or trial.user_attrs.get(DRIVER) == owner]
+    return sum(trial.state.is_finished() for trial in ours)
+
+
+class Record:
+    """The study as the source of what the early-stopping rule knows."""
+
+    def __init__(self, study: optuna.Study, rule: StopRule) -> None:
+        self._study = study
+        self._rule = rule
+        self._whole: set[int] = set()
+
+    def replay(self) -> None:
+        """Bring the rule up to what the study holds, by whichever driver it was reported."""
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
+        replay(self._rule, [(trial.number, finite_values(trial)) for trial in trials])
+        self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
+
+
+def _check_joined(study: optuna.Study | None, config: SweepConfig, fingerprint: str) -> optuna.Study:
+    if study is None:
+        raise SweepError(f"--join: this storage holds no study {config.name!r}; without --join it is begun")
+    if DEFINITION not in study.user_attrs:
+        raise SweepError(f"--join: the study {config.name!r} was not begun by `python -m search run`")
+    check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study

@@ -1,0 +1,182 @@
+"""Where the study lies: an SQLite file in the experiment, or a PostgreSQL server; and how it is opened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from trainables.errors import SweepError
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY_FILE = "study.db"
+_FORM = "postgresql://USER@HOST:PORT/DATABASE"
+_CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class StorageUrl:
+    """A PostgreSQL database: `shown` is its URL without the password, which is in no copy, repr or pickle of this.
+
+    Without a password in the URL, the PostgreSQL client takes it from PGPASSWORD or ~/.pgpass.
+    """
+
+    shown: str
+    password: str | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles the whole searcher into the experiment's folder.
+        return {"shown": self.shown, "password": None}
+
+
+def parse_url(url: str) -> StorageUrl:
+    """Check a storage's URL and take the password out of it.
+
+    Raises:
+        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it: it may hold a password.
+    """
+    rule = f"storage: must be {_FORM} (without this key, the study is an SQLite file in the experiment)"
+    try:
+        parts = urlsplit(url)
+        port, name = parts.port, parts.path.strip("/")
+    except ValueError:
+        raise ValueError(rule) from None
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"{rule}, not {parts.scheme or 'a'}{'://…' if parts.scheme else ' path'}")
+    if not name or "password=" in parts.query:
+        raise ValueError(f"{rule}{'' if name else '; the database is missing'}")
+    user, at, host = parts.netloc.rpartition("@")
+    user, colon, password = user.partition(":")
+    del port  # Only whether it is a number matters here.
+    shown = parts._replace(scheme="postgresql", netloc=f"{user}{at}{host}").geturl()
+    return StorageUrl(shown, unquote(password) if colon else None)
+
+
+def optuna_address(url: StorageUrl) -> str:
+    """Return the address as Optuna takes it, without the password."""
+    return url.shown.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def redact(text: str) -> str:
+    """Return `text` (a word of a command line, say) with the password of a URL in it replaced by ***."""
+    before, separator, after = text.partition("://")
+    credentials, at, rest = after.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{before}{separator}{user}:***{at}{rest}" if separator and at and colon else text
+
+
+def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.storages.RDBStorage:
+    """Open the study's database, and create it or its tables where they are missing.
+
+    SQLite in WAL mode: readers never wait for the sweep, nor it for them, and a commit does not wait for the disk; a
+    killed driver loses nothing by that (a power cut may lose the last commits, not the database).
+
+    Raises:
+        SweepError: the server does not answer, or refuses the user.
+    """
+    import optuna
+    import sqlalchemy
+
+    if url is not None:
+        return _open_server(url)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{experiment / STUDY_FILE}")
+    sqlalchemy.event.listen(storage.engine, "connect", _quick)
+    storage.engine.dispose()  # Connections made so far are not yet set.
+    return storage
+
+
+def close_storage(storage: optuna.storages.RDBStorage) -> None:
+    """Close the database; an experiment that ended is one plain file again, to be copied or mounted read-only."""
+    import sqlalchemy
+
+    storage.remove_session()
+    if storage.engine.dialect.name == "sqlite":
+        with contextlib.suppress(sqlalchemy.exc.OperationalError), storage.engine.connect() as connection:
+            # Refused while a dashboard reads; then it stays WAL.
+            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+    storage.engine.dispose()
+
+
+@contextmanager
+def opened_storage(experiment: Path, url: StorageUrl | None = None) -> Iterator[optuna.storages.RDBStorage]:
+    """Open the study's database for the time of the body."""
+    storage = open_storage(experiment, url)
+    try:
+        yield storage
+    finally:
+        close_storage(storage)
+
+
+@contextmanager
+def open_for_reading(experiment: Path, url: StorageUrl | None) -> Iterator[optuna.storages.RDBStorage]:
+    """Open the study's database for the time of the body, and leave an SQLite file in the mode that it is in."""
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{experiment / STUDY_FILE}") if url is None else _open_server(url)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+class _Connect:
+    """Makes connections with the password, which the engine's and Optuna's own URL do not have."""
+
+    def __init__(self, url: StorageUrl) -> None:
+        self._url = url
+
+    def __call__(self) -> Any:
+        import psycopg
+        from sqlalchemy.engine import make_url
+
+        parts = make_url(self._url.shown)
+        named = {"host": parts.host, "port": parts.port, "user": parts.username, "dbname": parts.database}
+        given = {key: value for key, value in {**named, "password": self._url.password}.items() if value is not None}
+        return psycopg.connect(**{"connect_timeout": _CONNECT_SECONDS, **parts.query, **given})  # type: ignore[arg-type]
+
+
+def _open_server(url: StorageUrl) -> optuna.storages.RDBStorage:
+    import optuna
+    import sqlalchemy
+
+    # A pinged connection is made anew when the server was restarted between two epochs.
+    settings = {"creator": _Connect(url), "pool_pre_ping": True, "pool_size": 2}
+    try:
+        with _password_at_hand(url.password):
+            return optuna.storages.RDBStorage(optuna_address(url), engine_kwargs=settings)
+    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
+        cause = getattr(error, "orig", None) or error
+        reason = " ".join(str(cause).split())
+        raise SweepError(f"storage: {url.shown} cannot be used: {_without(url.password, reason)}") from None
+
+
+@contextmanager
+def _password_at_hand(password: str | None) -> Iterator[None]:
+    """PGPASSWORD for a moment: Alembic, which marks new tables with their version, connects by the URL alone."""
+    before = os.environ.get("PGPASSWORD")
+    if password is not None:
+        os.environ["PGPASSWORD"] = password
+    try:
+        yield
+    finally:
+        if password is not None:
+            os.environ.pop("PGPASSWORD")
+        if before is not None:
+            os.environ["PGPASSWORD"] = before
+
+
+def _without(password: str | None, text: str) -> str:
+    return text.replace(password, "***") if password else text
+
+
+def _quick(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")

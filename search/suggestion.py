@@ -1,0 +1,83 @@
+"""Ask the study for a trial, so that a suggestion which a killed driver left half made can be finished."""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from search.study import DRIVER
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    Space = dict[str, BaseDistribution]
+
+
+def ask(study: optuna.Study, space: Space, driver: str) -> Trial:
+    """Suggest a trial as `Study.ask` does, and mark it as this driver's in the moment in which it begins to be."""
+    study._thread_local.cached_all_trials = None  # As Study.ask: look at the storage anew.
+    trial_id = study._pop_waiting_trial_id()
+    if trial_id is None:
+        trial_id = study._storage.create_new_trial(study._study_id, _begun_by(driver))
+    else:
+        study._storage.set_trial_user_attr(trial_id, DRIVER, driver)
+    return _draw(Trial(study, trial_id), space)
+
+
+def finish(study: optuna.Study, number: int, space: Space) -> Trial:
+    """Suggest what is missing of a trial whose driver was killed while it asked.
+
+    All knobs are drawn as they were the first time, and those that the study holds already stay: the sampler's
+    randomness follows from the trial's number, so the whole is what the killed driver would have suggested.
+    """
+    study._thread_local.cached_all_trials = None
+    trial = Trial(study, study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
+    stored = trial._cached_frozen_trial.params
+    if stored.keys() >= space.keys():
+        return trial
+    blank = copy.copy(trial._cached_frozen_trial)
+    blank.params, blank.distributions = {}, {}
+    trial._cached_frozen_trial = blank
+    trial.storage = _Without(trial.storage, set(stored))  # type: ignore[assignment]
+    return _draw(trial, space)
+
+
+def _draw(trial: Trial, space: Space) -> Trial:
+    for name, distribution in space.items():
+        trial._suggest(name, distribution)
+    return trial
+
+
+def _begun_by(driver: str) -> FrozenTrial:
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={DRIVER: driver},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+class _Without:
+    """A storage that writes no parameter twice, which Optuna's tables would refuse."""
+
+    def __init__(self, storage: Any, stored: set[str]) -> None:
+        self._storage = storage
+        self._stored = stored
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def set_trial_param(self, trial_id: int, name: str, value: float, distribution: BaseDistribution) -> None:
+        if name not in self._stored:
+            self._storage.set_trial_param(trial_id, name, value, distribution)

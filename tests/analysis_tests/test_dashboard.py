@@ -1,0 +1,85 @@
+"""analysis/dashboard.py with servers that start in no time; the real ones run in tests/end_to_end_tests."""
+
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from analysis import dashboard
+from analysis.__main__ import parser
+from trainables.errors import SweepError
+
+ANSWERS = """
+import socket, subprocess, sys, time
+port = int(sys.argv[sys.argv.index("--port") + 1])
+server = socket.create_server((sys.argv[sys.argv.index("--host") + 1], port))
+child = subprocess.Popen(["sleep", "100"])
+print(child.pid, file=open(sys.argv[1], "w"))
+time.sleep(100)
+"""
+
+
+def alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    return False
+
+
+def test_nobody_else_can_reach_the_dashboards_unless_asked_for() -> None:
+    assert parser().parse_args(["dashboard", "runs/demo"]).host == "127.0.0.1"
+
+
+def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    port = dashboard._free_port("127.0.0.1", 0)
+    with dashboard._serve("x", ANSWERS, "127.0.0.1", port, [tmp_path / "child", "--port", port]) as server:
+        dashboard.wait_until_it_answers(server, "127.0.0.1")
+        end = time.monotonic() + 30
+        while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        child = int((tmp_path / "child").read_text())
+        assert alive(child) and alive(server.process.pid)
+    assert not alive(server.process.pid)
+    end = time.monotonic() + 30
+    while alive(child):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_server_that_ends_by_itself_is_an_error_with_its_last_words() -> None:
+    code = "import sys; sys.exit('first\\nthe database is locked')"
+    with (
+        dashboard._serve("optuna-dashboard", code, "127.0.0.1", 9, []) as server,
+        pytest.raises(SweepError, match="optuna-dashboard ended by itself with status 1: the database is locked"),
+    ):
+        server.process.wait(60)
+        dashboard.wait_until_it_answers(server, "127.0.0.1")
+
+
+def test_a_port_that_is_taken_is_left_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        assert dashboard._free_port("127.0.0.1", taken) not in (taken, 0)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no such host"])
+def test_an_address_of_another_machine_is_refused(host: str) -> None:
+    with pytest.raises(SweepError, match="--host: nothing can listen on"):
+        dashboard._free_port(host, 6006)
+
+
+def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match="no experiment"):
+        dashboard.show_dashboards(tmp_path, "127.0.0.1", print)
+
+
+def test_the_address_of_the_study_stands_in_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a password."""
+    monkeypatch.setattr(dashboard, "_OPTUNA_DASHBOARD", "import time; time.sleep(100)")
+    monkeypatch.setattr(dashboard, "study_storage", lambda folder: "postgresql://me:secret@host/studies")
+    with dashboard._optuna_dashboard(tmp_path, "127.0.0.1") as server:
+        assert "secret" not in " ".join(map(str, server.process.args))  # type: ignore[arg-type]

@@ -1,0 +1,115 @@
+"""A driver killed for real, with Ray: what is left of it, and how the sweep ends that was resumed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from search.records import Experiment, TrialRecord, read_epochs, read_experiment
+from tests.search_tests.event_files import read_events
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVER = "tests.search_tests.killed_driver"
+
+pytestmark = pytest.mark.slow
+
+
+def drive(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", DRIVER, str(folder), *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+def told(trial: TrialRecord) -> tuple[Any, ...]:
+    return trial.number, trial.state, trial.params, trial.values, trial.value, trial.stop, trial.config
+
+
+def check_logs(experiment: Experiment) -> None:
+    """The log of epochs and the TensorBoard run of each trial hold every epoch once, whoever wrote it."""
+    for trial in experiment.trials:
+        epochs = sorted(trial.values)
+        lines = read_epochs(experiment.folder / "trials" / f"{trial.number:04d}" / "epochs.jsonl")
+        assert [line["epoch"] for line in lines] == epochs
+        events = read_events(experiment.folder / "tensorboard" / f"trial_{trial.number:04d}")
+        assert [point.step for point in events.Scalars("val_macro_f1")] == epochs
+        assert [point.value for point in events.Scalars("val_macro_f1")] == pytest.approx(list(trial.values.values()))
+
+
+def wait_until_gone(children: list[tuple[int, float]]) -> None:
+    """Wait until none of these processes (id, time of creation) lives."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if not any(_lives(pid, created) for pid, created in children):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"processes of a killed driver live on: {children}")
+
+
+def _lives(pid: int, created: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_sweep_killed_twenty_times_ends_as_one_that_never_was(tmp_path: Path) -> None:
+    """Minutes: every life starts a Ray of its own. RARETUNE_KILLS asks for fewer deaths."""
+    wanted = int(os.environ.get("RARETUNE_KILLS", "20"))
+    trials = max(3, wanted * 3 // 5)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    done = drive(whole, "--trials", str(trials))
+    assert done.returncode == 0, done.stderr
+    dice, deaths = random.Random(1), 0
+    while True:
+        dying = ["--die-after", str(dice.randint(4, 17)), "--delay", str(dice.choice([0, 0.01, 0.1, 0.5]))]
+        done = drive(broken, "--trials", str(trials), *dying)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        wait_until_gone(json.loads((broken / "children.json").read_text()))
+        deaths += 1
+    assert deaths >= wanted
+    expected, experiment = read_experiment(whole / "experiment"), read_experiment(broken / "experiment")
+    assert [told(trial) for trial in experiment.trials] == [told(trial) for trial in expected.trials]
+    assert experiment.best is not None and expected.best is not None
+    assert (experiment.best.trial, experiment.best.score) == (expected.best.trial, expected.best.score)
+    assert len(experiment.provenance["resumed"]) <= deaths
+    check_logs(experiment)
+    again = drive(broken, "--trials", str(trials))
+    assert again.returncode == 0 and "best" in again.stdout
+
+
+def test_ctrl_c_twice_stops_at_once_and_resume_goes_on_with_the_running_trial(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", DRIVER, str(tmp_path), "--trials", "3", "--seconds", "2"]
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+    try:
+        epochs = tmp_path / "experiment" / "trials" / "0000" / "epochs.jsonl"
+        deadline = time.monotonic() + 240
+        while len(read_epochs(epochs)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(2):
+            os.kill(driver.pid, signal.SIGINT)
+            time.sleep(0.3)
+        assert driver.wait(60) == 130, (tmp_path / "log").read_text()
+    finally:
+        if driver.poll() is None:
+            driver.kill()
+    said = (tmp_path / "log").read_text()
+    assert "again: stop now, to be resumed" in said and "Traceback" not in said
+    assert f"python -m search resume {tmp_path / 'experiment'}` goes on" in said
+    stopped = read_experiment(tmp_path / "experiment")
+    assert [trial.state for trial in stopped.trials] == ["RUNNING"] and not stopped.ended
+    done = drive(tmp_path)
+    assert done.returncode == 0, done.stderr
+    experiment = read_experiment(tmp_path / "experiment")
+    assert experiment.trials[0].state == "COMPLETE" and len(experiment.trials) == 3
+    check_logs(experiment)

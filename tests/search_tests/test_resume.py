@@ -1,0 +1,134 @@
+"""search/resume.py: what is refused, said and handed over; that the sweep goes on as it was is in test_killed.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from search.__main__ import main
+from search.config import SweepConfig
+from search.continuing import open_study
+from search.lock import driving
+from search.plan import Plan
+from search.provenance import add_session, origin, provenance, read_provenance
+from search.resume import read_resumed, resume_sweep
+from search.storage import opened_storage
+from search.study import load_study
+from search.sweep_file import write_sweep
+from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
+from tests.search_tests.tune_loop import PlayedSweep
+from trainables.config import TrialConfig
+from trainables.dataset import MANIFEST
+from trainables.errors import SweepError
+from trainables.handoff import read_handoff, write_json
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SweepConfig:
+    """A sweep of which all trials have ended, and whose driver was killed before it handed over."""
+    config = sweep(tmp_path, trials=3, trial={"epochs": 3, "image_size": 75, "weights": "random"}, sampler="random")
+    folder = Path(config.experiment)
+    folder.mkdir()
+    write_json(provenance(0, config.dataset, FINGERPRINT), folder / "provenance.json")
+    write_sweep(config, folder)
+    with opened_storage(folder) as storage:
+        study = open_study(config, FINGERPRINT, storage, join=False)
+        PlayedSweep(config, study=study).play()
+    return config
+
+
+def resume(config: SweepConfig, *changes: str) -> int:
+    return main(["resume", config.experiment, *(part for change in changes for part in ("--set", change))])
+
+
+def test_a_driver_killed_before_the_hand_over_is_made_up_for_without_training(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(config.experiment)
+    (folder / "sweep_summary.json").write_text("{}")  # It is written first; best.json is the marker.
+    assert resume(config) == 0
+    assert "best val_macro_f1" in capsys.readouterr().out
+    assert json.loads((folder / "sweep_summary.json").read_text())["trials"] == {"COMPLETE": 3}
+    best = read_handoff(folder / "best.json")
+    assert resume(config) == 0
+    assert "has ended and nothing is left to do; --set trials=N asks for more" in capsys.readouterr().out
+    assert read_handoff(folder / "best.json") == best
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("seed=5", "seed: the study 'test' was begun with 0, so it cannot become 5; what may be changed: trials, "),
+        ("metric=val_loss", "metric: the study 'test' was begun with val_macro_f1"),
+        ("space.dropout.high=0.5", "space: the study 'test' was begun with"),
+        ("sampler=tpe", "sampler: the study"),
+        ("early_stopping.kind=none", "early_stopping: the study"),
+        ("trial.batch_size=8", "trial.batch_size: the study 'test' was begun with 32, so it cannot become 8"),
+        ("trial.epochs=2", "trial.epochs: may only grow on resume, from 3, not to 2"),
+        ("name=other", "name: cannot be changed on resume"),
+        ("experiment=/other", "experiment: cannot be changed on resume"),
+        ("storage=postgresql://h/s", "storage: the study stays where it is"),
+        ("trails=9", "unknown key 'trails'"),
+    ],
+)
+def test_what_the_record_rests_on_cannot_be_changed(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], change: str, line: str
+) -> None:
+    before = {name: (Path(config.experiment) / name).read_bytes() for name in ("sweep.yaml", "provenance.json")}
+    changes = ["mode=min"] if change == "metric=val_loss" else []
+    assert resume(config, change, *changes) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {line}") and said.err.count("\n") == 1 and said.out == ""
+    assert {name: (Path(config.experiment) / name).read_bytes() for name in before} == before
+    with opened_storage(Path(config.experiment)) as storage:
+        study = load_study("test", storage)
+        assert study is not None and len(study.trials) == 3 and study.user_attrs["definition"]["seed"] == 0
+
+
+def test_another_dataset_is_refused_and_the_same_one_elsewhere_is_not(config: SweepConfig, tmp_path: Path) -> None:
+    moved = empty_dataset(tmp_path / "moved")
+    assert resume_sweep(Path(config.experiment), [f"dataset={moved}"])[0].trial >= 0
+    manifest = (moved / MANIFEST).read_text()
+    (moved / MANIFEST).write_text(manifest.replace(FINGERPRINT, "another"))
+    with pytest.raises(SweepError, match=r"dataset: .* is not what the study 'test' was begun on"):
+        resume_sweep(Path(config.experiment), [f"dataset={moved}"])
+
+
+def test_what_is_no_experiment_or_is_being_run_is_refused_in_one_line(config: SweepConfig, tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"holds no sweep\.yaml, so nothing to resume"):
+        resume_sweep(tmp_path)
+    with driving(Path(config.experiment)), pytest.raises(SweepError, match="is being run by process"):
+        resume_sweep(Path(config.experiment))
+    (Path(config.experiment) / "provenance.json").write_text("{")
+    with pytest.raises(SweepError, match=r"provenance\.json is missing or damaged"):
+        resume_sweep(Path(config.experiment))
+
+
+def test_a_moved_experiment_is_resumed_where_it_is(config: SweepConfig, tmp_path: Path) -> None:
+    Path(config.experiment).rename(tmp_path / "moved")
+    assert read_resumed(tmp_path / "moved", []).experiment == str(tmp_path / "moved")
+
+
+def test_more_epochs_are_for_new_trials(tmp_path: Path) -> None:
+    config = sweep(tmp_path, trials=2, trial={"epochs": 3})
+    game = PlayedSweep(config)
+    next(game._trial(0))
+    longer = config.model_copy(update={"trial": {"epochs": 5}})
+    PlayedSweep(longer, study=game.searcher.study).play(trials=2)
+    trials = game.searcher.study.get_trials()
+    assert [TrialConfig.model_validate(trial.user_attrs["config"]).epochs for trial in trials] == [3, 5]
+    assert [max(trial.intermediate_values) for trial in trials] == [3, 5]
+
+
+def test_each_trial_says_where_it_came_from_and_each_session_is_recorded(tmp_path: Path) -> None:
+    config = sweep(tmp_path, trials=1)
+    game = PlayedSweep(config)
+    game.searcher._plan = Plan(config, 1, "me", origin(FINGERPRINT))
+    (trial,) = game.play()
+    came = trial.user_attrs["provenance"]
+    assert came["dataset_fingerprint"] == FINGERPRINT and came["versions"]["optuna"] and came["driver_host"]
+    assert {"seed", "config", "driver", "host", "seconds"} <= trial.user_attrs.keys()
+    write_json(provenance(0, "d", FINGERPRINT), tmp_path / "provenance.json")
+    add_session(tmp_path, read_provenance(tmp_path), ["trials=9"])
+    add_session(tmp_path, read_provenance(tmp_path), [])
+    assert [session["changes"] for session in read_provenance(tmp_path)["resumed"]] == [["trials=9"], []]

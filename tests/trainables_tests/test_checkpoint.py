@@ -1,0 +1,89 @@
+"""trainables/checkpoint.py: whole or absent, and the generation before."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.checkpoint import Checkpoints, epoch_of, generations
+
+STATE = {"weights": np.arange(1000, dtype=np.float32), "epoch": np.asarray(3)}
+
+
+def written(folder: Path, *epochs: int) -> Checkpoints:
+    checkpoints = Checkpoints(folder, 1)
+    for epoch in epochs:
+        assert checkpoints.write({**STATE, "epoch": np.asarray(epoch)}, {"epoch": epoch, "val_loss": epoch / 10}) == ""
+    return checkpoints
+
+
+def test_what_is_written_is_read_back_with_the_result_of_its_epoch(tmp_path: Path) -> None:
+    result = {"epoch": 3, "val_loss": np.float32(0.5), "train_loss": math.nan, "weights": {"kind": "random"}}
+    checkpoints = Checkpoints(tmp_path / "new", 1)
+    assert checkpoints.newest() == (None, "")
+    checkpoints.write(STATE, result)
+    found, note = checkpoints.newest()
+    assert found is not None and (found.epoch, note) == (3, "")
+    assert {name: value.tolist() for name, value in found.state.items()} == {
+        name: value.tolist() for name, value in STATE.items()
+    }
+    assert math.isnan(found.result.pop("train_loss"))
+    assert found.result == {"epoch": 3, "val_loss": 0.5, "weights": {"kind": "random"}}
+
+
+def test_two_generations_are_kept(tmp_path: Path) -> None:
+    written(tmp_path, 1, 2, 3, 4)
+    assert [epoch_of(file) for file in generations(tmp_path)] == [4, 3]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_a_damaged_one_is_known_and_the_generation_before_is_taken(tmp_path: Path, damage: str) -> None:
+    checkpoints = written(tmp_path, 1, 2)
+    file = generations(tmp_path)[0]
+    content = file.read_bytes()
+    half = len(content) // 2
+    flipped = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+    file.write_bytes({"truncated": content[:half], "flipped": flipped, "empty": b""}[damage])
+    found, note = checkpoints.newest()
+    assert found is not None and found.epoch == 1
+    assert note == "the checkpoint of epoch 2 is damaged: goes on after epoch 1"
+    assert checkpoints.newest()[1] == "", "it is said once"
+
+
+def test_without_a_whole_one_training_begins_anew_and_that_is_said(tmp_path: Path) -> None:
+    checkpoints = written(tmp_path, 1, 2)
+    for file in generations(tmp_path):
+        os.truncate(file, 10)
+    expected = "the checkpoint of epoch 2 is damaged, the checkpoint of epoch 1 is damaged: goes on after epoch 0"
+    assert checkpoints.newest() == (None, expected)
+
+
+def test_what_a_killed_process_left_unfinished_is_not_looked_at_and_cleared_away(tmp_path: Path) -> None:
+    checkpoints = written(tmp_path, 1)
+    (tmp_path / ".epoch-000002.0123456789abcdef.npz.here-1").write_bytes(b"half")
+    found, note = checkpoints.newest()
+    assert found is not None and (found.epoch, note) == (1, "")
+    assert list(tmp_path.iterdir()) == generations(tmp_path)
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = written(tmp_path, 1)
+
+    def full(self: Path, _: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert checkpoints.write(STATE, {"epoch": 2}) == "no checkpoint of epoch 2: No space left on device"
+    assert [epoch_of(file) for file in generations(tmp_path)] == [1] and len(list(tmp_path.iterdir())) == 1
+
+
+def test_they_are_due_every_so_many_epochs_and_at_the_end(tmp_path: Path) -> None:
+    def due(every: int) -> list[int]:
+        results = [{"epoch": 1}, {"epoch": 2}, {"epoch": 3}, {"epoch": 4, "done": True}]
+        return [int(str(result["epoch"])) for result in results if Checkpoints(tmp_path, every).due(result)]
+
+    assert (due(0), due(1), due(3)) == ([], [1, 2, 3, 4], [3, 4])

@@ -1,0 +1,129 @@
+"""Rank photos by how little they belong: not like their family, and in the company of others that are not like theirs.
+
+Two steps, on the pooled features of a pretrained backbone:
+
+1. How much worse does its family explain a photo than the whole set does? The squared Mahalanobis distance to the
+   family's mean, less that to the set's mean (Ren et al., "A Simple Fix to Mahalanobis Distance for Improving Near-OOD
+   Detection", 2021). Each photo is judged by the means and covariances of the folds in which it is not. Without the
+   second distance, plain pictures such as text and maps pass as ordinary: they are near everything.
+2. Irrelevant photos come in kinds (people, labels, maps, tools) that are scattered over the families, and an odd photo
+   of the right animal stands among photos that are in place. So a photo's score is the mean of these differences over
+   itself and its most similar photos, each counted by its likeness (cosine, its own is 1): one that is like no other
+   keeps its own.
+
+tests/benchmarks/bench_review.py measures this.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+NEIGHBOURS = 20
+_FOLDS = 5
+_DIMENSIONS = 128
+_PHOTOS_PER_DIMENSION = 4  # fewer photos do not tell a covariance of so many dimensions
+_PRIOR = 3  # photos: a family's mean leans on the set's as if that many of its photos lay there
+_BLOCK = 1024
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+class Ranking(NamedTuple):
+    """What is known of each of n photos, in the order in which they came.
+
+    `score` float32 [n]: how far out of place, in standard deviations above the average photo of the set; `neighbours`
+    int64 [n, k]: the most similar photos, the most similar first, none of the photo's own group (k is `NEIGHBOURS`, or
+    what there is).
+    """
+
+    score: Floats
+    neighbours: Ints
+
+    def order(self) -> Ints:
+        """Positions of the photos, the least in place first."""
+        return np.argsort(-self.score, kind="stable")
+
+
+def rank_photos(features: Floats, families: Sequence[str], groups: Sequence[str], seed: int = 0) -> Ranking:
+    """Rank n photos by their features, float32 [n, d], none negative (as they come from behind a ReLU).
+
+    Photos of one group (copies, bursts) are never judged by each other: three photos of one person would make her look
+    at home in the family.
+    """
+    labels = np.unique(np.asarray(families), return_inverse=True)[1]
+    together = np.unique(np.asarray(groups), return_inverse=True)[1]
+    points = _points(features)
+    doubt = _relative_distance(points, labels, _folds(labels, together, seed))
+    neighbours, likeness = _neighbours(points, together)
+    mean = (doubt + (likeness * doubt[neighbours]).sum(axis=1)) / (1 + likeness.sum(axis=1))
+    score = (mean - mean.mean()) / max(float(mean.std()), 1e-12)
+    return Ranking(np.asarray(score, dtype=np.float32), neighbours)
+
+
+def _points(features: Floats) -> Floats:
+    """Directions in the strongest dimensions, with strong ones damped; the square root tames single loud channels."""
+    from sklearn.decomposition import PCA
+
+    rooted = _directions(np.sqrt(np.maximum(features, 0)))
+    dimensions = min(_DIMENSIONS, -(-len(rooted) // _PHOTOS_PER_DIMENSION), rooted.shape[1])
+    with np.errstate(invalid="ignore"):  # Photos that are all alike have no variance to divide by.
+        pca = PCA(dimensions, svd_solver="randomized", random_state=0).fit(rooted)
+    damping = np.sqrt(np.sqrt(np.maximum(pca.explained_variance_, 1e-12)))
+    return _directions(pca.transform(rooted) / damping)
+
+
+def _directions(rows: npt.NDArray[np.floating]) -> Floats:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
+
+
+def _neighbours(points: Floats, together: Ints) -> tuple[Ints, Floats]:
+    """Positions int64 [n, k] and likeness float32 [n, k], 0..1, of the most similar photos of other groups."""
+    count = min(NEIGHBOURS, len(points) - int(np.bincount(together).max()))
+    found = np.empty((len(points), count), dtype=np.int64)
+    likeness = np.empty((len(points), count), dtype=np.float32)
+    # In blocks of rows: 12,000 photos would need 576 MB at once.
+    for start in range(0, len(points), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        cosine = points[block] @ points.T
+        cosine[together[block, None] == together] = -np.inf
+        found[block] = np.argsort(-cosine, axis=1, kind="stable")[:, :count]
+        likeness[block] = np.maximum(np.take_along_axis(cosine, found[block], axis=1), 0)
+    return found, likeness
+
+
+def _folds(labels: Ints, together: Ints, seed: int) -> Ints:
+    """Deal groups to folds family by family, so that each fold gets its share of each family; int64 [n]."""
+    first = np.unique(together, return_index=True)[1]
+    shuffled = np.random.default_rng(seed).permutation(len(first))
+    dealt = shuffled[np.argsort(labels[first[shuffled]], kind="stable")]
+    fold_of_group = np.empty(len(first), dtype=np.int64)
+    fold_of_group[dealt] = np.arange(len(first)) % _FOLDS
+    return fold_of_group[together]
+
+
+def _relative_distance(points: Floats, labels: Ints, folds: Ints) -> Floats:
+    """Squared Mahalanobis distance to the own family's mean, less that to the set's mean; float32 [n]."""
+    from sklearn.covariance import LedoitWolf
+
+    relative = np.zeros(len(points), dtype=np.float32)
+    for fold in np.unique(folds):
+        judged, known = folds == fold, folds != fold
+        if known.sum() < 2:
+            continue  # All photos but one are one group: there is nothing to judge them by.
+        from_set = points - points[known].mean(axis=0)
+        from_family = from_set - _family_means(from_set[known], labels[known], int(labels.max()) + 1)[labels]
+        to_family, to_set = (
+            LedoitWolf(assume_centered=True).fit(far[known]).mahalanobis(far[judged]) for far in (from_family, from_set)
+        )
+        relative[judged] = to_family - to_set
+    return relative
+
+
+def _family_means(points: Floats, labels: Ints, families: int) -> Floats:
+    sums = np.zeros((families, points.shape[1]), dtype=np.float32)
+    np.add.at(sums, labels, points)
+    return np.asarray(sums / (np.bincount(labels, minlength=families)[:, None] + _PRIOR), dtype=np.float32)
