@@ -41,6 +41,10 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   trial           knobs that are fixed, such as image_size, epochs, batch_size, weights, patience [their defaults]
   sampler         tpe (multivariate), random, grid (ranges then need `points`), or gp [tpe]
   startup_trials  random trials before tpe or gp begins to model [5]
+  points          configurations, or parts of them, to try first: a list of {knob: value} [none]
+  warm_start      experiments whose trials the sampler learns from (same metric); they count for nothing else [none]
+  budget          {epochs, hours, gpu_hours, plateau: {trials, min_improvement}}: ends the sweep, whichever is reached
+                  first, with the best so far handed over [no limit]
   early_stopping  {kind: asha, hyperband, median or none; grace_epochs, reduction_factor, brackets, min_results}
                   [asha, 1, 3, 1, 3]
   resources       {concurrent_trials, threads_per_trial, gpus_per_trial (may be a fraction), measure: without GPUs,
@@ -120,7 +124,9 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _say(best: Handoff, experiment: str) -> None:
     from search.forecast import saved_line
+    from search.outcome import read_ending
 
+    print(f"ended because {read_ending(Path(experiment))}")
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")

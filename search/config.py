@@ -2,9 +2,19 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from search.space import DEFAULT_SPACE, Knob, dump_space, parse_space
+from search.budget import Budget
+from search.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
 from search.storage import StorageUrl, parse_url
 from trainables.config import TrialConfig, one_line
 from trainables.errors import SweepError
@@ -64,11 +74,13 @@ class SweepConfig(BaseModel):
     """A sweep: what is searched, how, on which data, and where the records go.
 
     `trial` fixes knobs of TrialConfig (those not given keep their defaults), `space` searches others. `mode` follows
-    from the metric. `max_failures` is how often a trial whose worker was lost is tried again, or one that ran out of
-    memory beside others on its GPU (then with half as many neighbours); no other exception of the training code is.
-    `checkpoint_every` is in epochs; 0 keeps no checkpoint, so that a trial whose worker was lost starts again.
-    `keep_checkpoints` is of how many of the best ended trials they stay. `store` is where the activations computed once
-    per node lie, `store_gb` the most disk they may take (GiB; by default, a part of what is free).
+    from the metric. `points` are configurations (or parts of them) to try first; `warm_start` names experiments whose
+    trials the sampler learns from; `budget` is explained in search/budget.py. `max_failures` is how often a trial whose
+    worker was lost is tried again, or one that ran out of memory beside others on its GPU (then with half as many
+    neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no checkpoint, so
+    that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended trials they
+    stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may take (GiB; by
+    default, a part of what is free).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,6 +96,9 @@ class SweepConfig(BaseModel):
     trial: dict[str, Any] = {}
     sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
     startup_trials: int = Field(default=5, ge=1)
+    points: tuple[dict[str, Any], ...] = ()
+    warm_start: tuple[str, ...] = ()
+    budget: Budget = Budget()
     early_stopping: EarlyStopping = EarlyStopping()
     resources: Resources = Resources()
     max_failures: int = Field(default=1, ge=0)
@@ -128,7 +143,25 @@ class SweepConfig(BaseModel):
         both = [name for name in self.space if _holds(self.trial, name)]
         if both:
             raise ValueError(f"trial.{both[0]}: is searched in `space` too; a knob is either fixed or searched")
+        for key in ("points", "warm_start"):
+            if getattr(self, key) and self.sampler == "grid":
+                raise ValueError(f"{key}: the grid sampler tries all of its points in any case; use tpe, random or gp")
+        if len(self.points) > self.trials:
+            raise ValueError(f"points: there are {len(self.points)} of them, but only {self.trials} trials")
+        if self.warm_start and self.sampler == "random":
+            raise ValueError("warm_start: the random sampler learns nothing from earlier trials; use tpe or gp")
         return self
+
+    @field_validator("points")
+    @classmethod
+    def _check_points(cls, points: tuple[dict[str, Any], ...], info: ValidationInfo) -> tuple[dict[str, Any], ...]:
+        space = info.data.get("space")
+        if space is None:
+            return points  # Its own error is said.
+        try:
+            return tuple(check_point(space, point, f"points[{at}]") for at, point in enumerate(points))
+        except SweepError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("trial")
     @classmethod
@@ -144,6 +177,10 @@ class SweepConfig(BaseModel):
     def max_epochs(self) -> int:
         """The most epochs that a trial may run."""
         return TrialConfig.model_validate(self.trial).epochs
+
+    def whole_trial(self) -> dict[str, Any]:
+        """Return all fields of TrialConfig as this sweep fixes them; those that it searches have their defaults."""
+        return TrialConfig.model_validate(self.trial).model_dump()
 
 
 _WORDS = {"max": "smaller", "min": "larger"}

@@ -48,7 +48,8 @@ class Control:
 
     The scheduler writes `stops`, the searcher turns them into `outcomes`, the callbacks read both. `error` ends the
     sweep as a failure; `ending` ends it cleanly, with the best so far handed over: running trials may finish their
-    epochs until `cut_at` (monotonic seconds).
+    epochs until `cut_at` (monotonic seconds). `finished` says why no further trial is begun,
+    while those that run go on.
     """
 
     stops: dict[int, Stop] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Control:
     error: SweepError | None = None
     ending: Stop | None = None
     cut_at: float = math.inf
+    finished: str | None = None
 
     def fail(self, error: SweepError) -> None:
         """Stop everything: the sweep cannot go on."""

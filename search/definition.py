@@ -8,10 +8,10 @@ from search.config import SweepConfig
 from trainables.config import TrialConfig
 from trainables.errors import SweepError
 
-_FIXED = ("metric", "mode", "seed", "space", "sampler", "startup_trials", "early_stopping")
+_FIXED = ("metric", "mode", "seed", "space", "sampler", "startup_trials", "early_stopping", "points", "warm_start")
 MAY_CHANGE = (
-    "trials, trial.epochs (more), resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, store, "
-    "store_gb, address, and where the same dataset and storage are found"
+    "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
+    "store, store_gb, address, and where the same dataset and storage are found"
 )
 
 

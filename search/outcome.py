@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.forecast import as_json, saved
 from search.plan import trial_folder
+from search.proposals import count_repeats
 from search.records import read_epochs
 from search.study import best_epoch
 from trainables.errors import SweepError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from search.config import SweepConfig
     from search.forecast import Forecast
+
+SUMMARY_FILE = "sweep_summary.json"
 
 
 def hand_over(
@@ -40,16 +44,22 @@ def hand_over(
     epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / "epochs.jsonl")]
     summary = {
         **summarise(trials, config, ended_because, seconds),
+        "repeats": count_repeats(study),
         "step_seconds": round(sum(epoch.get("step_seconds") or 0.0 for epoch in epochs), 1),
         "store": as_json(saved(epochs)),
         "forecast": None if expected is None else as_json(expected),
     }
     if summary["best_trial"] is None:
         raise SweepError(_no_result(trials, folder))
-    write_json(summary, folder / "sweep_summary.json")
+    write_json(summary, folder / SUMMARY_FILE)
     handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
     write_handoff(handoff, folder / "best.json")
     return handoff
+
+
+def read_ending(experiment: Path) -> str:
+    """Return why a sweep ended, from its summary."""
+    return str(json.loads((experiment / SUMMARY_FILE).read_text())["ended_because"])
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:

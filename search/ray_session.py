@@ -21,6 +21,8 @@ _TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray's own snapshots of all trials, whose cost grows with each; nothing reads them, the study is the record.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # The old output engine is the one that is silent when told to be.
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 
-def make_sampler(config: SweepConfig, trial: int) -> BaseSampler:
-    """Make the sampler for the trial with this number.
+def make_sampler(config: SweepConfig, trial: int, attempt: int = 0, driver: str | None = None) -> BaseSampler:
+    """Make the sampler for the trial with this number, or for a further attempt to find something new for it.
 
     Its seed follows from the sweep's seed and the number. So a search that is taken up again neither replays its
     first suggestions (as one seeded sampler, made again, would) nor needs a pickled random state.
@@ -32,7 +32,9 @@ def make_sampler(config: SweepConfig, trial: int) -> BaseSampler:
     if config.sampler == "grid":
         # The grid is shuffled by the sweep's own seed: it must be the same grid for every trial.
         return _Grid(grid(config.space), seed=config.seed)
-    seed = trial_seed(config.seed, trial, "sampler")
+    # Drivers beside each other on one study may ask for the same number at once, and must not draw alike.
+    purpose = "/".join(["sampler", *([str(attempt)] if attempt else []), *([driver] if driver else [])])
+    seed = trial_seed(config.seed, trial, purpose)
     if config.sampler == "random":
         return RandomSampler(seed=seed)
     if config.sampler == "gp":

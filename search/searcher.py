@@ -11,14 +11,17 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from search.ask import begin
 from search.control import Control, Stop
 from search.epoch_log import seconds_of_epochs
 from search.plan import Plan
+from search.proposals import Proposals
 from search.provenance import now
 from search.samplers import TrialSampler
 from search.space import distributions
-from search.study import finite_values, tell_end
-from search.suggestion import ask, finish
+from search.study import DRIVER, finite_values, tell_end
+from search.suggestion import finish
+from search.warm_start import read_warm_start
 from trainables.config import TrialConfig
 
 
@@ -47,6 +50,7 @@ class StudySearch(OptunaSearch):
             study_name=config.name,
             storage=study._storage,
         )
+        self._proposals = Proposals(plan, self.study, read_warm_start(config))
 
     @property
     def study(self) -> optuna.Study:
@@ -62,25 +66,41 @@ class StudySearch(OptunaSearch):
         """Return the trainable's whole configuration (see Plan.settings) of a trial taken up, or of a new one."""
         if self._control.stopping:
             return str(Searcher.FINISHED)
-        begun = self._taken_up.pop(0) if self._taken_up else None
-        if begun is None:
-            trial = ask(self.study, self._space, self._plan.experiment_id)
-        else:
-            trial = finish(self.study, begun.number, self._space)
-        config = self._configuration(trial, begun)
+        if self._taken_up:
+            return self._go_on(trial_id, self._taken_up.pop(0))
+        proposal = self._proposals.next()
+        if isinstance(proposal, str):
+            self._control.finished = proposal
+            return str(Searcher.FINISHED)
+        suggestion, config = proposal
+        trial = begin(self.study, suggestion, {DRIVER: self._plan.experiment_id, **self._attrs(config)})
+        if trial.number != suggestion.number:  # Another driver of this study began one at the same moment.
+            config = self._describe(trial)
+        return self._open_trial(trial_id, trial, config)
+
+    def _go_on(self, trial_id: str, begun: FrozenTrial) -> dict[str, Any]:
+        """Take up a trial with the configuration that it began with, whatever the sweep says by now."""
+        trial = finish(self.study, begun.number, self._space)
+        whole = "provenance" in begun.user_attrs
+        config = TrialConfig.model_validate(begun.user_attrs["config"]) if whole else self._describe(trial)
+        return self._open_trial(trial_id, trial, config, begun)
+
+    def _open_trial(
+        self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
+    ) -> dict[str, Any]:
         self._numbers[trial_id] = trial.number
         self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
         return self._plan.settings(trial.number, config)
 
-    def _configuration(self, trial: optuna.Trial, begun: FrozenTrial | None) -> TrialConfig:
-        """The trial's configuration: the one that it began with, whatever the sweep says by now."""
-        if begun is not None and "provenance" in begun.user_attrs:
-            return TrialConfig.model_validate(begun.user_attrs["config"])
+    def _describe(self, trial: optuna.Trial) -> TrialConfig:
+        """Write a trial's configuration into the study; last the attribute that says that the others are there."""
         config = self._plan.trial_config(trial.number, trial.params)
-        # Last the one that says that the others are there.
-        for name, value in (("config", config.model_dump()), ("seed", config.seed), ("provenance", self._plan.origin)):
+        for name, value in self._attrs(config).items():
             trial.set_user_attr(name, value)
         return config
+
+    def _attrs(self, config: TrialConfig) -> dict[str, Any]:
+        return {"config": config.model_dump(), "seed": config.seed, "provenance": self._plan.origin}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an epoch's objective."""

@@ -96,6 +96,41 @@ def grid(space: dict[str, Knob]) -> dict[str, list[Scalar]]:
     }
 
 
+def finite_values(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | None:
+    """Return all values that a knob may take (with `grid`, those of the grid); None where there is no end of them."""
+    if isinstance(knob, Choices):
+        return list(knob.values)
+    if grid or knob.step is not None:
+        return _points(name, knob)
+    if _annotation(name) is int:
+        return list(range(int(knob.low), int(knob.high) + 1))
+    return None
+
+
+def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, Scalar]:
+    """Check a configuration, or a part of one, against the space; return it as TrialConfig holds its values.
+
+    Args:
+        where: what the lines of errors call it.
+
+    Raises:
+        SweepError: it is no mapping, a knob is not searched, or a value lies outside its range or choices.
+    """
+    if not isinstance(point, dict) or not point:
+        raise SweepError(f"{where}: must map knobs of the space to values, not {point!r}")
+    checked = {}
+    for name, value in point.items():
+        if name not in space:
+            raise SweepError(f"{where}.{name}: is not in the space, which has: {', '.join(space)}")
+        try:
+            checked[name] = _accepted(name, value)
+        except SweepError as error:
+            raise SweepError(str(error).replace("space.", f"{where}.", 1)) from None
+        if not _holds(space[name], checked[name]):
+            raise SweepError(f"{where}.{name}: {value!r} is not in the space, {_words(space[name])}")
+    return checked
+
+
 def assemble(fixed: dict[str, Any], params: dict[str, Any]) -> TrialConfig:
     """Merge the sweep's fixed knobs with one suggestion (dotted names go into `augmentation`)."""
     values = dict(fixed)
@@ -185,6 +220,19 @@ def _accepted(name: str, value: object) -> Scalar:
     return cast(Scalar, getattr(checked, inner or outer))
 
 
+def _holds(knob: Knob, value: Any) -> bool:
+    if isinstance(knob, Choices):
+        return any(value == choice and type(value) is type(choice) for choice in knob.values)
+    steps = 0.0 if knob.step is None else (value - knob.low) / knob.step
+    return bool(knob.low <= value <= knob.high and abs(steps - round(steps)) < 1e-8)
+
+
+def _words(knob: Knob) -> str:
+    if isinstance(knob, Choices):
+        return f"one of {', '.join(str(value) for value in knob.values)}"
+    return f"{knob.low} to {knob.high}" + (f" in steps of {knob.step}" if knob.step is not None else "")
+
+
 def _annotation(name: str) -> Any:
     outer, _, inner = name.partition(".")
     return (Augmentation.model_fields[inner] if inner else TrialConfig.model_fields[outer]).annotation
@@ -202,7 +250,8 @@ def _distribution(name: str, knob: Knob) -> BaseDistribution:
 
 def _points(name: str, knob: Range) -> list[Scalar]:
     if knob.step is not None:
-        values = np.arange(knob.low, knob.high + knob.step / 2, knob.step)
+        # As Optuna's distributions have it: the last step may end below `high`.
+        values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)
     elif knob.points is None:
         raise SweepError(f"space.{name}: the grid sampler needs `points` (or a step) for a range, or a list of choices")
     else:

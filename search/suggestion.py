@@ -1,31 +1,17 @@
-"""Ask the study for a trial, so that a suggestion which a killed driver left half made can be finished."""
+"""Take up a trial of the study, also one that a killed driver has left half suggested."""
 
 from __future__ import annotations
 
 import copy
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
-
-from search.study import DRIVER
+from optuna.trial import Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     Space = dict[str, BaseDistribution]
-
-
-def ask(study: optuna.Study, space: Space, driver: str) -> Trial:
-    """Suggest a trial as `Study.ask` does, and mark it as this driver's in the moment in which it begins to be."""
-    study._thread_local.cached_all_trials = None  # As Study.ask: look at the storage anew.
-    trial_id = study._pop_waiting_trial_id()
-    if trial_id is None:
-        trial_id = study._storage.create_new_trial(study._study_id, _begun_by(driver))
-    else:
-        study._storage.set_trial_user_attr(trial_id, DRIVER, driver)
-    return _draw(Trial(study, trial_id), space)
 
 
 def finish(study: optuna.Study, number: int, space: Space) -> Trial:
@@ -50,22 +36,6 @@ def _draw(trial: Trial, space: Space) -> Trial:
     for name, distribution in space.items():
         trial._suggest(name, distribution)
     return trial
-
-
-def _begun_by(driver: str) -> FrozenTrial:
-    return FrozenTrial(
-        number=-1,
-        trial_id=-1,
-        state=TrialState.RUNNING,
-        value=None,
-        datetime_start=datetime.now(),
-        datetime_complete=None,
-        params={},
-        distributions={},
-        user_attrs={DRIVER: driver},
-        system_attrs={},
-        intermediate_values={},
-    )
 
 
 class _Without:

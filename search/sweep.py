@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from ray import tune
 
+from search.budget_watch import WatchBudget, check_budget
 from search.checkpoints import KeepBestCheckpoints
 from search.config import SweepConfig
 from search.continuing import Record, check_name, open_study
@@ -17,6 +18,7 @@ from search.control import Control, Stop
 from search.epoch_log import EpochLog
 from search.failure import broken_off, how_to_go_on, trial_number
 from search.forecast import Forecast
+from search.forgetting import ForgetEndedTrials
 from search.interrupt import EndWithoutWaiting, ctrl_c
 from search.lock import driving
 from search.outcome import hand_over
@@ -35,6 +37,7 @@ from search.storage import opened_storage
 from search.study import best_value, close_open_trials, open_trials
 from search.sweep_file import write_sweep
 from search.tensorboard import TensorBoardRuns
+from search.warm_start import describe, gather, write_warm_start
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
 from trainables.dataset import Dataset, open_dataset
@@ -66,10 +69,15 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
     config = config.model_copy(update={"trials": check_sampler(config)})
+    earlier = gather(config, dataset.fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
         part, expected = divided(config, nodes, dataset, trainable)
+        check_budget(config.budget, part.gpus)
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment):
+            if earlier is not None:
+                write_warm_start(earlier, experiment)
+                print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
             plan = _begin(config, part, dataset.fingerprint, warnings)
             with opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, dataset.fingerprint, storage, join)
@@ -208,20 +216,26 @@ def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tu
     checkpoints.take_up((trial.number, best_value(trial)) for trial in earlier if trial.state.is_finished())
     progress = Progress(config, driver.part.concurrent, control)
     progress.take_up(earlier)
-    return [
+    callbacks = [
         EpochLog(plan.experiment, control),
         checkpoints,
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
         progress,
         EndWithoutWaiting(control),
+        ForgetEndedTrials(),
     ]
+    if config.budget.limited:
+        watch = WatchBudget(config, driver.part.gpus, control)
+        watch.take_up(earlier)
+        callbacks.append(watch)
+    return callbacks
 
 
 def _close(study: optuna.Study, plan: Plan, control: Control) -> str:
     """End the trials that were still running, and say why the sweep ended."""
     stop = control.ending or Stop("failed", None, str(control.error or "the sweep ended under it"))
     control.outcomes |= close_open_trials(study, stop, plan.config.mode, plan.owner)
-    return control.ending.reason if control.ending else "all trials ended"
+    return control.ending.reason if control.ending else control.finished or "all trials ended"
 
 
 def _trial_name(trial: Any) -> str:

@@ -31,6 +31,7 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     # Workers have another current folder, so every path that reaches them must be absolute.
     paths: dict[str, Any] = {"dataset": _absolute(config.dataset), "experiment": _absolute(config.experiment)}
     paths["store"] = _absolute(config.store) if config.store else None
+    paths["warm_start"] = tuple(_absolute(experiment) for experiment in config.warm_start)
     if "weights" in config.trial:
         paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
     searched = config.space.get("weights")

@@ -30,6 +30,7 @@ class SyntheticTrial(tune.Trainable):
         self._settings = config
         self._epoch = 0
         self._best, self._best_epoch = 0.0, 0
+        self._curve = self.values(config)
         self._checkpoints = Checkpoints(Path(config["run"]["checkpoint_dir"]), config["run"]["checkpoint_every"])
         self._again = self._load()
         self._fault = self.FAULTS.get(config["run"]["trial"], {})
@@ -41,6 +42,9 @@ class SyntheticTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
+
+    def values(self, config: dict[str, Any]) -> list[float]:
+        return curve(config)
 
     def step(self) -> dict[str, Any]:
         result, self._again = self._again, None
@@ -92,7 +96,7 @@ class SyntheticTrial(tune.Trainable):
                 os._exit(1)
 
     def _metrics(self) -> dict[str, Any]:
-        score = math.nan if self._fault.get("nan") == self._epoch else curve(self._settings)[self._epoch - 1]
+        score = math.nan if self._fault.get("nan") == self._epoch else self._curve[self._epoch - 1]
         if score > self._best:
             self._best, self._best_epoch = score, self._epoch
         loss = math.nan if math.isnan(score) else 4.0 * (1 - score) + 0.2

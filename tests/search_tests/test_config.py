@@ -23,7 +23,10 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"trails": 3}, "unknown key 'trails'; the keys here are: address, checkpoint_every, checkpoint_gb, dataset"),
+        (
+            {"trails": 3},
+            "unknown key 'trails'; the keys here are: address, budget, checkpoint_every, checkpoint_gb",
+        ),
         ({"early_stopping": {"grace": 1}}, "unknown key 'early_stopping.grace'; the keys here are: brackets"),
         ({"trials": "many"}, "trials: input should be a valid integer"),
         ({"trials": 0}, "trials: input should be greater than or equal to 1, not 0"),

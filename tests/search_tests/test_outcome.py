@@ -53,6 +53,7 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "step_seconds": 0,
         "store": {"rows": 0, "filled": 0, "filled_bytes": 0, "fill_seconds": 0.0, "seconds": None},
         "forecast": None,
+        "repeats": 0,
     }
 
 

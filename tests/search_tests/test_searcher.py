@@ -24,7 +24,7 @@ def game(tmp_path: Path) -> PlayedSweep:
 
 def begin(game: PlayedSweep, trial_id: str = "a") -> FakeTrial:
     config = game.searcher.suggest(trial_id)
-    assert config is not None
+    assert isinstance(config, dict)
     return FakeTrial(config, trial_id)
 
 
@@ -35,7 +35,7 @@ def only(game: PlayedSweep) -> optuna.trial.FrozenTrial:
 
 def test_a_suggestion_is_the_whole_configuration_and_is_in_the_study(game: PlayedSweep) -> None:
     config = game.searcher.suggest("a")
-    assert config is not None
+    assert isinstance(config, dict)
     run = config.pop("run")
     trial = only(game)
     checked = TrialConfig.model_validate(config)

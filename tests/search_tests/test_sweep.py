@@ -186,6 +186,30 @@ def test_the_same_seed_gives_the_same_sweep_through_ray_too(ray_here: None, tmp_
     ]
 
 
+def test_a_spent_budget_ends_the_sweep_with_the_best_so_far_handed_over(ray_here: None, tmp_path: Path) -> None:
+    config = sweep(tmp_path, trials=50, trial={"epochs": 9}, budget={"epochs": 13}, early_stopping={"kind": "none"})
+    best = run_sweep(config, with_faults({}, seconds=0.05))
+    experiment = read_experiment(config.experiment)
+    assert experiment.summary is not None
+    assert experiment.summary["ended_because"].startswith("budget: 1")
+    assert 13 <= experiment.summary["epochs_run"] <= 14
+    first, second = experiment.trials
+    assert (first.state, second.state) == ("COMPLETE", "PRUNED")
+    assert second.stop is not None and second.stop["kind"] == "budget"
+    assert best.score == max(first.value or 0.0, second.value or 0.0)
+
+
+def test_an_exhausted_space_ends_the_sweep_when_its_last_trial_has_ended(ray_here: None, tmp_path: Path) -> None:
+    resources = {"concurrent_trials": 2, "threads_per_trial": 1, "gpus_per_trial": 0}
+    space = {"unfrozen_layers": [31, 40], "dense_units": [128, 256]}
+    config = sweep(tmp_path, trials=9, trial={"epochs": 2}, space=space, resources=resources)
+    run_sweep(config, SyntheticTrial)
+    experiment = read_experiment(config.experiment)
+    assert [trial.state for trial in experiment.trials] == ["COMPLETE"] * 2
+    assert experiment.summary is not None and experiment.summary["repeats"] > 0
+    assert experiment.summary["ended_because"].startswith("the space is exhausted: all of its 2 different")
+
+
 def test_workers_stay_warm_from_trial_to_trial(ray_here: None, tmp_path: Path) -> None:
     class Pid(SyntheticTrial):
         def step(self) -> dict[str, object]:

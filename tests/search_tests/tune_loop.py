@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
 from search.config import SweepConfig
@@ -53,19 +54,25 @@ class PlayedSweep:
         running: list[Iterator[None]] = []
         started = 0
         trials = check_sampler(self.config) if trials is None else trials
-        while started < trials or running:
-            while started < trials and len(running) < beside:
+        while (started < trials and not self.control.finished) or running:
+            while started < trials and not self.control.finished and len(running) < beside:
                 running.append(self._trial(started))
                 started += 1
             running = [trial for trial in running if next(trial, "ended") is None]
         return self.searcher.study.get_trials()
 
+    def values(self, config: dict[str, Any]) -> list[float]:
+        """The objective of each epoch."""
+        return curve(config)
+
     def _trial(self, index: int) -> Iterator[None]:
         config = self.searcher.suggest(f"ray_id_{index}")
-        assert config is not None
+        if config == Searcher.FINISHED:
+            return
+        assert isinstance(config, dict)
         trial = FakeTrial(config, f"ray_id_{index}")
         self.scheduler.on_trial_add(None, trial)
-        values = curve(config)
+        values = self.values(config)
         for epoch in range(max(1, self._checkpoints.get(trial.number, 1)), len(values) + 1):
             value = values[epoch - 1]
             self._checkpoint(trial.number, epoch)
