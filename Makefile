@@ -1,11 +1,11 @@
 # make demo: set up, prepare digits, sweep, retrain, report — minutes on two cores, no GPU.
-# make test: set up and run the tests. make check: ruff and mypy. make bench: the benchmarks' quick forms.
+# make test: set up and run the tests. make check: ruff and mypy.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 
-.PHONY: demo test check bench clean-demo
+.PHONY: demo test check clean-demo
 
 $(VENV)/.runtime: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Raretune needs Python 3.11 or newer")'
