@@ -141,7 +141,7 @@ def _final(findings: Findings) -> str:
     test = final.figures(final.chosen, "test")
     names = [str(name) for name in final.metrics.get("oversampled_families", [])]
     how = f"with {plural(len(names), 'weak family', 'weak families')} oversampled" if names else "without oversampling"
-    kept = how if final.chosen == "after" or not names else "from before oversampling, which did not help"
+    kept = how if final.chosen == "after" or not names else "without oversampling, which was tried and did not help"
     photos = f"{count(findings.test.photos)} test photos" if findings.test else "the test photos"
     interval = interval_words(findings.test_macro_f1)
     return (
