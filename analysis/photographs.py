@@ -8,7 +8,8 @@ from analysis.findings import Findings
 _SHOWN = {
     "samples.jpg": (
         "Photos of each family",
-        "Rows of up to six training photos of each family, the most numerous family first, with its name and count.",
+        "Rows of up to six training photos of a family, with its name and count: the most numerous families first, "
+        "then, where there are many, the rarest.",
     ),
     "augmentation.jpg": (
         "What augmentation makes of a photo",

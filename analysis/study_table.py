@@ -21,7 +21,7 @@ def study_table(findings: Findings) -> Table | None:
     rows = [*_backbones(findings), *_final_stage(findings)]
     if not rows:
         return None
-    heads = [Head("model", "plain"), Head("in the study", "plain")]
+    heads = [Head("model"), Head("in the study", "plain")]
     for group in ("training", "validation", "test"):
         heads += [Head(text, "num", group) for text in _HEADS.values()]
     return Table("The reference study’s tables, for these photos", tuple(heads), tuple(rows), _note(findings))

@@ -109,7 +109,8 @@ class Progress(TrialProgressCallback):
             if trial.state.is_finished():
                 params = {knob: trial.params.get(knob) for knob in self._knobs}
                 row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)
-                row.best, row.why = best_value(trial), trial.user_attrs.get("stop", {}).get("reason", "")
+                stop = trial.user_attrs.get("stop", {})
+                row.best, row.why, row.stopped_at = best_value(trial), stop.get("reason", ""), stop.get("rung")
                 row.value = trial.intermediate_values.get(row.epoch)
                 self._view.rows[trial.number] = row
 

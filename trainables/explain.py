@@ -11,7 +11,7 @@ from trainables.errors import SweepError
 from trainables.grad_cam import GradCam
 from trainables.images import ImageUnreadable, decode, decode_resized
 from trainables.overlay import overlay
-from trainables.predict import BATCH, Classifier, Guess
+from trainables.predict import BATCH, Classifier, Guess, problem
 
 SIDE = 800  # longest side of each of the two pictures, in pixels
 _GAP = 8
@@ -65,10 +65,8 @@ def _decoded(photo: Path, image_size: int) -> tuple[Image.Image, np.ndarray]:
         picture = decode(encoded)
         picture.thumbnail((SIDE, SIDE))
         return picture, decode_resized(encoded, image_size)
-    except OSError as error:
-        raise SweepError(f"{photo} cannot be read: {error.strerror}") from None
-    except ImageUnreadable as error:
-        raise SweepError(f"{photo} is no picture that can be read ({error})") from None
+    except (OSError, ImageUnreadable) as error:
+        raise SweepError(f"{photo} {problem(error)}") from None
 
 
 def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:

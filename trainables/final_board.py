@@ -16,11 +16,11 @@ from trainables.confusion_picture import CONFUSION_FILE
 from trainables.mistakes import MISTAKES_FILE, SIDE
 
 _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
-    "1 confusion matrix, test": CONFUSION_FILE,
-    "3 augmentation, training photos": "augmentation.jpg",
-    "4 training photos": "samples.jpg",
+    "1_confusion_matrix_test": CONFUSION_FILE,
+    "3_augmentation": "augmentation.jpg",
+    "4_training_photos": "samples.jpg",
 }
-_MISTAKES = "2 most confident mistakes, test"
+_MISTAKES = "2_most_confident_mistakes_test"
 _ACROSS = 3  # mistakes side by side, each a photo and its overlay
 _GAP = 8
 _LINE = 14  # height of a line of Pillow's own font, in pixels

@@ -72,7 +72,7 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "explain",
         help="show what in a photo speaks for a family (Grad-CAM)",
         description="Writes PHOTO_cam.jpg for each photo: the photo, and beside it what in it speaks for the family, "
-        "in colour; the rest is grey. It shows where the model looked, not why it is right.",
+        "in colour; the rest is dark and grey. It shows where the model looked, not why it is right.",
         epilog="example: python -m trainables explain runs/first/final photo.jpg --out explained",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)

@@ -19,7 +19,7 @@ LABEL_HEIGHT = 14
 PHOTOS_PER_FAMILY = 6
 PREVIEW_PHOTOS = 4
 PREVIEW_VIEWS = 6
-MOST_FAMILIES = 60
+MOST_FAMILIES = 24  # more rows than this are scrolled past
 
 
 def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConfig, folder: Path) -> None:

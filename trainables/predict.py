@@ -133,7 +133,12 @@ def _read(photo: Path, image_size: int) -> Pixels | str:
     """A photo's pixels, or what is wrong with it."""
     try:
         return decode_resized(photo.read_bytes(), image_size)
-    except OSError as error:
+    except (OSError, ImageUnreadable) as error:
+        return problem(error)
+
+
+def problem(error: OSError | ImageUnreadable) -> str:
+    """What keeps a photo from being read, to be said behind its name."""
+    if isinstance(error, OSError):
         return f"cannot be read: {error.strerror}"
-    except ImageUnreadable as error:
-        return f"is no picture that can be read ({error})"
+    return f"is no picture that can be read ({error})"

@@ -33,7 +33,12 @@ return [...document.querySelectorAll('svg.plot')].filter(each => each.getClientR
 def page(example, tmp_path_factory):
     experiment = shutil.copytree(example.experiment, tmp_path_factory.mktemp("browser_report") / "experiment")
     write_example_photos(experiment / "final")
-    return write_report(experiment)
+    handoff = experiment / "best.json"
+    weights = f"/a/long/path/{'of/folders/' * 9}inception_v3_imagenet_notop.weights.h5"
+    handoff.write_text(handoff.read_text().replace('"weights": "auto"', f'"weights": "{weights}"'))
+    page = write_report(experiment)
+    assert weights in page.read_text()
+    return page
 
 
 def shown(browser, size):

@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 
 from search.config import SweepConfig
-from search.study import open_storage
+from search.storage import open_storage
 from search.sweep_file import dump_sweep
 from search.tensorboard import TensorBoardRuns
 from tests.search_tests.example import sweep

@@ -23,8 +23,13 @@ pytestmark = pytest.mark.slow
 
 
 def drive(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a driver; once more where the machine is so busy that Ray's own processes do not come up in its 30 s."""
     command = [sys.executable, "-m", DRIVER, str(folder), *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    for _ in range(3):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+        if "cannot reach Ray on this machine" not in done.stderr:
+            break
+    return done
 
 
 def told(trial: TrialRecord) -> tuple[Any, ...]:
@@ -63,13 +68,13 @@ def _lives(pid: int, created: float) -> bool:
 def test_a_sweep_killed_twenty_times_ends_as_one_that_never_was(tmp_path: Path) -> None:
     """Minutes: every life starts a Ray of its own. RARETUNE_KILLS asks for fewer deaths."""
     wanted = int(os.environ.get("RARETUNE_KILLS", "20"))
-    trials = max(3, wanted * 3 // 5)
+    trials = max(3, wanted * 6 // 5)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     done = drive(whole, "--trials", str(trials))
     assert done.returncode == 0, done.stderr
     dice, deaths = random.Random(1), 0
     while True:
-        dying = ["--die-after", str(dice.randint(4, 17)), "--delay", str(dice.choice([0, 0.01, 0.1, 0.5]))]
+        dying = ["--die-after", str(dice.randint(15, 45)), "--delay", str(dice.choice([0, 0.01, 0.1, 0.5]))]
         done = drive(broken, "--trials", str(trials), *dying)
         if done.returncode == 0:
             break

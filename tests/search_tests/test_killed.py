@@ -140,7 +140,9 @@ def test_there_is_no_moment_at_which_a_kill_changes_the_sweep(tmp_path: Path) ->
         assert told(storage) == expected, f"killed before write {moment}"
 
 
+@pytest.mark.slow
 def test_processes_killed_by_sigkill_leave_files_that_the_next_ones_go_on_with(tmp_path: Path) -> None:
+    """33 deaths; half a minute of processor time."""
     (tmp_path / "broken").mkdir()
     command = [sys.executable, "-m", dying_driver.__name__, str(tmp_path / "broken"), "3"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

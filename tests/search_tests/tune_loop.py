@@ -12,6 +12,7 @@ from ray.tune.utils import flatten_dict
 from search.config import SweepConfig
 from search.continuing import Record
 from search.control import Control
+from search.definition import definition
 from search.plan import Plan
 from search.rules import StopRule, make_rule
 from search.samplers import check_sampler
@@ -38,7 +39,8 @@ class PlayedSweep:
         self.config = config
         self.control = Control()
         self.rule: StopRule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
-        study = study or create_study(config.name, config.mode, storage or optuna.storages.InMemoryStorage())
+        storage = storage or optuna.storages.InMemoryStorage()
+        study = study or create_study(config.name, config.mode, storage, definition(config, "fingerprint"))
         Record(study, self.rule).replay()
         self.searcher = StudySearch(Plan(config, 1), self.control, study, open_trials(study))
         self._checkpoint = checkpoint

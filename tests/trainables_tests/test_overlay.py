@@ -4,18 +4,26 @@ from PIL import Image
 from trainables.overlay import overlay
 
 
-def test_cold_parts_lose_their_colour_and_hot_parts_glow() -> None:
+def test_hot_parts_keep_their_colour_and_cold_parts_lose_it() -> None:
     photo = Image.new("RGB", (80, 40), (20, 60, 200))
     heat = np.zeros((4, 4), np.float32)
-    heat[:, 3] = 1
+    heat[:, 2:] = 1
     shown = np.asarray(overlay(photo, heat)).astype(int)
     assert shown.shape == (40, 80, 3)
-    cold, hot = shown[20, 5], shown[20, 78]
-    assert np.ptp(cold) <= 1  # grey
-    assert hot[0] - hot[2] > -60  # a photo that was far bluer than red (180) has turned towards red
+    np.testing.assert_array_equal(shown[:, 60:], np.broadcast_to([20, 60, 200], (40, 20, 3)))
+    cold = shown[20, 5]
+    assert np.ptp(cold) == 0 and cold[0] < np.asarray(photo.convert("L"))[20, 5]
 
 
-def test_without_heat_the_photo_is_grey_and_nothing_else() -> None:
+def test_a_line_parts_hot_from_cold() -> None:
+    heat = np.zeros((4, 4), np.float32)
+    heat[:, 2:] = 1
+    shown = np.asarray(overlay(Image.new("RGB", (80, 40)), heat))
+    lines = np.flatnonzero(shown[20, :, 0] == 255)
+    assert len(lines) == 1 and 30 < lines[0] < 42
+
+
+def test_without_heat_all_of_it_is_grey() -> None:
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8))
     shown = np.asarray(overlay(photo, np.zeros((3, 3), np.float32)))
-    np.testing.assert_array_equal(shown, np.asarray(photo.convert("L").convert("RGB")))
+    assert (np.ptp(shown, axis=2) == 0).all()
