@@ -70,7 +70,7 @@ def forecast(config: SweepConfig, packing: Packing, nodes: int, photos: Mapping[
     views = min(trial.augment_views, config.max_epochs)
     rows = photos["train"] * views + photos["validation"]
     epoch = photos["train"] / packing.train + photos["validation"] / packing.evaluate
-    epochs = expected_epochs(config.early_stopping, config.max_epochs)
+    epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials)
     fill = rows / packing.prefix
     pixels = (photos["train"] + photos["validation"]) * trial.image_size**2 * 3
     return Forecast(
@@ -83,23 +83,24 @@ def forecast(config: SweepConfig, packing: Packing, nodes: int, photos: Mapping[
     )
 
 
-def expected_epochs(rule: EarlyStopping, most: int) -> float:
+def expected_epochs(rule: EarlyStopping, most: int, trials: int) -> float:
     """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
 
-    Real trials run a little more: the first ones at a rung have nobody to be judged against. Median stopping is taken
-    as stopping half of the trials when its grace is over.
+    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
+    half of the trials when its grace is over.
     """
     if rule.kind == "none":
         return float(most)
     if rule.kind == "median":
         return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
-    epochs, share, rung = 0.0, 1.0, 0
+    epochs, going, rung = 0.0, float(trials), 0
     following = rule.grace_epochs
     while rung < most:
-        epochs += share * (min(following, most) - rung)
+        epochs += going * (min(following, most) - rung)
         rung, following = min(following, most), max(following + 1, round(following * rule.reduction_factor))
-        share /= rule.reduction_factor
-    return epochs
+        unjudged = min(going, float(rule.min_results))
+        going = unjudged + (going - unjudged) / rule.reduction_factor
+    return epochs / trials
 
 
 def forecast_lines(expected: Forecast, config: SweepConfig, packing: Packing) -> list[str]:

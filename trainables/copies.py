@@ -1,8 +1,8 @@
 """Copies of a part of a backbone, in the form that computes fastest: the same layers and weights, other arithmetic.
 
-A convolution with a 1 × 1 kernel is a matrix product over channels. Said so, it costs about 15 % less on a CPU in
-float32 and 40 % less in bfloat16 than as a convolution, whose kernel is laid out anew for every batch; on feature maps
-of a few pixels, where kernels are larger than what they are applied to, this is most of the work.
+A convolution with a 1 × 1 kernel is a matrix product over channels. Said so, it alone costs about 15 % less on a CPU
+(a quarter less in bfloat16) on feature maps of a few pixels, where kernels are larger than what they are applied to and
+laying them out anew for every batch is a good part of the work; tests/benchmarks/LOG.md has the figures.
 """
 
 from typing import Any

@@ -8,13 +8,21 @@ PHOTOS = {"train": 1000, "validation": 200}
 
 
 def test_asha_lets_a_third_go_on_at_every_rung() -> None:
-    assert expected_epochs(EarlyStopping(kind="none"), 9) == 9
-    # All reach epoch 1, a third epoch 3, a ninth epoch 9.
-    assert expected_epochs(EarlyStopping(grace_epochs=1, reduction_factor=3), 9) == pytest.approx(1 + 2 / 3 + 6 / 9)
-    assert expected_epochs(EarlyStopping(grace_epochs=2, reduction_factor=3), 9) == pytest.approx(2 + 4 / 3 + 3 / 9)
-    assert expected_epochs(EarlyStopping(grace_epochs=20), 9) == 9
-    assert expected_epochs(EarlyStopping(grace_epochs=1, reduction_factor=1.01), 4) < 4
-    assert expected_epochs(EarlyStopping(kind="median", grace_epochs=1), 9) == 5
+    assert expected_epochs(EarlyStopping(kind="none"), 9, 20) == 9
+    # Nearly all trials are judged: all reach epoch 1, a third epoch 3, a ninth epoch 9.
+    judged = EarlyStopping(grace_epochs=1, reduction_factor=3, min_results=1)
+    assert expected_epochs(judged, 9, 10**6) == pytest.approx(1 + 2 / 3 + 6 / 9, rel=1e-3)
+    assert expected_epochs(EarlyStopping(grace_epochs=2), 9, 10**6) == pytest.approx(2 + 4 / 3 + 3 / 9, rel=1e-3)
+    assert expected_epochs(EarlyStopping(grace_epochs=20), 9, 20) == 9
+    assert expected_epochs(EarlyStopping(grace_epochs=1, reduction_factor=1.01), 4, 20) < 4
+    assert expected_epochs(EarlyStopping(kind="median", grace_epochs=1), 9, 20) == 5
+
+
+def test_the_first_at_a_rung_go_on_unjudged() -> None:
+    # Six reach epoch 1; three unjudged and a third of the rest epoch 3; of those four, three and a third epoch 9.
+    expected = (6 * 1 + 4 * 2 + (3 + 1 / 3) * 6) / 6
+    assert expected_epochs(EarlyStopping(grace_epochs=1, min_results=3), 9, 6) == pytest.approx(expected)
+    assert expected_epochs(EarlyStopping(grace_epochs=1, min_results=3), 9, 3) == 9
 
 
 def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
