@@ -27,7 +27,8 @@ def ctrl_c(control: Control) -> Iterator[None]:
 
     def end(*_: Any) -> None:
         control.end("interrupted", "stopped by Ctrl-C", GRACE_SECONDS)
-        signal.signal(signal.SIGINT, before)
+        # Not `before`: in a process that a script has put in the background, that is to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # Not `print`: the handler may have come in the middle of another one.
         text = f"Ctrl-C: epochs in progress have {GRACE_SECONDS:.0f} s to finish; again: stop now, to be resumed\n"
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, text.encode())

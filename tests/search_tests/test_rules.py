@@ -141,6 +141,7 @@ def test_a_rule_replayed_from_the_record_decides_as_the_one_that_lived_through_i
     assert verdicts[0] == verdicts[1]
 
 
+@settings(deadline=None)
 @given(curves=CURVES, kind=KINDS)
 def test_the_best_trial_is_never_stopped(curves: list[list[float]], kind: str) -> None:
     rule = make_rule(EarlyStopping.model_validate({"kind": kind, "min_results": 1}), 9, "max", 0)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from search.config import SweepConfig
-from search.plan import Plan
 from search.records import Experiment, read_experiment
+from search.resources import Share
 from search.sweep import _begin, run_sweep
 from search.sweep_file import read_sweep
 from tests.search_tests.example import sweep
@@ -134,7 +134,8 @@ def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_
     with pytest.raises(SweepError, match="no Ray here"):
         run_sweep(config)
     assert capsys.readouterr().err == "warning: twice: none\nwarning: twice: effective_number\n"
-    _begin(Plan(config, threads=1), "f1ngerprint", ["twice"])
+    Path(config.experiment).mkdir()
+    _begin(config, Share(concurrent=1, threads=1, gpus=0), "f1ngerprint", ["twice"])
     assert json.loads((Path(config.experiment) / "provenance.json").read_text())["warnings"] == ["twice"]
 
 
