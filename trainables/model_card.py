@@ -115,10 +115,12 @@ def _training_data(metrics: Metrics, manifest: Manifest) -> Iterator[str]:
     counts = {split: sum(manifest.counts[split].values()) for split in SPLITS}
     yield f"{counts['train']} photos of {len(manifest.class_names)} families ({manifest.layout}), fingerprint"
     yield f"`{manifest.fingerprint[:16]}`; {sum(manifest.excluded.values())} files were left out beforehand."
-    yield f"Augmented by {_augmentation(config['augmentation'])}; loss balanced by {config['imbalance']}."
+    balanced = "not balanced" if config["imbalance"] == "none" else f"balanced by {config['imbalance']}"
+    yield f"Augmented by {_augmentation(config['augmentation'])}; loss {balanced}."
     oversampled = metrics["oversampled_families"]
     if oversampled:
-        yield f"{metrics['copies']} augmented copies of each training photo of {len(oversampled)} families were added"
+        families = "1 family" if len(oversampled) == 1 else f"{len(oversampled)} families"
+        yield f"{metrics['copies']} augmented copies of each training photo of {families} were added"
         yield f"in the second training: {', '.join(oversampled)}."
 
 
