@@ -1,5 +1,6 @@
 """Both dashboards in a browser while a sweep runs: `python -m analysis dashboard`, on a sweep that is played."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -108,6 +109,24 @@ def test_the_dashboards_answer_on_loopback_only(addresses: dict[str, str]) -> No
             pass
 
 
+def _heads(texts: list[str]) -> list[str]:
+    """The headings of the HParams table, but for the trial's name; empty while there is no table."""
+    if "Trial ID" not in texts:
+        return []
+    table = texts[texts.index("Trial ID") :]
+    rows = (place for place, text in enumerate(table) if re.fullmatch(r"trial \d+", text))
+    return [text for text in table[: next(rows, 0)] if text not in ("Trial ID", "Show Metrics")]
+
+
+def _cells(texts: list[str], name: str) -> list[float]:
+    """The numbers in a trial's row, in the order of the headings; empty while one of them is missing."""
+    heads = _heads(texts)
+    if not heads or name not in texts:
+        return []
+    cells = texts[texts.index(name, texts.index("Trial ID")) + 1 :][: len(heads)]
+    return [float(cell) for cell in cells] if all(re.fullmatch(r"[-+.\de]+", cell) for cell in cells) else []
+
+
 def test_hparams_shows_every_trial_with_its_parameters_and_best_score(
     addresses: dict[str, str],
     running: Path,
@@ -115,14 +134,20 @@ def test_hparams_shows_every_trial_with_its_parameters_and_best_score(
 ) -> None:
     wanted = {f"trial {trial.number:04d}": trial for trial in trials(running) if trial.values}
     browser.open(addresses["hparams"], TALL)
-    browser.wait_for(lambda: set(wanted) <= set(browser.texts()), 120)
+
+    def whole() -> bool:
+        # Of the newest trial the parameters may stand there before its first score does: the page does not read on.
+        with contextlib.suppress(AssertionError):
+            return browser.wait_for(lambda: all(_cells(browser.texts(), name) for name in wanted), 10)
+        browser.driver.refresh()
+        return False
+
+    browser.wait_for(whole, 120)
     texts = browser.texts()
     browser.screenshot("tensorboard_hparams_running")
-    table = texts[texts.index("Trial ID") :]
-    heads = [text for text in table[: table.index(next(iter(wanted)))] if text not in ("Trial ID", "Show Metrics")]
-    assert set(heads) == {*KNOBS, "best_val_macro_f1"}
+    assert set(_heads(texts)) == {*KNOBS, "best_val_macro_f1"}
     for name, trial in wanted.items():
-        row = dict(zip(heads, map(float, table[table.index(name) + 1 :][: len(heads)]), strict=True))
+        row = dict(zip(_heads(texts), _cells(texts, name), strict=True))
         assert {knob: row[knob] for knob in KNOBS} == pytest.approx(trial.params, rel=1e-4)
         if trial.state != "RUNNING":
             assert row["best_val_macro_f1"] == pytest.approx(max(trial.values.values()), rel=1e-4)
