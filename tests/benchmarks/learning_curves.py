@@ -6,6 +6,7 @@ rate overfits after its best epoch; runs of one configuration differ (another se
 """
 
 import math
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,10 +51,22 @@ class LearningCurveTrial(SyntheticTrial):
 
 
 class StockTrial(LearningCurveTrial):
-    """The same for a stock sweep, which gives a trial its searched knobs only: the seed follows from them."""
+    """The same for a stock sweep, which gives a trial its searched knobs only: the seed follows from them.
+
+    Its checkpoints are Ray's.
+    """
 
     FIXED: ClassVar[dict[str, Any]] = {"epochs": 9, "patience": 5}
 
     def setup(self, config: dict[str, Any]) -> None:
         knobs = repr(sorted(config.items())).encode()
-        super().setup({**self.FIXED, **config, "seed": int.from_bytes(knobs[-4:]), "run": {"trial": 0}})
+        run = {"trial": 0, "checkpoint_dir": self.logdir, "checkpoint_every": 0}
+        super().setup({**self.FIXED, **config, "seed": int.from_bytes(knobs[-4:]), "run": run})
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        np.save(Path(checkpoint_dir, "state.npy"), np.array([self._epoch, self._best, self._best_epoch]))
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            epoch, self._best, best_epoch = map(float, np.load(Path(checkpoint, "state.npy")))
+            self._epoch, self._best_epoch = int(epoch), int(best_epoch)
