@@ -60,13 +60,13 @@ def clear_away(left: list[tuple[int, float]]) -> None:
 def test_a_sweep_killed_twenty_times_ends_as_one_that_never_was(tmp_path: Path) -> None:
     """Minutes: every life starts a Ray of its own. RARETUNE_KILLS asks for fewer deaths."""
     wanted = int(os.environ.get("RARETUNE_KILLS", "20"))
-    trials = max(3, 2 * wanted)
+    trials = max(3, 4 * wanted)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     done = drive(whole, "--trials", str(trials))
     assert done.returncode == 0, done.stderr
     dice, deaths, left = random.Random(1), 0, []
     while True:
-        dying = ["--die-after", str(dice.randint(6, 14)), "--delay", str(dice.choice([0, 0.01, 0.1, 0.5]))]
+        dying = ["--die-after", str(dice.randint(16, 26)), "--delay", str(dice.choice([0, 0.01, 0.05, 0.1]))]
         done = drive(broken, "--trials", str(trials), *dying)
         if done.returncode == 0:
             break
