@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search.forecast import as_json, saved
 from search.plan import trial_folder
 from search.proposals import count_repeats
-from search.records import read_epochs
+from search.records import EPOCHS_FILE, read_epochs
 from search.study import best_epoch
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_handoff, write_json
@@ -41,7 +41,7 @@ def hand_over(
     """
     trials = study.get_trials(deepcopy=False)
     folder = Path(config.experiment)
-    epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / "epochs.jsonl")]
+    epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE)]
     summary = {
         **summarise(trials, config, ended_because, seconds),
         "repeats": count_repeats(study),
