@@ -20,7 +20,6 @@ from search.provenance import now
 from search.samplers import TrialSampler
 from search.space import distributions
 from search.study import DRIVER, finite_values, tell_end
-from search.suggestion import finish
 from search.warm_start import read_warm_start
 from trainables.config import TrialConfig
 
@@ -75,15 +74,13 @@ class StudySearch(OptunaSearch):
         suggestion, config = proposal
         trial = begin(self.study, suggestion, {DRIVER: self._plan.experiment_id, **self._attrs(config)})
         if trial.number != suggestion.number:  # Another driver of this study began one at the same moment.
-            config = self._describe(trial)
+            config = self._describe_anew(trial)
         return self._open_trial(trial_id, trial, config)
 
     def _go_on(self, trial_id: str, begun: FrozenTrial) -> dict[str, Any]:
         """Take up a trial with the configuration that it began with, whatever the sweep says by now."""
-        trial = finish(self.study, begun.number, self._space)
-        whole = "provenance" in begun.user_attrs
-        config = TrialConfig.model_validate(begun.user_attrs["config"]) if whole else self._describe(trial)
-        return self._open_trial(trial_id, trial, config, begun)
+        trial = optuna.Trial(self.study, begun._trial_id)
+        return self._open_trial(trial_id, trial, TrialConfig.model_validate(begun.user_attrs["config"]), begun)
 
     def _open_trial(
         self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
@@ -92,8 +89,8 @@ class StudySearch(OptunaSearch):
         self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
         return self._plan.settings(trial.number, config)
 
-    def _describe(self, trial: optuna.Trial) -> TrialConfig:
-        """Write a trial's configuration into the study; last the attribute that says that the others are there."""
+    def _describe_anew(self, trial: optuna.Trial) -> TrialConfig:
+        """Write into the study the configuration of a trial that got another number, from which its seed follows."""
         config = self._plan.trial_config(trial.number, trial.params)
         for name, value in self._attrs(config).items():
             trial.set_user_attr(name, value)
