@@ -42,7 +42,9 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   sampler         tpe (multivariate), random, grid (ranges then need `points`), or gp [tpe]
   startup_trials  random trials before tpe or gp begins to model [5]
   points          configurations, or parts of them, to try first: a list of {knob: value} [none]
-  warm_start      experiments whose trials the sampler learns from (same metric); they count for nothing else [none]
+  warm_start      experiments whose trials the sampler learns from (same metric), and studies of Optuna's that anybody
+                  made: [runs/first, {storage: old.db or postgresql://…, study: NAME}]; they count for nothing else
+                  [none]
   budget          {epochs, hours, gpu_hours, plateau: {trials, min_improvement}}: ends the sweep, whichever is reached
                   first, with the best so far handed over [no limit]
   early_stopping  {kind: asha, hyperband, median or none; grace_epochs, reduction_factor, brackets, min_results}

@@ -16,6 +16,7 @@ from pydantic import (
 from search.budget import Budget
 from search.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
 from search.storage import StorageUrl, parse_url
+from search.study_address import Source, StudyAddress, parse_sources
 from trainables.config import TrialConfig, one_line
 from trainables.errors import SweepError
 
@@ -74,13 +75,13 @@ class SweepConfig(BaseModel):
     """A sweep: what is searched, how, on which data, and where the records go.
 
     `trial` fixes knobs of TrialConfig (those not given keep their defaults), `space` searches others. `mode` follows
-    from the metric. `points` are configurations (or parts of them) to try first; `warm_start` names experiments whose
-    trials the sampler learns from; `budget` is explained in search/budget.py. `max_failures` is how often a trial whose
-    worker was lost is tried again, or one that ran out of memory beside others on its GPU (then with half as many
-    neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no checkpoint, so
-    that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended trials they
-    stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may take (GiB; by
-    default, a part of what is free).
+    from the metric. `points` are configurations (or parts of them) to try first; `warm_start` names experiments and
+    studies whose trials the sampler learns from; `budget` is explained in search/budget.py. `max_failures` is how often
+    a trial whose worker was lost is tried again, or one that ran out of memory beside others on its GPU (then with half
+    as many neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no
+    checkpoint, so that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended
+    trials they stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may
+    take (GiB; by default, a part of what is free).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,7 +98,7 @@ class SweepConfig(BaseModel):
     sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
     startup_trials: int = Field(default=5, ge=1)
     points: tuple[dict[str, Any], ...] = ()
-    warm_start: tuple[str, ...] = ()
+    warm_start: tuple[Source, ...] = ()
     budget: Budget = Budget()
     early_stopping: EarlyStopping = EarlyStopping()
     resources: Resources = Resources()
@@ -130,6 +131,15 @@ class SweepConfig(BaseModel):
     @field_serializer("storage")
     def _dump_storage(self, storage: StorageUrl | None) -> str | None:
         return None if storage is None else storage.shown
+
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _parse_warm_start(cls, raw: object) -> tuple[Source, ...]:
+        return parse_sources(raw)
+
+    @field_serializer("warm_start")
+    def _dump_warm_start(self, sources: tuple[Source, ...]) -> list[str | dict[str, str]]:
+        return [source.as_json() if isinstance(source, StudyAddress) else source for source in sources]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

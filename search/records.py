@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
+from search.storage import STUDY_FILE, optuna_address, parse_url
+from search.stored_study import read_study
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, read_handoff
@@ -151,19 +152,8 @@ def _must_hold(folder: Path, name: str) -> None:
 
 
 def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
-    import optuna
-    import sqlalchemy
-
-    url = parse_url(sweep["storage"]) if sweep.get("storage") else None
-    where = url.shown if url else str(folder / STUDY_FILE)
-    try:
-        with open_for_reading(folder, url) as storage:
-            trials = optuna.load_study(study_name=sweep["name"], storage=storage).get_trials(deepcopy=False)
-    except KeyError:
-        raise SweepError(f"{where} holds no study {sweep['name']!r}") from None
-    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
-        raise SweepError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
-    return tuple(_trial(folder, trial, sweep["mode"]) for trial in trials)
+    where = parse_url(sweep["storage"]) if sweep.get("storage") else folder / STUDY_FILE
+    return tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
 
 
 def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
