@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from search.definition import check_same, definition
 from search.rules import StopRule, replay
-from search.storage import opened_storage
+from search.storage import STUDY_FILE, opened_storage
 from search.study import (
     DEFINITION,
     DRIVER,
@@ -58,10 +58,11 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
     """Load the study of an experiment that is resumed; one that was killed before it made its study gets it now.
 
     Raises:
-        SweepError: a key differs that may not be changed.
+        SweepError: a key differs that may not be changed, or the study of trials that have begun is gone.
     """
     study = load_study(config.name, storage)
     if study is None:
+        _check_none_began(config)
         return open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
         describe_study(study, definition(config, fingerprint))
@@ -97,6 +98,17 @@ class Record:
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
         replay(self._rule, [(trial.number, finite_values(trial)) for trial in trials])
         self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
+
+
+def _check_none_began(config: SweepConfig) -> None:
+    """Refuse to begin anew over the records of trials whose study was deleted or replaced."""
+    folder = Path(config.experiment)
+    if any((folder / "trials").glob("*")):
+        where = config.storage.shown if config.storage else folder / STUDY_FILE
+        raise SweepError(
+            f"{where} holds no study {config.name!r}, though {folder / 'trials'} holds trials of it: "
+            "restore it from a copy, or run the sweep again into another folder"
+        )
 
 
 def _check_joined(study: optuna.Study | None, config: SweepConfig, fingerprint: str) -> optuna.Study:

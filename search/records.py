@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from search.storage import STUDY_FILE, optuna_address, parse_url
+from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
 from search.stored_study import read_study
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
@@ -115,9 +115,17 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
 
 
 def study_storage(folder: Path) -> str:
-    """Return the address of the experiment's study, as Optuna takes it; without a password, which others know."""
+    """Return the address of the experiment's study, as Optuna takes it; without a password, which others know.
+
+    Raises:
+        SweepError: the server does not answer, or wants a password that is neither in PGPASSWORD nor in ~/.pgpass.
+    """
     folder, sweep = read_sweep_record(folder)
-    return optuna_address(parse_url(sweep["storage"])) if sweep.get("storage") else f"sqlite:///{folder / STUDY_FILE}"
+    if not sweep.get("storage"):
+        return f"sqlite:///{folder / STUDY_FILE}"
+    url = parse_url(sweep["storage"])
+    with open_for_reading(url):  # Whoever is given the address would fail in more words.
+        return optuna_address(url)
 
 
 def read_final(folder: Path) -> FinalRecord:

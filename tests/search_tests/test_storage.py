@@ -14,6 +14,7 @@ import pytest
 import ray.cloudpickle
 from optuna.trial import TrialState
 
+from search.__main__ import main
 from search.config import SweepConfig, sweep_config
 from search.continuing import Record, check_name, open_study
 from search.plan import Plan
@@ -127,6 +128,29 @@ def test_only_a_study_about_the_same_is_joined(on_server: SweepConfig, tmp_path:
         check_name(on_server, "another dataset", join=True)
     with pytest.raises(SweepError, match="--join: needs the key storage"):
         check_name(sweep(tmp_path / "sqlite"), "f", join=True)
+
+
+def test_join_on_the_command_line_is_refused_in_one_line_before_anything_is_written(
+    on_server: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(dump_sweep(on_server))
+    storage = f"storage=postgresql://{USER}:{PASSWORD}@{_host(on_server)}/postgres"
+
+    def refused(*arguments: str) -> str:
+        assert main(["run", str(file), *arguments]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1 and PASSWORD not in said.err
+        assert not Path(on_server.experiment).exists()
+        return said.err
+
+    assert "--join: this storage holds no study" in refused("--join", "--set", storage)
+    with opened_storage(tmp_path, on_server.storage) as there:
+        open_study(on_server, FINGERPRINT, there, join=False)
+    assert "exists in this storage; give the sweep another `name`" in refused("--set", storage)
+    assert "seed: the study" in refused("--join", "--set", storage, "--set", "seed=8")
+    assert "--join: needs the key storage" in refused("--join", "--set", "storage=null")
+    assert "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass" in refused("--join")
 
 
 def test_drivers_beside_each_other_share_trials_rungs_and_nothing_else(on_server: SweepConfig, tmp_path: Path) -> None:
