@@ -21,7 +21,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainables.errors import run_command
 
@@ -119,18 +119,9 @@ def _resume(options: argparse.Namespace) -> int:
 
     best, went_on = resume_sweep(options.experiment, options.set)
     if not went_on:
-        ended = sum(_summary(options.experiment)["trials"].values())
-        print(
-            f"{options.experiment} has ended and nothing is left to do; "
-            f"--set trials=N asks for more trials than the {ended} that have ended"
-        )
+        print(f"{options.experiment} has ended and nothing is left to do; --set trials=N asks for more than sweep.yaml")
     _say(best, str(options.experiment.absolute()))
     return 0
-
-
-def _summary(experiment: Path) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads((experiment / "sweep_summary.json").read_text())
-    return summary
 
 
 def _say(best: Handoff, experiment: str) -> None:
@@ -141,7 +132,7 @@ def _say(best: Handoff, experiment: str) -> None:
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
-    print(saved_line(_summary(Path(experiment))))
+    print(saved_line(json.loads(Path(experiment, "sweep_summary.json").read_text())))
     print(f"experiment   {experiment}")
     print(f"dashboards   python -m analysis dashboard {experiment}")
     print(f"next         python -m trainables retrain {experiment}/best.json")

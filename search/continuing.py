@@ -10,7 +10,6 @@ from search.rules import StopRule, replay
 from search.storage import STUDY_FILE, opened_storage
 from search.study import (
     DEFINITION,
-    DRIVER,
     create_study,
     decided_end,
     describe_study,
@@ -18,6 +17,7 @@ from search.study import (
     load_study,
     name_is_taken,
     open_trials,
+    own_trials,
     tell_end,
 )
 from trainables.errors import SweepError
@@ -80,9 +80,7 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
         stop = decided_end(trial)
         if stop is not None:
             tell_end(study, trial.number, finite_values(trial), stop, config.mode, {})
-    trials = study.get_trials(deepcopy=False)
-    ours = [trial for trial in trials if owner is None or trial.user_attrs.get(DRIVER) == owner]
-    return sum(trial.state.is_finished() for trial in ours)
+    return sum(trial.state.is_finished() for trial in own_trials(study, owner))
 
 
 class Record:

@@ -123,8 +123,13 @@ def decided_end(trial: FrozenTrial) -> Stop | None:
 
 def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
     """Return the trials that are RUNNING: all, or those that one driver's experiment has begun."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return [trial for trial in running if driver is None or trial.user_attrs.get(DRIVER) == driver]
+    return [trial for trial in own_trials(study, driver) if trial.state == TrialState.RUNNING]
+
+
+def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
+    """Return the trials that one driver's experiment has begun, all where the study has no other driver (None)."""
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
 
 
 def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> dict[int, Outcome]:

@@ -54,6 +54,8 @@ def test_two_drivers_share_trials_and_rungs_and_each_answers_for_its_own(
         trials = read_study(parse_url(storage), "test").trials
         seen = [read_experiment(folder / "experiment").trials for folder in (one, two)]
     assert [[trial.number for trial in trials_seen] for trials_seen in seen] == [list(range(2 * TRIALS))] * 2
+    assert all(f"{TRIALS}/{TRIALS} trials" in (folder / "log").read_text() for folder in (one, two))
+    assert not any(f"{TRIALS + 1}/{TRIALS} trials" in (folder / "log").read_text() for folder in (one, two))
     begun_by = [trial.user_attrs[DRIVER] for trial in trials]
     for folder in (one, two):
         assert begun_by.count(read_provenance(folder / "experiment")["experiment_id"]) == TRIALS
