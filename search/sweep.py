@@ -40,10 +40,11 @@ from search.tensorboard import TensorBoardRuns
 from search.warm_start import describe, gather, write_warm_start
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
-from trainables.dataset import Dataset, open_dataset
+from trainables.dataset import Dataset
 from trainables.double_correction import double_corrections_in_trials
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_json
+from trainables.remote_dataset import open_dataset_at
 
 
 def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None, *, join: bool = False) -> Handoff:
@@ -91,7 +92,7 @@ def check(config: SweepConfig) -> Dataset:
     for backbone in _searched_or_fixed(config, "backbone"):
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
-    return open_dataset(Path(config.dataset))
+    return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)
 
 
 def divided(
