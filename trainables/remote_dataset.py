@@ -113,9 +113,8 @@ def _bring(bucket: Bucket, shards: list[Shard], folder: Path) -> None:
         _write(bucket, name, folder / name)
     for shard in shards:
         if _write(bucket, shard.file, folder / shard.file) != shard.sha256:
-            raise SweepError(
-                f"{bucket.url}/{shard.file} is not what was prepared: its SHA-256 differs from {MANIFEST}'s"
-            )
+            problem = f"its SHA-256 differs from {MANIFEST}'s"
+            raise SweepError(f"{bucket.url}/{shard.file} is not what was prepared: {problem}; prepare it again")
 
 
 def _write(bucket: Bucket, name: str, file: Path) -> str:

@@ -1,26 +1,18 @@
 """trainables/bucket.py: files at URLs, on a real S3 server and with fsspec's own protocols."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
-from tests.s3_server import s3_server
 from trainables.bucket import Bucket, folder_or_url, is_url, open_bucket
 from trainables.errors import SweepError
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[None]:
-    with s3_server("photos"):
-        yield
-
-
 @pytest.fixture(params=["s3", "file", "memory"])
 def bucket(request: pytest.FixtureRequest, s3: None, tmp_path: Path) -> Bucket:
-    places = {"s3": "s3://photos/a/b", "file": f"{tmp_path.as_uri()}/a/b", "memory": "memory://a/b"}
+    places = {"s3": "s3://bucket/a/b", "file": f"{tmp_path.as_uri()}/a/b", "memory": "memory://a/b"}
     return open_bucket(f"{places[request.param]}/{request.node.originalname}/")
 
 
@@ -74,7 +66,7 @@ def test_a_place_without_permission_is_one_line(s3: None, tmp_path: Path, monkey
         ),
         ("dropbox://x/y", r"dropbox://x/y: a package for dropbox:// is missing: .*dropboxdrivefs.*"),
         ("abfs://x", r"abfs://x cannot be used: AzureOptions doesn't contain a valid account name .*"),
-        ("s3://KEY:SECRET@photos/a", "a URL of s3:// holds credentials, .* a profile or the machine's role"),
+        ("s3://KEY:SECRET@bucket/a", "a URL of s3:// holds credentials, .* a profile or the machine's role"),
         ("abfs://c@a.example/x?sas_token=SECRET", "a URL of abfs:// holds credentials, .*"),
     ],
 )
