@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from ray import tune
 
+from search.autoscaling import cluster_grows, first_nodes
 from search.budget_watch import WatchBudget, check_budget
 from search.checkpoints import KeepBestCheckpoints
 from search.config import SweepConfig
@@ -99,11 +100,16 @@ def divided(
     config: SweepConfig, nodes: Sequence[Node], dataset: Dataset, trainable: type[tune.Trainable] | None
 ) -> tuple[Share, Forecast | None]:
     """Each trial's share of the machine, and what the sweep will cost; measured where the trials are our own."""
+    grows = cluster_grows()
+    if grows:
+        nodes = first_nodes(config.resources)
     if trainable is not None:
-        return share(config.resources, nodes), None
+        return share(config.resources, nodes, grows), None
     photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
     resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
-    return share(resources, nodes), expected
+    if grows:  # What was measured is how many trials a node holds; how many nodes there will be, nobody knows.
+        resources = resources.model_copy(update={"concurrent_trials": config.resources.concurrent_trials})
+    return share(resources, nodes, grows), expected
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -
             search_alg=searcher,
             scheduler=StudyScheduler(config, rule, control, record.replay if config.storage else None),
             num_samples=trials,
-            max_concurrent_trials=part.concurrent,
+            max_concurrent_trials=part.limit,
             # Warm workers: TensorFlow is imported once per worker, not once per trial.
             reuse_actors=True,
             trial_name_creator=_trial_name,
