@@ -29,6 +29,8 @@ class Noting(SyntheticTrial):
         result = super().step()
         gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
         note = {"trial": self._settings["run"]["trial"], "start": start, "end": time.time(), "gpus": gpus}
+        note["held"] = ray.get_runtime_context().get_assigned_resources()
+        note["threads"] = self._settings["run"]["threads"]
         with Path(self.FOLDER, f"notes-{note['trial']}").open("a") as file:
             file.write(json.dumps(note) + chr(10))
         return result
@@ -61,9 +63,11 @@ def test_four_trials_share_two_gpus_two_on_each(tmp_path: Path) -> None:
     assert {tuple(note["gpus"]) for note in notes} == {("0",), ("1",)}
     assert together(notes) == 4
     assert max(together(notes, gpu) for gpu in ("0", "1")) == 2
+    assert all(note["held"] == {"CPU": 2, "GPU": 0.5} and note["threads"] == 2 for note in notes)
 
 
 def test_auto_gives_each_trial_a_gpu_of_its_own_and_cores_to_match(tmp_path: Path) -> None:
     notes = run(tmp_path, gpus=4, cpus=8, resources={})
     assert together(notes) == 4
     assert max(together(notes, gpu) for gpu in ("0", "1", "2", "3")) == 1
+    assert all(note["held"] == {"CPU": 2, "GPU": 1} and note["threads"] == 2 for note in notes)
