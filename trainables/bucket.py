@@ -5,6 +5,7 @@ gcloud's login and so on. They may not stand in a URL, because a URL is written 
 """
 
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from trainables.errors import SweepError
 
+_PROBE = ".writable"
 _BLOCK = 2**22
 _SECRET = re.compile(r"(key|token|secret|password|signature|sig)=", re.IGNORECASE)
 _BY_PYARROW = ("s3", "gs", "gcs", "abfs", "abfss", "file")
@@ -90,6 +92,17 @@ class Bucket:
             self.files.create_dir(folder, recursive=True)
             self._copy(file, partial)
             self.files.move(partial, target)
+
+    def check_writable(self) -> None:
+        """Write an empty file there and delete it.
+
+        Raises:
+            SweepError: as `send`.
+        """
+        with tempfile.NamedTemporaryFile() as empty:
+            self.send(Path(empty.name), _PROBE)
+        with self._told(f"{_PROBE} cannot be deleted"):
+            self.files.delete_file(f"{self.path}/{_PROBE}")
 
     def _copy(self, file: Path, target: str) -> None:
         with file.open("rb") as source, self.files.open_output_stream(target) as sink:

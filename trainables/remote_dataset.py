@@ -69,6 +69,7 @@ def sent_to(url: str) -> Iterator[Path]:
     there = bucket.names()
     if there:
         raise SweepError(f"{url} is not empty ({', '.join(there[:4])}); name a new place, or delete this one first")
+    bucket.check_writable()  # Said now, and not when all photos have been looked at.
     with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
         folder = Path(temporary) / "dataset"
         yield folder
@@ -88,7 +89,7 @@ def _manifest(bucket: Bucket) -> tuple[Manifest, bytes]:
     except ValidationError as error:
         raise SweepError(f"{bucket.url}/{MANIFEST} is damaged: {one_line(error, Manifest)}; prepare it again") from None
     named = [manifest.fingerprint, *(shard.file for shard in manifest.shards)]
-    strange = next((name for name in named if Path(name).name != name), None)
+    strange = next((name for name in named if Path(name).name != name or name in ("", "..")), None)
     if strange is not None:  # It would be written outside of the copy's folder.
         raise SweepError(f"{bucket.url}/{MANIFEST} is damaged: {strange!r} is no file's name; prepare it again")
     return manifest, text

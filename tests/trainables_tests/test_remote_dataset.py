@@ -98,16 +98,17 @@ def test_a_shard_that_was_changed_is_one_line_and_nothing_is_kept(
 
 
 @pytest.mark.parametrize("key", ["fingerprint", "shard"])
+@pytest.mark.parametrize("name", ["../../escaped", "..", ""])
 def test_a_manifest_that_leads_out_of_the_folder_is_refused(
-    url: str, key: str, small_dataset: Dataset, tmp_path: Path
+    url: str, key: str, name: str, small_dataset: Dataset, tmp_path: Path
 ) -> None:
     manifest = json.loads((small_dataset.folder / MANIFEST).read_text())
     if key == "shard":
-        manifest["shards"][0]["file"] = "../../escaped"
+        manifest["shards"][0]["file"] = name
     else:
-        manifest["fingerprint"] = "../../escaped"
+        manifest["fingerprint"] = name
     replaced(url, MANIFEST, json.dumps(manifest).encode(), tmp_path)
-    with pytest.raises(SweepError, match=r"manifest.json is damaged: '../../escaped' is no file's name"):
+    with pytest.raises(SweepError, match=rf"manifest.json is damaged: '{name}' is no file's name"):
         open_dataset_at(url, tmp_path / "a" / "b")
 
 
@@ -122,6 +123,7 @@ def test_what_is_no_dataset_is_one_line(s3: None, tmp_path: Path) -> None:
 
 def test_the_manifest_is_sent_last(s3: None, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
+    monkeypatch.setattr(Bucket, "check_writable", lambda _: None)
     monkeypatch.setattr(Bucket, "send", lambda _, file, name: sent.append(name))
     with sent_to("s3://bucket/order") as folder:
         shutil.copytree(small_dataset.folder, folder)
@@ -141,6 +143,16 @@ def test_prepare_and_check_take_urls(s3: None, tmp_path: Path, capsys: pytest.Ca
     assert "the splits are disjoint" in capsys.readouterr().out
     assert run(*words) == 2
     assert capsys.readouterr().err.startswith("error: s3://bucket/prepared is not empty (excluded.csv, manifest.json,")
+
+
+def test_prepare_says_that_it_cannot_write_there_before_it_looks_at_photos(
+    s3: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(tmp_path / "photos", {"a": 3, "b": 3})
+    assert run("prepare", tmp_path / "photos", "s3://nowhere/set") == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: s3://nowhere/set: .writable cannot be written: ") and told.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", [("prepare", "photos", "nobody://x"), ("check", "nobody://x")])
