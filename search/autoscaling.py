@@ -29,10 +29,11 @@ def cluster_grows() -> bool:
     return any(node["Alive"] and not node["Resources"].get("CPU") for node in ray.nodes())
 
 
-def first_nodes(settings: Resources, patience: float = PATIENCE_SECONDS) -> Sequence[Node]:
-    """Return the nodes that trials may use, after asking for as many slots as are known if no node can hold a trial.
+def first_nodes(settings: Resources, trials: int, patience: float = PATIENCE_SECONDS) -> Sequence[Node]:
+    """Return the nodes that trials may use, after asking for slots and waiting where none can hold a trial yet.
 
     Args:
+        trials: how many the sweep has; no more slots than these are asked for.
         patience: in seconds.
 
     Raises:
@@ -43,7 +44,7 @@ def first_nodes(settings: Resources, patience: float = PATIENCE_SECONDS) -> Sequ
     if any(fits(node, slot) for node in nodes):
         return nodes
     print(f"waiting      no node offers {_words(slot)} yet; the autoscaler may start some", flush=True)
-    wanted = 1 if settings.concurrent_trials == "auto" else settings.concurrent_trials
+    wanted = 1 if settings.concurrent_trials == "auto" else min(settings.concurrent_trials, trials)
     # A group for each slot, not one for all: a cluster that cannot grow so far would start nothing for that one.
     asked = [placement_group([slot]) for _ in range(wanted)]
     try:

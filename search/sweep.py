@@ -102,7 +102,7 @@ def divided(
     """Each trial's share of the machine, and what the sweep will cost; measured where the trials are our own."""
     grows = cluster_grows()
     if grows:
-        nodes = first_nodes(config.resources)
+        nodes = first_nodes(config.resources, config.trials)
     if trainable is not None:
         return share(config.resources, nodes, grows), None
     photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}

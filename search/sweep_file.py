@@ -8,6 +8,7 @@ import yaml
 
 from search.config import SweepConfig, sweep_config
 from search.space import DEFAULT_SPACE, Choices
+from search.storage import redact
 from trainables.backbones import WEIGHT_KINDS
 from trainables.bucket import is_url
 from trainables.errors import SweepError
@@ -126,7 +127,7 @@ def _weights(spec: Any) -> Any:
 
 def _folder(key: str, path: str) -> str:
     if is_url(path):
-        raise SweepError(f"{key}: must be a folder, not the URL {path}; only the dataset may lie at a URL")
+        raise SweepError(f"{key}: must be a folder, not the URL {redact(path)}; only the dataset may lie at a URL")
     return _absolute(path)
 
 

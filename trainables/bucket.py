@@ -123,7 +123,10 @@ def open_bucket(url: str) -> Bucket:
     Raises:
         SweepError: nobody knows the protocol, the package for it is missing, or credentials stand in the URL.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SweepError(f"{url} is no URL: {error}") from None
     if ":" in parts.netloc.rpartition("@")[0] or _SECRET.search(parts.query):
         raise SweepError(
             f"a URL of {parts.scheme}:// holds credentials, and would be written into records; "

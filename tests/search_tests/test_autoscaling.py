@@ -69,7 +69,7 @@ def test_a_cluster_with_a_node_that_offers_no_cpus_is_one_that_grows(
 
 
 def test_a_slot_is_asked_for_and_its_node_waited_for(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
-    assert first_nodes(resources(gpus_per_trial=1)) == [Node(8, 1)]
+    assert first_nodes(resources(gpus_per_trial=1), 20) == [Node(8, 1)]
     assert cluster.asked == [{"CPU": 1, "GPU": 1}]
     assert cluster.standing == 0  # Whatever is asked for further, trials ask themselves.
     first, second = capsys.readouterr().out.splitlines()
@@ -78,22 +78,27 @@ def test_a_slot_is_asked_for_and_its_node_waited_for(cluster: Cluster, capsys: p
 
 
 def test_as_many_slots_are_asked_for_as_trials_are_to_run_at_once(cluster: Cluster) -> None:
-    first_nodes(resources(gpus_per_trial=0.5, threads_per_trial=4, concurrent_trials=3))
+    first_nodes(resources(gpus_per_trial=0.5, threads_per_trial=4, concurrent_trials=3), 20)
     assert cluster.asked == [{"CPU": 4, "GPU": 0.5}] * 3
     assert cluster.standing == 0
+
+
+def test_no_more_slots_are_asked_for_than_there_are_trials(cluster: Cluster) -> None:
+    first_nodes(resources(concurrent_trials=8), 2)
+    assert cluster.asked == [{"CPU": 1}] * 2
 
 
 @pytest.mark.parametrize("settings", [{}, {"gpus_per_trial": 1, "threads_per_trial": 8}])
 def test_a_worker_that_is_there_is_not_waited_for(cluster: Cluster, settings: dict[str, Any]) -> None:
     cluster.nodes.append(WORKER)
-    assert first_nodes(resources(**settings)) == [Node(8, 1)]
+    assert first_nodes(resources(**settings), 20) == [Node(8, 1)]
     assert cluster.asked == []
 
 
 def test_a_node_that_never_comes_is_one_line_and_nothing_stays_asked_for(cluster: Cluster) -> None:
     line = r"^resources: no node that offers 2 GPUs with 4 CPUs came in 0 minutes; `ray status` [^\n]+$"
     with pytest.raises(SweepError, match=line):
-        first_nodes(resources(gpus_per_trial=2, threads_per_trial=4), patience=0.0)
+        first_nodes(resources(gpus_per_trial=2, threads_per_trial=4), 20, patience=0.0)
     assert cluster.standing == 0
 
 

@@ -42,6 +42,12 @@ def test_nothing_else_may_be_a_url_and_nothing_is_written(override: str, tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
 
 
+def test_a_url_that_is_refused_shows_no_password(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: data\n")
+    with pytest.raises(SweepError, match=r"not the URL s3://key:\*\*\*@bucket/a;"):
+        read_sweep(tmp_path / "a.yaml", ["experiment=s3://key:SECRET@bucket/a"])
+
+
 def test_the_driver_brings_no_photos(url: str, tmp_path: Path) -> None:
     config = sweep(tmp_path, dataset=url)
     dataset = check(config)

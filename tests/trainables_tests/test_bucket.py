@@ -66,6 +66,7 @@ def test_a_place_without_permission_is_one_line(s3: None, tmp_path: Path, monkey
         ),
         ("dropbox://x/y", r"dropbox://x/y: a package for dropbox:// is missing: .*dropboxdrivefs.*"),
         ("abfs://x", r"abfs://x cannot be used: AzureOptions doesn't contain a valid account name .*"),
+        ("s3://[bucket/a", r"s3://\[bucket/a is no URL: Invalid IPv6 URL"),
         ("s3://KEY:SECRET@bucket/a", "a URL of s3:// holds credentials, .* a profile or the machine's role"),
         ("abfs://c@a.example/x?sas_token=SECRET", "a URL of abfs:// holds credentials, .*"),
     ],
