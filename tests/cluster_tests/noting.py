@@ -42,7 +42,7 @@ def notes_in(folder: Path) -> list[dict[str, Any]]:
 def together(notes: list[dict[str, Any]], **where: Any) -> int:
     """The most epochs that ran at once (on one GPU, or one node)."""
     mine = [note for note in notes if where.items() <= note.items()]
-    return max(sum(other["start"] <= note["start"] < other["end"] for other in mine) for note in mine)
+    return max((sum(other["start"] <= note["start"] < other["end"] for other in mine) for note in mine), default=0)
 
 
 def _where() -> dict[str, Any]:
