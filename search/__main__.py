@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _KEYS = """\
 keys of a sweep file (defaults in brackets; every key can be given as --set key=value, dotted where nested):
   name            the study's name [the file's name]
-  dataset         folder made by `python -m trainables prepare`
+  dataset         folder or URL (s3://bucket/dataset) that `python -m trainables prepare` wrote
   experiment      folder for the records, new or empty [runs/NAME]
   metric, mode    what is optimised [val_macro_f1, max]
   trials, seed    how many trials, and what all chance follows from [20, 0]

@@ -59,8 +59,9 @@ class Plan:
     def settings(self, number: int, trial: TrialConfig) -> dict[str, Any]:
         """Return what the trainable gets: the flat configuration, and `run`.
 
-        `run` holds trial (number), dataset, store and checkpoint_dir (absolute paths), store_bytes (None:
-        automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for), and checkpoint_every.
+        `run` holds trial (number), dataset (absolute path or URL), store and checkpoint_dir (absolute paths),
+        store_bytes (None: automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for), and
+        checkpoint_every.
         """
         run = {
             "trial": number,

@@ -80,7 +80,11 @@ class SweepView:
             return None
         mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
         open_trials = self.trials - self.ended() - 0.5 * len(self.running())
-        return max(0.0, open_trials) * mean / self.concurrent
+        return max(0.0, open_trials) * mean / self.slots()
+
+    def slots(self) -> int:
+        """Count the trials that can run at once, also on nodes that came after the sweep had begun."""
+        return max(self.concurrent, len(self.running()))
 
 
 class Progress(TrialProgressCallback):
@@ -198,7 +202,7 @@ class Progress(TrialProgressCallback):
         return f"{self._view.ended()} of {self._view.trials} trials ended, {so_far}, {self._clock()}"
 
     def _use(self) -> str:
-        busy = f"{len(self._view.running())} of {self._view.concurrent} slots busy"
+        busy = f"{len(self._view.running())} of {self._view.slots()} slots busy"
         return f"{busy}; this machine: {self._machine.words()}" if self._machine else busy
 
     def _clock(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import yaml
 
 from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
 from search.stored_study import read_study
+from trainables.bucket import is_url
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, read_handoff
+from trainables.remote_dataset import read_manifest
 
 Row = dict[str, str]
 
@@ -95,7 +98,7 @@ def read_experiment(folder: Path | str) -> Experiment:
         trials=_trials(folder, sweep),
         summary=_json(folder / "sweep_summary.json"),
         best=read_handoff(folder / "best.json") if (folder / "best.json").is_file() else None,
-        manifest=_json(Path(sweep["dataset"]) / MANIFEST),
+        manifest=_manifest(sweep["dataset"]),
         final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
     )
 
@@ -186,6 +189,14 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
         epochs=read_epochs(folder / "trials" / f"{trial.number:04d}" / EPOCHS_FILE),
     )
+
+
+def _manifest(dataset: str) -> dict[str, Any] | None:
+    if not is_url(dataset):
+        return _json(Path(dataset) / MANIFEST)
+    with contextlib.suppress(SweepError):  # The report says that it could not be reached.
+        return read_manifest(dataset).model_dump(mode="json")
+    return None
 
 
 def _json(file: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from search.space import DEFAULT_SPACE, Choices
 from search.storage import redact
 from search.study_address import Source
 from trainables.backbones import WEIGHT_KINDS
+from trainables.bucket import is_url
 from trainables.errors import SweepError
 
 SWEEP_FILE = "sweep.yaml"
@@ -32,9 +33,12 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     values.setdefault("experiment", f"runs/{values['name']}")
     config = sweep_config(values)
     # Workers have another current folder, so every path that reaches them must be absolute.
-    paths: dict[str, Any] = {"dataset": _absolute(config.dataset), "experiment": _absolute(config.experiment)}
-    paths["store"] = _absolute(config.store) if config.store else None
-    paths["warm_start"] = tuple(_source(source) for source in config.warm_start)
+    paths: dict[str, Any] = {
+        "dataset": config.dataset if is_url(config.dataset) else _absolute(config.dataset),
+        "experiment": _folder("experiment", config.experiment),
+        "store": _folder("store", config.store) if config.store else None,
+        "warm_start": tuple(_source(source) for source in config.warm_start),
+    }
     if "weights" in config.trial:
         paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
     searched = config.space.get("weights")
@@ -129,6 +133,12 @@ def _weights(spec: Any) -> Any:
     if isinstance(spec, dict):
         return {backbone: _weights(one) for backbone, one in spec.items()}
     return spec if spec in WEIGHT_KINDS else _absolute(spec)
+
+
+def _folder(key: str, path: str) -> str:
+    if is_url(path):
+        raise SweepError(f"{key}: must be a folder, not the URL {redact(path)}; only the dataset may lie at a URL")
+    return _absolute(path)
 
 
 def _absolute(path: str) -> str:

@@ -15,8 +15,8 @@ class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to say where it came from.
 
     `score` is the objective's value (`metric`, `mode`) at `epoch`; `dataset` is the prepared folder's absolute path
-    and `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None outside a
-    checkout.
+    or its URL, and `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None
+    outside a checkout.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -23,10 +23,10 @@ _WORKERS: dict[str, Any] = {}
 class FineTuneTrial(tune.Trainable):
     """Fine-tunes one configuration; a step is an epoch.
 
-    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path), `store` (the node-local
-    store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial), `plan`
-    (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints lie)
-    and `checkpoint_every` (epochs; 0: none).
+    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path or URL), `store` (the
+    node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
+    `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
+    lie) and `checkpoint_every` (epochs; 0: none).
 
     It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
     another one after this driver was killed, needs to know nothing of what has been before.
@@ -111,9 +111,10 @@ def _worker(run: dict[str, Any]) -> Any:
         from trainables.device import prepare_tensorflow
 
         prepare_tensorflow(run["threads"])
-        from trainables.dataset import open_dataset
+        from trainables.remote_dataset import open_dataset_at
         from trainables.worker import Worker
 
-        dataset = open_dataset(run["dataset"])
-        _WORKERS[key] = Worker(dataset, Path(run["store"]), run.get("store_bytes"), run["threads"])
+        store = Path(run["store"])
+        dataset = open_dataset_at(run["dataset"], store)
+        _WORKERS[key] = Worker(dataset, store, run.get("store_bytes"), run["threads"])
     return _WORKERS[key]
