@@ -11,6 +11,7 @@ from search.storage import opened_storage
 from search.study import (
     DEFINITION,
     DRIVER,
+    cost_of,
     create_study,
     decided_end,
     describe_study,
@@ -49,7 +50,8 @@ def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
 def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
     """Create the sweep's study, or load the one that is joined."""
     if not join:
-        return create_study(config.name, config.mode, storage, definition(config, fingerprint))
+        about = definition(config, fingerprint)
+        return create_study(config.name, config.mode, storage, about, len(config.objectives) or 1)
     study = load_study(config.name, storage)
     return _check_joined(study, config, fingerprint)
 
@@ -78,7 +80,7 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
     for trial in open_trials(study, owner):
         stop = decided_end(trial)
         if stop is not None:
-            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {})
+            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
     trials = study.get_trials(deepcopy=False)
     ours = [trial for trial in trials if owner is None or trial.user_attrs.get(DRIVER) == owner]
     return sum(trial.state.is_finished() for trial in ours)
@@ -95,7 +97,7 @@ class Record:
     def replay(self) -> None:
         """Bring the rule up to what the study holds, by whichever driver it was reported."""
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
-        replay(self._rule, [(trial.number, finite_values(trial)) for trial in trials])
+        replay(self._rule, [(trial.number, finite_values(trial), cost_of(trial)) for trial in trials])
         self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
 
 

@@ -19,7 +19,7 @@ from ray import tune
 from search.config import SweepConfig
 from search.continuing import continued_study, settle
 from search.lock import driving
-from search.outcome import SUMMARY_FILE, hand_over
+from search.outcome import FRONT_FOLDER, SUMMARY_FILE, hand_over
 from search.plan import Plan
 from search.provenance import add_session, origin, read_provenance
 from search.ray_session import ray_session
@@ -97,7 +97,8 @@ def _take_up(config: SweepConfig, record: dict[str, object], overrides: list[str
     experiment = Path(config.experiment)
     for name in _MARKERS:
         (experiment / name).unlink(missing_ok=True)
-    shutil.rmtree(experiment / "ray", ignore_errors=True)  # Ray's state of the driver that is no more.
+    for name in (FRONT_FOLDER, "ray"):  # The second is Ray's state of the driver that is no more.
+        shutil.rmtree(experiment / name, ignore_errors=True)
     write_sweep(config, experiment)
     add_session(experiment, record, overrides)
 

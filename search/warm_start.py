@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.ask import blank_trial
 from search.records import Experiment, TrialRecord, read_experiment
 from search.space import distributions, knob_value
+from search.study import COST
 from trainables.errors import SweepError
 from trainables.handoff import write_json
 
@@ -35,7 +36,8 @@ def gather(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
         {epoch: objective}.
 
     Raises:
-        SweepError: an experiment cannot be read, or optimised another metric: its values say nothing here.
+        SweepError: an experiment cannot be read, optimised another metric, whose values say nothing here, or did not
+            weigh what a model costs as this sweep does.
     """
     space = distributions(config.space)
     sources, taken = [], []
@@ -45,6 +47,11 @@ def gather(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
             raise SweepError(
                 f"warm_start: {folder} optimised {experiment.sweep['metric']}, not {config.metric}; "
                 "only trials judged by the same metric can be learned from"
+            )
+        if config.cost not in (None, experiment.cost):
+            raise SweepError(
+                f"warm_start: {folder} weighed {experiment.cost or 'no cost'}, not {config.cost}; "
+                "only trials whose two objectives are known can be learned from"
             )
         known = [trial for trial in experiment.trials if trial.state in ("COMPLETE", "PRUNED") and trial.values]
         mapped = [entry for trial in known if (entry := _mapped(trial, space)) is not None]
@@ -71,7 +78,7 @@ def read_warm_start(config: SweepConfig) -> list[FrozenTrial]:
     file = Path(config.experiment) / WARM_START_FILE
     entries = json.loads(file.read_text())["trials"] if file.is_file() else []
     space = distributions(config.space)
-    return [_trial(index - len(entries), entry, space) for index, entry in enumerate(entries)]
+    return [_trial(index - len(entries), entry, space, config) for index, entry in enumerate(entries)]
 
 
 def describe(source: dict[str, Any]) -> str:
@@ -96,7 +103,8 @@ def _mapped(trial: TrialRecord, space: dict[str, BaseDistribution]) -> dict[str,
         if not inside:
             return None
         params[name] = value
-    return {"params": params, "state": trial.state, "value": trial.value, "values": trial.values}
+    entry = {"params": params, "state": trial.state, "value": trial.value, "values": trial.values}
+    return entry if trial.cost is None else {**entry, "best_epoch": trial.best_epoch, "cost": trial.cost}
 
 
 def _warning(experiment: Experiment, config: SweepConfig, fingerprint: str) -> str | None:
@@ -116,11 +124,15 @@ def _fixed(config: SweepConfig) -> dict[str, Any]:
     return {name: value for name, value in config.whole_trial().items() if name not in own}
 
 
-def _trial(number: int, entry: dict[str, Any], space: dict[str, BaseDistribution]) -> FrozenTrial:
+def _trial(number: int, entry: dict[str, Any], space: dict[str, BaseDistribution], config: SweepConfig) -> FrozenTrial:
     values = {int(epoch): value for epoch, value in entry["values"].items()}
     pruned = entry["state"] == "PRUNED"
     trial = blank_trial(number, TrialState.PRUNED if pruned else TrialState.COMPLETE)
     trial.params, trial.distributions = dict(entry["params"]), dict(space)
     trial.intermediate_values = values
+    if config.cost:
+        trial.values = [entry["value"], entry["cost"]]
+        trial.user_attrs = {"best_epoch": entry["best_epoch"], COST: entry["cost"]}
+        return trial
     trial.value = values[max(values)] if pruned else entry["value"]
     return trial

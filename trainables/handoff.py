@@ -14,7 +14,8 @@ from trainables.errors import SweepError
 class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to say where it came from.
 
-    `score` is the objective's value (`metric`, `mode`) at `epoch`; `dataset` is the prepared folder's absolute path
+    `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` is what the model costs, where the sweep
+    weighed that too ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path
     and `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None outside a
     checkout.
     """
@@ -27,6 +28,7 @@ class Handoff(BaseModel):
     mode: str
     score: float
     epoch: int
+    costs: dict[str, float] = {}
     study: str
     trial: int
     dataset: str
@@ -38,6 +40,7 @@ class Handoff(BaseModel):
 
 def write_handoff(handoff: Handoff, file: Path) -> None:
     """Write best.json in one step: a reader sees the old file or the whole new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_json(handoff.model_dump(), file)
 
 

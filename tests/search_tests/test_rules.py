@@ -136,7 +136,7 @@ def test_a_rule_replayed_from_the_record_decides_as_the_one_that_lived_through_i
     lived, replayed = make_rule(early, 9, "max", seed), make_rule(early, 9, "max", seed)
     reports = [(trial, epoch, value) for trial, values in enumerate(curves) for epoch, value in enumerate(values, 1)]
     _interleave(lived, reports, seed)
-    replay(replayed, [(trial, dict(enumerate(values, 1))) for trial, values in enumerate(curves)])
+    replay(replayed, [(trial, dict(enumerate(values, 1)), 0.0) for trial, values in enumerate(curves)])
     verdicts = [[rule.judge(99, epoch, 0.5) for epoch in range(1, 9)] for rule in (lived, replayed)]
     assert verdicts[0] == verdicts[1]
 
