@@ -142,7 +142,7 @@ def _say(best: Handoff, experiment: str) -> None:
 
 def _say_front(members: list[dict[str, Any]], best: Handoff, experiment: str) -> None:
     """Print the trials that no other beats at a cost no higher."""
-    from search.outcome import front_file
+    from trainables.handoff import front_file
 
     (cost,) = best.costs
     print(f"front        {len(members)} of the trials: no other is better and costs no more")

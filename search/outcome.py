@@ -14,7 +14,7 @@ from search.proposals import count_repeats
 from search.records import EPOCHS_FILE, read_epochs
 from search.study import best_value, cost_of, weighed
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, write_handoff, write_json
+from trainables.handoff import Handoff, front_file, write_handoff, write_json
 from trainables.provenance import git_commit, versions
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from search.forecast import Forecast
 
 SUMMARY_FILE = "sweep_summary.json"
-FRONT_FOLDER = "pareto"
 
 
 def hand_over(
@@ -60,11 +59,6 @@ def hand_over(
     handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
     write_handoff(handoff, folder / "best.json")
     return handoff
-
-
-def front_file(experiment: Path, number: int) -> Path:
-    """Return where a member of the front stands, in the form of best.json."""
-    return experiment / FRONT_FOLDER / f"trial_{number:04d}.json"
 
 
 def read_summary(experiment: Path) -> dict[str, Any]:

@@ -173,8 +173,9 @@ class Progress(TrialProgressCallback):
         self._view.seconds_of_ended.append(time.monotonic() - self._begun.pop(number, time.monotonic()))
         best = self._view.best()
         so_far = f"best so far {_figure(best.best)} (trial {best.number})" if best else "nothing to hand over yet"
+        cost = f"{self._view.cost} {row.cost:.2f}, " if self._view.cost else ""
         self._say(
-            f"trial {number} {row.state} after epoch {row.epoch}: best {self._view.metric} {_figure(row.best)}, "
+            f"trial {number} {row.state} after epoch {row.epoch}: best {self._view.metric} {_figure(row.best)}, {cost}"
             f"{row.why}; {self._view.ended()}/{self._view.trials} trials, {so_far}, {self._clock()}"
         )
 

@@ -14,7 +14,7 @@ from search.pareto import Weighed, front
 from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, front_file, read_handoff
 
 Row = dict[str, str]
 
@@ -87,6 +87,10 @@ class Experiment:
         """What a model costs in this sweep, as its trials report it; None where only the metric counts."""
         objectives = self.sweep.get("objectives")
         return str(objectives[1]) if objectives else None
+
+    def front_file(self, number: int) -> Path:
+        """Return where a trial of the front stands for the final stage, once the sweep has ended."""
+        return front_file(self.folder, number)
 
     @property
     def front(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from ray import tune
 from search.config import SweepConfig
 from search.continuing import continued_study, settle
 from search.lock import driving
-from search.outcome import FRONT_FOLDER, SUMMARY_FILE, hand_over
+from search.outcome import SUMMARY_FILE, hand_over
 from search.plan import Plan
 from search.provenance import add_session, origin, read_provenance
 from search.ray_session import ray_session
@@ -29,7 +29,7 @@ from search.study import open_trials
 from search.sweep import Driver, check, divided, drive
 from search.sweep_file import read_sweep, write_sweep
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import FRONT_FOLDER, Handoff, read_handoff
 
 # What a sweep that is to end writes last; while it runs again, nobody may take it for ended.
 _MARKERS = ("best.json", SUMMARY_FILE)

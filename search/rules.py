@@ -89,7 +89,7 @@ class HalvingRule:
             if epoch < rung or trial in results:
                 continue
             others = [result for other, result in results.items() if self._costs[other] <= own]
-            verdict = verdict or self._verdict(epoch, rung, best, others)
+            verdict = verdict or self._verdict(epoch, rung, best, others, _among(own))
             results[trial] = best
         return verdict
 
@@ -103,7 +103,7 @@ class HalvingRule:
                 return bracket
         return self.brackets - 1
 
-    def _verdict(self, epoch: int, rung: int, value: float, others: list[float]) -> Stop | None:
+    def _verdict(self, epoch: int, rung: int, value: float, others: list[float], among: str) -> Stop | None:
         if len(others) < self._min_results:
             return None
         share = 1 / self._factor
@@ -112,7 +112,7 @@ class HalvingRule:
             return None
         reason = (
             f"its best value {value:.4f} at epoch {epoch} is {_WORSE[self._mode]} {cutoff:.4f}, the cutoff for the "
-            f"best 1/{self._factor:g} of {len(others)} earlier results at rung {rung}"
+            f"best 1/{self._factor:g} of {len(others)} earlier results at rung {rung}{among}"
         )
         return Stop(self._kind, epoch, reason, rung=rung, value=value, cutoff=cutoff, competed=len(others))
 
@@ -151,12 +151,17 @@ class MedianRule:
             return None
         reason = (
             f"its best value {best:.4f} by epoch {epoch} is {_WORSE[self._mode]} {median:.4f}, the median of the "
-            f"running means of {len(means)} other trials"
+            f"running means of {len(means)} other trials{_among(most)}"
         )
         return Stop("median", epoch, reason, rung=epoch, value=best, cutoff=median, competed=len(means))
 
 
 _WORSE = {"max": "below", "min": "above"}
+
+
+def _among(cost: float) -> str:
+    """Say whom a trial was held against, where costs count."""
+    return " at no higher cost" if cost else ""
 
 
 def better_of(mode: Mode, first: float, second: float) -> float:

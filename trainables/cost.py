@@ -36,7 +36,7 @@ def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
         Milliseconds from pixels in memory to probabilities in memory, batch of one: the median of `ROUNDS` predictions
         after `WARM_UP` others. What else the machine does meanwhile makes it longer.
     """
-    predict = _predictor(base, config, classes)
+    predict = Predictor(base, config, classes).predict
     photo = np.random.default_rng(0).integers(0, 256, (1, config.image_size, config.image_size, 3)).astype(np.float32)
     for _ in range(WARM_UP):
         predict(photo)
@@ -48,22 +48,28 @@ def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
     return 1000 * statistics.median(seconds)
 
 
-def _predictor(base: Any, config: TrialConfig, classes: int) -> Any:
+class Predictor:
     """The layers of export.whole_model around the backbone itself: a copy of it would take its memory again."""
-    import keras
-    import tensorflow as tf
 
-    from trainables.backbones import scale_pixels
+    def __init__(self, base: Any, config: TrialConfig, classes: int) -> None:
+        import keras
+        import tensorflow as tf
 
-    hidden = keras.layers.Dense(config.dense_units, activation="relu")
-    output = keras.layers.Dense(classes, activation="softmax")
+        from trainables.backbones import scale_pixels
 
-    def forward(pixels: Any) -> Any:
-        features = base(scale_pixels(config.backbone, pixels), training=False)
-        return output(hidden(tf.reduce_mean(features, axis=[1, 2])))
+        hidden = keras.layers.Dense(config.dense_units, activation="relu")
+        output = keras.layers.Dense(classes, activation="softmax")
+        hidden.build((None, int(base.output.shape[-1])))
+        output.build((None, config.dense_units))
 
-    hidden.build((None, int(base.output.shape[-1])))
-    output.build((None, config.dense_units))
-    shape = (1, config.image_size, config.image_size, 3)
-    compiled = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
-    return lambda photo: compiled(photo).numpy()
+        def forward(pixels: Any) -> Any:
+            features = base(scale_pixels(config.backbone, pixels), training=False)
+            return output(hidden(tf.reduce_mean(features, axis=[1, 2])))
+
+        self.head = (hidden, output)
+        shape = (1, config.image_size, config.image_size, 3)
+        self._forward = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
+
+    def predict(self, photo: Any) -> Any:
+        """Return probabilities, float32 [1, classes], of one photo, float32 [1, size, size, 3] in 0..255."""
+        return self._forward(photo).numpy()

@@ -1,4 +1,4 @@
-"""best.json: how a sweep hands its best configuration to the final stage."""
+"""best.json: how a sweep hands its best configuration to the final stage; and others of its front, beside it."""
 
 import json
 import os
@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig, one_line
 from trainables.errors import SweepError
+
+FRONT_FOLDER = "pareto"
 
 
 class Handoff(BaseModel):
@@ -56,6 +58,17 @@ def read_handoff(file: Path) -> Handoff:
         raise SweepError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
     except ValidationError as error:
         raise SweepError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
+
+
+def front_file(experiment: Path, number: int) -> Path:
+    """Return where a trial of the front stands, in the form of best.json."""
+    return experiment / FRONT_FOLDER / f"trial_{number:04d}.json"
+
+
+def final_folder(handoff: Path) -> Path:
+    """Return the final stage's folder: final/ beside best.json, or there final_trial_0007/ for one of the front."""
+    folder = handoff.absolute().parent
+    return folder.parent / f"final_{handoff.stem}" if folder.name == FRONT_FOLDER else folder / "final"
 
 
 def write_json(value: object, file: Path) -> None:

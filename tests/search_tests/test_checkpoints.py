@@ -87,3 +87,13 @@ def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_
     for number in (2, 3):
         callback.on_trial_result(0, [], trial(number), result)
     assert left(tmp_path) == expected
+
+
+def test_with_two_objectives_those_of_the_front_stay(tmp_path: Path) -> None:
+    control = Control()
+    callback = KeepBestCheckpoints(tmp_path, "max", 1, control)
+    for number, (best, cost) in enumerate([(0.5, 20.0), (0.7, 30.0), (0.4, 20.0), (0.3, 10.0), (0.6, 20.0)]):
+        write(tmp_path, number)
+        control.outcomes[number] = Outcome("COMPLETE", ENDED, best, 1, cost)
+        callback.on_trial_complete(0, [], trial(number))
+    assert list(left(tmp_path)) == [1, 3, 4]
