@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from analysis.drawing import BLUE, GREEN, INK, VERMILION, Picture, Size, canvas, legend, picture, scale_for, thin
 from analysis.findings import Findings
 from analysis.history import DRAWN
 from analysis.tables import Head, Line, Table
 from analysis.wording import (
+    UNITS,
     cost_words,
     count,
     drawn_note,
@@ -23,6 +25,8 @@ from analysis.wording import (
     sentence_case,
     setting,
 )
+
+_DECADE = 10  # Costs that differ by more than this factor are drawn on a logarithmic scale.
 
 
 class Front(NamedTuple):
@@ -83,7 +87,10 @@ def draw(data: Front, size: Size) -> Figure:
     figure, (axes,) = canvas(size, 340 if size.name == "wide" else 300)
     x, y = np.array(data.costs), np.array(data.values)
     members = list(data.members)
-    axes.step(x[members], y[members], where="post", color=GREEN, linewidth=2, label="front", zorder=2)
+    if members:
+        # Whoever may spend more than the dearest of the front still has that one.
+        steps = ([*x[members], x.max()], [*y[members], y[members[-1]]])
+        axes.step(*steps, where="post", color=GREEN, linewidth=2, label="front", zorder=2)
     stopped = np.array([kind == "pruned" for kind in data.kinds], bool)
     _dots(axes, x[~stopped], y[~stopped], marker="o", s=44, color=BLUE, label="not stopped")
     _dots(axes, x[stopped], y[stopped], marker="x", s=44, linewidth=1.6, color=VERMILION, label="stopped early")
@@ -92,8 +99,12 @@ def draw(data: Front, size: Size) -> Figure:
         axes.annotate(str(data.trials[place]), (x[place], y[place]), (9, 5), textcoords="offset points", color=INK)
     axes.margins(x=0.08, y=0.12)
     scale_for(axes, data.metric)
-    scale_for(axes, data.cost, "x")
-    axes.set_xlabel(metric_words(data.cost))
+    if x.max() > _DECADE * x.min() > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        scale_for(axes, data.cost, "x")
+    axes.set_xlabel(f"{metric_words(data.cost)}, {UNITS.get(data.cost, '')}")
     axes.set_ylabel(metric_words(data.metric))
     legend(figure, axes, size, columns=4)
     return figure
@@ -119,7 +130,7 @@ def front_table(findings: Findings) -> Table | None:
     )
     members = findings.ranked[findings.ranked["front"]].to_dict("records")
     rows = tuple(_line(row, knobs, findings.metric, cost, findings.best) for row in members)
-    return Table("The front, best first", heads, rows, "The highlighted trial went to the final stage.")
+    return Table("The front, best first", heads, rows, "The highlighted trial is the one in best.json.")
 
 
 def _line(row: dict[Any, Any], knobs: Sequence[str], metric: str, cost: str, best: int | None) -> Line:

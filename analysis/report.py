@@ -156,8 +156,9 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
 
 
 def _retrain_other(experiment: Experiment) -> str:
-    """How to train the cheapest trial of the front, as an example; "" where there is none."""
-    return f"python -m trainables retrain {experiment.front_file(experiment.front[-1])}" if experiment.front else ""
+    """How to train the cheapest trial of the front, as an example; "" where that is the best one."""
+    front = experiment.front
+    return f"python -m trainables retrain {experiment.front_file(front[-1])}" if len(front) > 1 else ""
 
 
 def _tables(findings: Findings) -> dict[str, Table | None]:
