@@ -98,8 +98,9 @@ def frames(experiment: Experiment) -> Frames:
     trials = pd.DataFrame([_trial_row(record) for record in experiment.trials])
     costs = [experiment.cost, "front"] if experiment.cost else []
     if experiment.cost:
+        front = set(experiment.front)
         trials[experiment.cost] = pd.Series([record.cost for record in experiment.trials], dtype=float)
-        trials["front"] = [record.number in experiment.front for record in experiment.trials]
+        trials["front"] = pd.Series([record.number in front for record in experiment.trials], dtype="boolean")
     epochs = pd.DataFrame([row for record in experiment.trials for row in _epoch_rows(record, metric)])
     knobs = [name for name in (f"param_{knob}" for knob in experiment.sweep["space"]) if name in trials]
     return Frames(

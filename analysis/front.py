@@ -48,7 +48,7 @@ class Front(NamedTuple):
 def front(trials: pd.DataFrame, metric: str, cost: str) -> Front:
     """Compute it from the trials frame, whose columns `front` and the one named by `cost` say what the sweep found."""
     known = trials.dropna(subset=["value", cost]).sort_values([cost, "trial"]).reset_index(drop=True)
-    on_it = np.flatnonzero(known["front"]).tolist()
+    on_it = np.flatnonzero(known["front"].to_numpy(bool)).tolist()
     drawn = thin(len(known), DRAWN, keep=on_it)
     shown = known.iloc[drawn]
     return Front(
@@ -145,7 +145,7 @@ def _line(row: dict[Any, Any], knobs: Sequence[str], metric: str, cost: str, bes
 
 
 def front_sentence(findings: Findings) -> str:
-    """What a smaller or faster model would give up; "" where the sweep weighed no cost or the front is one trial."""
+    """What a smaller or faster model would give up; "" where the sweep weighed no cost."""
     cost = findings.experiment.cost
     if cost is None or findings.best is None:
         return ""

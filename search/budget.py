@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-Mode = Literal["max", "min"]
+from search.pareto import Mode
 
 
 class Plateau(BaseModel):

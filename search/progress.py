@@ -232,7 +232,7 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
     costs = [view.cost] if view.cost else []
     for heading in ("trial", "state", "epoch", *knobs, view.metric, "best", *costs):
         drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-    best = view.front()
+    best = {row.number for row in view.front()}
     for row in shown(view):
         drawn.add_row(
             str(row.number),
@@ -240,7 +240,7 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
             f"{row.epoch}/{view.max_epochs}",
             *(_plain(row.params[knob]) for knob in knobs),
             _figure(row.value),
-            Text(_figure(row.best), style="bold green" if row in best else ""),
+            Text(_figure(row.best), style="bold green" if row.number in best else ""),
             *(f"{row.cost:.1f}" for _ in costs),
         )
     return drawn
@@ -275,8 +275,8 @@ def shown(view: SweepView) -> list[TrialView]:
     rows = list(view.rows.values())
     if len(rows) <= _ROWS:
         return rows
-    best = view.front()
-    first = [row for row in rows if row in best or row.state == "RUNNING"][-_ROWS:]
+    best = {row.number for row in view.front()}
+    first = [row for row in rows if row.number in best or row.state == "RUNNING"][-_ROWS:]
     rest = [row for row in rows if row not in first][len(first) - _ROWS :] if len(first) < _ROWS else []
     return sorted([*first, *rest], key=lambda row: row.number)
 

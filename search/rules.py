@@ -10,8 +10,7 @@ import numpy as np
 
 from search.config import EarlyStopping
 from search.control import Stop
-
-Mode = Literal["max", "min"]
+from search.pareto import Mode
 
 
 class StopRule(Protocol):

@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from search.control import STOPPED_BY_SCHEDULER, Outcome, Stop
-from search.pareto import Weighed
+from search.pareto import Mode, Weighed
 from trainables.errors import SweepError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from search.rules import Mode
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 # User attributes: of the study, what it is about; of a trial, which experiment's driver began it, and what its model

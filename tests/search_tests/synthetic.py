@@ -96,7 +96,7 @@ class SyntheticTrial(tune.Trainable):
                 os._exit(1)
 
     def _cost(self) -> dict[str, Any]:
-        name = self._settings["run"]["cost"]
+        name = self._settings["run"].get("cost")
         return {} if name is None else {name: model_mb(self._settings)}
 
     def _metrics(self) -> dict[str, Any]:
