@@ -18,10 +18,9 @@ Go on with a sweep that was interrupted, or ask one that has ended for more tria
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainables.errors import run_command
 
@@ -34,6 +33,8 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   dataset         folder or URL (s3://bucket/dataset) that `python -m trainables prepare` wrote
   experiment      folder for the records, new or empty [runs/NAME]
   metric, mode    what is optimised [val_macro_f1, max]
+  objectives      [METRIC, COST] in their place: the metric, and what a model costs, which is to be low: model_mb (MB of
+                  all weights, float32) or latency_ms (milliseconds for one photo); not with gp [the metric alone]
   trials, seed    how many trials, and what all chance follows from [20, 0]
   space           knobs to search: a list of choices, or {low, high, log, step, points} [learning_rate 1e-5 to 1e-2
                   (log), dropout 0 to 0.6, dense_units 128 256 512, unfrozen_layers 0 31 62]; any other knob of a
@@ -126,16 +127,31 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _say(best: Handoff, experiment: str) -> None:
     from search.forecast import saved_line
-    from search.outcome import read_ending
+    from search.outcome import read_summary
 
-    print(f"ended because {read_ending(Path(experiment))}")
+    summary = read_summary(Path(experiment))
+    print(f"ended because {summary['ended_because']}")
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
-    print(saved_line(json.loads(Path(experiment, "sweep_summary.json").read_text())))
+    print(saved_line(summary))
+    if best.costs:
+        _say_front(summary["front"], best, experiment)
     print(f"experiment   {experiment}")
     print(f"dashboards   python -m analysis dashboard {experiment}")
     print(f"next         python -m trainables retrain {experiment}/best.json")
+
+
+def _say_front(members: list[dict[str, Any]], best: Handoff, experiment: str) -> None:
+    """Print the trials that no other beats at a cost no higher."""
+    from trainables.handoff import front_file
+
+    (cost,) = best.costs
+    print(f"front        {len(members)} of the trials: no other is better and costs no more")
+    print(f"             {best.metric:>12}  {cost:>10}")
+    for member in members:
+        file = front_file(Path(experiment), member["trial"])
+        print(f"             {member['value']:12.4f}  {member['cost']:10.2f}  {file}")
 
 
 if __name__ == "__main__":

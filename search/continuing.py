@@ -10,6 +10,7 @@ from search.rules import StopRule, replay
 from search.storage import STUDY_FILE, opened_storage
 from search.study import (
     DEFINITION,
+    cost_of,
     create_study,
     decided_end,
     describe_study,
@@ -49,7 +50,8 @@ def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
 def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
     """Create the sweep's study, or load the one that is joined."""
     if not join:
-        return create_study(config.name, config.mode, storage, definition(config, fingerprint))
+        about = definition(config, fingerprint)
+        return create_study(config.name, config.mode, storage, about, len(config.objectives) or 1)
     study = load_study(config.name, storage)
     return _check_joined(study, config, fingerprint)
 
@@ -79,7 +81,7 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
     for trial in open_trials(study, owner):
         stop = decided_end(trial)
         if stop is not None:
-            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {})
+            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
     return sum(trial.state.is_finished() for trial in own_trials(study, owner))
 
 
@@ -94,7 +96,7 @@ class Record:
     def replay(self) -> None:
         """Bring the rule up to what the study holds, by whichever driver it was reported."""
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
-        replay(self._rule, [(trial.number, finite_values(trial)) for trial in trials])
+        replay(self._rule, [(trial.number, finite_values(trial), cost_of(trial)) for trial in trials])
         self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
 
 

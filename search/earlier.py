@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search.records import read_experiment
 from search.space import knob_value
 from search.stored_study import StoredStudy, read_study
-from search.study import DEFINITION, best_value, finite_values
+from search.study import COST, DEFINITION, best_value, finite_values
 from search.study_address import Source, StudyAddress
 from trainables.errors import SweepError
 
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 class EarlierTrial:
     """A trial of an earlier study: `knobs` those of this sweep's space whose value is known there.
 
-    `value` is the objective's best and `values` it by epoch, finite; no result: None, and empty.
+    `value` is the objective's best, reached at `best_epoch`, and `values` it by epoch, finite; no result: None, and
+    empty. `cost` is what its model costs, None where that was not weighed.
     """
 
     state: str
     knobs: dict[str, Any]
     value: float | None
     values: dict[int, float]
+    best_epoch: int | None = None
+    cost: float | None = None
 
     @property
     def has_result(self) -> bool:
@@ -54,7 +57,7 @@ def read_earlier(source: Source, config: SweepConfig, fingerprint: str) -> Earli
     """Read an experiment or a study.
 
     Raises:
-        SweepError: it cannot be read, or was judged by something else than this sweep's metric.
+        SweepError: it cannot be read, or was judged by something else than this sweep's objectives.
     """
     if isinstance(source, StudyAddress):
         return _read_study(source, config, fingerprint)
@@ -66,8 +69,16 @@ def read_earlier(source: Source, config: SweepConfig, fingerprint: str) -> Earli
 def _read_experiment(folder: str, config: SweepConfig, fingerprint: str) -> Earlier:
     experiment = read_experiment(folder)
     _check_metric(folder, experiment.sweep["metric"], config)
+    _check_cost(folder, experiment.cost, config)
     trials = tuple(
-        EarlierTrial(trial.state, _knobs(trial.config, config.space), trial.value, trial.values)
+        EarlierTrial(
+            trial.state,
+            _knobs(trial.config, config.space),
+            trial.value,
+            trial.values,
+            trial.best_epoch,
+            trial.cost,
+        )
         for trial in experiment.trials
     )
     first = experiment.trials[0].config if experiment.trials else {}
@@ -81,12 +92,16 @@ def _read_study(source: StudyAddress, config: SweepConfig, fingerprint: str) -> 
     if begun_as is None:
         return _read_foreign(source, study, config)
     _check_metric(str(source), begun_as["metric"], config)
+    objectives = begun_as.get("objectives")  # Studies that are older than the key weighed no cost.
+    _check_cost(str(source), objectives[1] if objectives else None, config)
     trials = tuple(
         EarlierTrial(
             trial.state.name,
             _knobs(trial.user_attrs.get("config", {}), config.space),
             best_value(trial),
             finite_values(trial),
+            trial.user_attrs.get("best_epoch"),
+            trial.user_attrs.get(COST),
         )
         for trial in study.trials
     )
@@ -102,6 +117,7 @@ def _read_foreign(source: StudyAddress, study: StoredStudy, config: SweepConfig)
     """
     if len(study.directions) > 1:
         raise SweepError(f"warm_start: {source} has {len(study.directions)} objectives, not {config.metric} alone")
+    _check_cost(str(source), None, config)
     if study.metrics:
         _check_metric(str(source), study.metrics[0], config)
     wanted = "maximize" if config.mode == "max" else "minimize"
@@ -132,6 +148,14 @@ def _check_metric(name: str, metric: str, config: SweepConfig) -> None:
         raise SweepError(
             f"warm_start: {name} optimised {metric}, not {config.metric}; "
             "only trials judged by the same metric can be learned from"
+        )
+
+
+def _check_cost(name: str, cost: str | None, config: SweepConfig) -> None:
+    if config.cost not in (None, cost):
+        raise SweepError(
+            f"warm_start: {name} weighed {cost or 'no cost'}, not {config.cost}; "
+            "only trials whose two objectives are known can be learned from"
         )
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
+from search.pareto import Weighed, front
 from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
 from search.stored_study import read_study
 from trainables.bucket import is_url
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, front_file, read_handoff
 from trainables.remote_dataset import read_manifest
 
 Row = dict[str, str]
@@ -30,8 +31,9 @@ class TrialRecord:
 
     `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of them
     and `best_epoch` its epoch (None without a result); `stop` is {"kind", "epoch", "reason", …}, None while the trial
-    runs; `config` all fields of TrialConfig; `epochs` the results of all epochs in the contract's names, NaN as None;
-    `started` and `ended` are ISO 8601 local times; `seconds` the wall-clock time between them.
+    runs; `cost` what its model costs, None where the sweep weighs none; `config` all fields of TrialConfig; `epochs`
+    the results of all epochs in the contract's names, NaN as None; `started` and `ended` are ISO 8601 local times;
+    `seconds` the wall-clock time between them.
     """
 
     number: int
@@ -41,6 +43,7 @@ class TrialRecord:
     value: float | None
     best_epoch: int | None
     stop: dict[str, Any] | None
+    cost: float | None
     config: dict[str, Any]
     seed: int | None
     host: str | None
@@ -82,6 +85,26 @@ class Experiment:
     def ended(self) -> bool:
         """Whether the sweep has ended and handed its best configuration over."""
         return self.best is not None
+
+    @property
+    def cost(self) -> str | None:
+        """What a model costs in this sweep, as its trials report it; None where only the metric counts."""
+        objectives = self.sweep.get("objectives")
+        return str(objectives[1]) if objectives else None
+
+    def front_file(self, number: int) -> Path:
+        """Return where a trial of the front stands for the final stage, once the sweep has ended."""
+        return front_file(self.folder, number)
+
+    @property
+    def front(self) -> tuple[int, ...]:
+        """Numbers of the trials that no other beats at a cost no higher, best first; empty where costs do not count."""
+        results = [
+            Weighed(trial.number, trial.value, trial.cost)
+            for trial in self.trials
+            if trial.state in ("COMPLETE", "PRUNED") and trial.value is not None and trial.cost is not None
+        ]
+        return tuple(member.number for member in front(results, self.sweep["mode"])) if self.cost else ()
 
 
 def read_experiment(folder: Path | str) -> Experiment:
@@ -180,6 +203,7 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         value=values.get(epoch),
         best_epoch=epoch,
         stop=attrs.get("stop"),
+        cost=attrs.get("cost"),
         config=attrs.get("config", {}),
         seed=attrs.get("seed"),
         host=attrs.get("host"),

@@ -35,7 +35,7 @@ from search.scheduler import EndWhenAsked, StudyScheduler
 from search.searcher import StudySearch
 from search.space import Choices, Range
 from search.storage import opened_storage
-from search.study import best_value, close_open_trials, open_trials, own_trials
+from search.study import close_open_trials, open_trials, own_trials, weighed
 from search.sweep_file import write_sweep
 from search.tensorboard import TensorBoardRuns
 from search.warm_start import describe, gather, write_warm_start
@@ -220,13 +220,13 @@ def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tu
     earlier = own_trials(study, plan.owner)
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
     checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control, quota)
-    checkpoints.take_up((trial.number, best_value(trial)) for trial in earlier if trial.state.is_finished())
+    checkpoints.take_up((trial.number, weighed(trial)) for trial in earlier if trial.state.is_finished())
     progress = Progress(config, driver.part.concurrent, control)
     progress.take_up(earlier)
     callbacks = [
         EpochLog(plan.experiment, control),
         checkpoints,
-        TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
+        TensorBoardRuns(plan.experiment, config.metric, list(config.space), control, config.cost),
         progress,
         EndWithoutWaiting(control),
         ForgetEndedTrials(),

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.ask import blank_trial
 from search.earlier import Earlier, EarlierTrial, read_earlier
 from search.space import distributions
+from search.study import COST
 from trainables.handoff import write_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def gather(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
         {epoch: objective}.
 
     Raises:
-        SweepError: one cannot be read, or optimised another metric: its values say nothing here.
+        SweepError: one cannot be read, optimised another metric, whose values say nothing here, or did not weigh what a
+            model costs as this sweep does.
     """
     space = distributions(config.space)
     sources, taken = [], []
@@ -68,7 +70,7 @@ def read_warm_start(config: SweepConfig) -> list[FrozenTrial]:
     file = Path(config.experiment) / WARM_START_FILE
     entries = json.loads(file.read_text())["trials"] if file.is_file() else []
     space = distributions(config.space)
-    return [_trial(index - len(entries), entry, space) for index, entry in enumerate(entries)]
+    return [_trial(index - len(entries), entry, space, config) for index, entry in enumerate(entries)]
 
 
 def describe(source: dict[str, Any]) -> str:
@@ -92,7 +94,10 @@ def _mapped(trial: EarlierTrial, space: dict[str, BaseDistribution]) -> dict[str
         inside = all(knob._contains(knob.to_internal_repr(params[name])) for name, knob in space.items())
     except ValueError:  # A choice that this sweep does not have.
         return None
-    return {"params": params, "state": trial.state, "value": trial.value, "values": trial.values} if inside else None
+    if not inside:
+        return None
+    entry = {"params": params, "state": trial.state, "value": trial.value, "values": trial.values}
+    return entry if trial.cost is None else {**entry, "best_epoch": trial.best_epoch, "cost": trial.cost}
 
 
 def _warning(earlier: Earlier) -> str | None:
@@ -100,11 +105,15 @@ def _warning(earlier: Earlier) -> str | None:
     return "; ".join(filter(None, [differs, earlier.doubt])) or None
 
 
-def _trial(number: int, entry: dict[str, Any], space: dict[str, BaseDistribution]) -> FrozenTrial:
+def _trial(number: int, entry: dict[str, Any], space: dict[str, BaseDistribution], config: SweepConfig) -> FrozenTrial:
     values = {int(epoch): value for epoch, value in entry["values"].items()}
     pruned = entry["state"] == "PRUNED"
     trial = blank_trial(number, TrialState.PRUNED if pruned else TrialState.COMPLETE)
     trial.params, trial.distributions = dict(entry["params"]), dict(space)
     trial.intermediate_values = values
+    if config.cost:
+        trial.values = [entry["value"], entry["cost"]]
+        trial.user_attrs = {"best_epoch": entry["best_epoch"], COST: entry["cost"]}
+        return trial
     trial.value = values[max(values)] if pruned else entry["value"]
     return trial

@@ -61,6 +61,10 @@ def test_a_driver_killed_before_the_hand_over_is_made_up_for_without_training(
         ("seed=5", "seed: the study 'test' was begun with 0, so it cannot become 5; what may be changed: trials, "),
         ("metric=val_loss", "metric: the study 'test' was begun with val_macro_f1"),
         ("space.dropout.high=0.5", "space: the study 'test' was begun with"),
+        (
+            "objectives=[val_macro_f1, model_mb]",
+            "objectives: the study 'test' was begun with [], so it cannot become [",
+        ),
         ("sampler=tpe", "sampler: the study"),
         ("early_stopping.kind=none", "early_stopping: the study"),
         ("trial.batch_size=8", "trial.batch_size: the study 'test' was begun with 32, so it cannot become 8"),

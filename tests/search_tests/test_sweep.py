@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from search.__main__ import main
 from search.config import SweepConfig
 from search.records import Experiment, read_experiment
 from search.resources import Share
+from search.resume import resume_sweep
 from search.sweep import _begin, run_sweep
 from search.sweep_file import read_sweep
 from tests.search_tests.example import sweep
-from tests.search_tests.synthetic import SyntheticTrial, with_faults
+from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
 from trainables.dataset import MANIFEST, Dataset
 from trainables.errors import SweepError
+from trainables.handoff import read_handoff
 
+SHORT = {"epochs": 4, "image_size": 75, "weights": "random"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,6 +46,30 @@ def test_a_sweep_with_early_stopping_ends_with_all_its_records(ray_here: None, t
     assert read_sweep(Path(config.experiment) / "sweep.yaml") == config
     runs = sorted(path.name for path in (Path(config.experiment) / "tensorboard").iterdir())
     assert runs == [f"trial_{number:04d}" for number in range(10)]
+
+
+def test_a_sweep_with_two_objectives_hands_over_its_front_and_goes_on_when_resumed(
+    ray_here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "dense_units": [16, 256]}
+    stop, objectives = {"min_results": 1}, ["val_macro_f1", "model_mb"]
+    config = sweep(tmp_path, trials=6, seed=2, space=space, objectives=objectives, early_stopping=stop, trial=SHORT)
+    run_sweep(config, SyntheticTrial)
+    first = read_experiment(config.experiment)
+    best, went_on = resume_sweep(Path(config.experiment), ["trials=9"], SyntheticTrial)
+    experiment = read_experiment(config.experiment)
+    assert went_on and len(experiment.trials) == 9 and experiment.trials[:6] == first.trials
+    assert experiment.front[0] == best.trial and len(experiment.front) == 2, "the best of each size"
+    assert {trial.cost for trial in experiment.trials} == {model_mb({"dense_units": units}) for units in (16, 256)}
+    assert all(epoch["model_mb"] == trial.cost for trial in experiment.trials for epoch in trial.epochs)
+    for number in experiment.front:
+        assert read_handoff(experiment.front_file(number)).config.model_dump() == experiment.trials[number].config
+    assert len(list((experiment.folder / "pareto").iterdir())) == 2
+    capsys.readouterr()
+    assert main(["resume", config.experiment]) == 0
+    said = capsys.readouterr().out
+    assert "front        2 of the trials: no other is better and costs no more" in said
+    assert str(experiment.front_file(experiment.front[1])) in said
 
 
 def test_a_trial_that_ran_out_of_memory_is_queued_again_with_fewer_neighbours(ray_here: None, tmp_path: Path) -> None:

@@ -225,6 +225,22 @@ def test_another_metric_is_refused_and_other_data_are_said(tmp_path: Path, earli
     assert source["warning"] == "it differs in dataset, trial.weights, trial.image_size, trial.epochs"
 
 
+def test_two_objectives_are_learned_from_where_both_are_known(tmp_path: Path, earlier: SweepConfig) -> None:
+    two = {"objectives": ["val_macro_f1", "model_mb"]}
+    weighed = finished(sweep(tmp_path / "weighed", trials=12, seed=3, space=WIDE, **two))
+    config = later(tmp_path / "both", weighed, **two, space=WIDE)
+    warm = begin(config).play()
+    known = read_warm_start(config)
+    assert known and all(trial.values is not None and len(trial.values) == 2 for trial in known)
+    cold = PlayedSweep(later(tmp_path / "cold", weighed, **two, space=WIDE, warm_start=[])).play()
+    assert cold[0].params != warm[0].params
+    assert gather(later(tmp_path / "one", weighed, space=WIDE), FINGERPRINT)["trials"], "its metric is known"
+    with pytest.raises(SweepError, match=r"^warm_start: .* weighed no cost, not model_mb; only trials whose two"):
+        gather(later(tmp_path / "none", earlier, **two), FINGERPRINT)
+    with pytest.raises(SweepError, match=r"^warm_start: .* weighed model_mb, not latency_ms; only trials whose two"):
+        gather(later(tmp_path / "other", weighed, objectives=["val_macro_f1", "latency_ms"]), FINGERPRINT)
+
+
 def test_what_is_no_experiment_is_refused(tmp_path: Path, earlier: SweepConfig) -> None:
     with pytest.raises(SweepError, match=r"holds no sweep\.yaml, so it is no experiment"):
         gather(later(tmp_path, earlier, warm_start=[str(tmp_path)]), FINGERPRINT)
