@@ -16,7 +16,7 @@ from search.records import read_final
 from trainables.errors import SweepError
 
 # What two sweeps may differ in and still ask the same question.
-_NOT_SETTINGS = {"name", "experiment", "seed", "storage", "store", "store_gb", "address", "resources"}
+_NOT_SETTINGS = {"name", "experiment", "mirror", "seed", "storage", "store", "store_gb", "address", "resources"}
 
 
 @dataclass(frozen=True)

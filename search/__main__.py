@@ -13,6 +13,11 @@ Go on with a sweep that was interrupted, or ask one that has ended for more tria
 
     python -m search resume runs/smoke
     python -m search resume runs/smoke --set trials=40
+
+Keep the records in a bucket as they come, and go on from there on any machine:
+
+    python -m search run search/sweeps/default.yaml --experiment s3://bucket/first --set dataset=s3://bucket/dataset
+    python -m search resume s3://bucket/first
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainables.bucket import folder_or_url
 from trainables.errors import run_command
 
 if TYPE_CHECKING:
@@ -31,7 +37,9 @@ _KEYS = """\
 keys of a sweep file (defaults in brackets; every key can be given as --set key=value, dotted where nested):
   name            the study's name [the file's name]
   dataset         folder or URL (s3://bucket/dataset) that `python -m trainables prepare` wrote
-  experiment      folder for the records, new or empty [runs/NAME]
+  experiment      folder for the records, new or empty, or a URL (s3://bucket/first): short for a folder, runs/first,
+                  and the URL as its mirror [runs/NAME]
+  mirror          URL that the records go to as they come, and where trials keep their checkpoints [none]
   metric, mode    what is optimised [val_macro_f1, max]
   objectives      [METRIC, COST] in their place: the metric, and what a model costs, which is to be low: model_mb (MB of
                   all weights, float32) or latency_ms (milliseconds for one photo); not with gp [the metric alone]
@@ -64,6 +72,7 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
 
 _RESUME = """\
 Go on with a sweep: after Ctrl-C, a crash, or a kill of its driver at any moment; or after its end, with more trials.
+One at a URL goes on on any machine: its records are brought to runs/LAST_PART_OF_THE_URL first.
 
 No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
 What may be changed with --set: trials, trial.epochs (more), resources, max_failures, checkpoint_every,
@@ -87,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the sweep file")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key (repeatable)")
-    run.add_argument("--experiment", metavar="DIR", help="short for --set experiment=DIR")
+    run.add_argument("--experiment", metavar="PLACE", help="short for --set experiment=PLACE, a folder or a URL")
     run.add_argument("--join", action="store_true", help="work on a study in `storage` beside the driver that began it")
     run.set_defaults(command=_run)
     resume = commands.add_parser(
@@ -96,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         description=_RESUME,
         formatter_class=form,
     )
-    resume.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="the sweep's folder")
+    resume.add_argument("experiment", type=folder_or_url, metavar="EXPERIMENT", help="the sweep's folder or URL")
     resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
     resume.set_defaults(command=_resume)
     return parser
@@ -111,21 +120,25 @@ def _run(options: argparse.Namespace) -> int:
 
     from search.sweep import run_sweep
 
-    _say(run_sweep(config, join=options.join), config.experiment)
+    _say(run_sweep(config, join=options.join), config.experiment, config.mirror)
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     from search.resume import resume_sweep
+    from search.sweep_file import SWEEP_FILE, read_sweep
+    from trainables.remote_records import working_folder
 
-    best, went_on = resume_sweep(options.experiment, options.set)
+    place = options.experiment
+    best, went_on = resume_sweep(place, options.set)
     if not went_on:
-        print(f"{options.experiment} has ended and nothing is left to do; --set trials=N asks for more than sweep.yaml")
-    _say(best, str(options.experiment.absolute()))
+        print(f"{place} has ended and nothing is left to do; --set trials=N asks for more than {SWEEP_FILE}")
+    folder = place.absolute() if isinstance(place, Path) else working_folder(place)
+    _say(best, str(folder), read_sweep(folder / SWEEP_FILE).mirror)
     return 0
 
 
-def _say(best: Handoff, experiment: str) -> None:
+def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
     from search.forecast import saved_line
     from search.outcome import read_summary
 
@@ -138,8 +151,10 @@ def _say(best: Handoff, experiment: str) -> None:
     if best.costs:
         _say_front(summary["front"], best, experiment)
     print(f"experiment   {experiment}")
+    if mirror is not None:
+        print(f"mirror       {mirror}")
     print(f"dashboards   python -m analysis dashboard {experiment}")
-    print(f"next         python -m trainables retrain {experiment}/best.json")
+    print(f"next         python -m trainables retrain {mirror or experiment}/best.json")
 
 
 def _say_front(members: list[dict[str, Any]], best: Handoff, experiment: str) -> None:

@@ -1,6 +1,7 @@
-"""Which checkpoints of a sweep stay on the disk: those of running trials, and of the best ones that ended."""
+"""Which checkpoints of a sweep stay: those of running trials, and of the best ones that ended."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from ray.tune.experiment import Trial
 from search.control import Control
 from search.failure import trial_number
 from search.pareto import Mode, Weighed, front
-from search.plan import trial_folder
-from trainables.checkpoint import generations
+from search.plan import checkpoint_root
+from trainables.checkpoint import newest_first
+from trainables.errors import SweepError
+from trainables.remote_records import CHECKPOINTS
+from trainables.shelf import open_shelf
 
 
 class KeepBestCheckpoints(Callback):
@@ -24,25 +28,40 @@ class KeepBestCheckpoints(Callback):
     trial is among the best when fewer than `keep` others beat it (search/pareto.py): with 1, those of the front stay.
     """
 
-    def __init__(self, experiment: Path, mode: Mode, keep: int, control: Control, quota: int | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Path,
+        mode: Mode,
+        keep: int,
+        control: Control,
+        quota: int | None = None,
+        mirror: str | None = None,
+    ) -> None:
+        """Args: `mirror` is the URL below which the checkpoints lie, in place of the experiment's folder."""
         self._experiment = experiment
+        self._mirror = mirror
         self._mode = mode
         self._keep = keep
         self._control = control
         self._quota = quota
         self._kept: list[Weighed] = []
-        self._running: set[int] = set()
+        self._running: dict[int, str] = {}
+        self._held: set[int] | None = None
 
     def take_up(self, ended: Iterable[tuple[int, Weighed | None]]) -> None:
         """Begin where a driver before this one has left off: ended trials' numbers, and their results unless failed."""
+        self._held = None if self._mirror is None else _numbers(self._mirror)
         for number, result in ended:
             self._end(number, result)
+        self._held = None
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
         """Make room, where the quota asks for it; the trial has just written its checkpoint."""
-        self._running.add(trial_number(trial))
+        number = trial_number(trial)
+        # At a URL this is below the root, where another configuration's may lie too (Plan.checkpoint_place).
+        self._running[number] = trial.config["run"].get("checkpoint_dir", self._root(number))
         if self._quota is not None:
             self._make_room(self._quota)
 
@@ -58,7 +77,7 @@ class KeepBestCheckpoints(Callback):
     on_trial_error = on_trial_complete
 
     def _end(self, number: int, result: Weighed | None) -> None:
-        self._running.discard(number)
+        self._running.pop(number, None)
         if result is None:
             self._delete(number)
             return
@@ -68,29 +87,42 @@ class KeepBestCheckpoints(Callback):
             self._delete(displaced.number)
 
     def _make_room(self, quota: int) -> None:
-        numbers = [*self._running, *(trial.number for trial in self._kept)]
-        excess = sum(_bytes(file) for number in numbers for file in self._files(number)) - quota
+        places = [*self._running.values(), *(self._root(trial.number) for trial in self._kept)]
+        excess = sum(size for place in places for size in _sizes(place).values()) - quota
         while excess > 0 and self._kept:
             excess -= self._delete(self._kept.pop().number)
-        for number in sorted(self._running):
+        for _, place in sorted(self._running.items()):
             if excess <= 0:
                 return
-            excess -= self._delete(number, but=1)
+            excess -= _delete(place, but=1)
 
-    def _delete(self, number: int, but: int = 0) -> int:
-        """Delete all but the newest `but` generations; return how many bytes that freed."""
-        files = self._files(number)[but:]
-        freed = sum(_bytes(file) for file in files)
-        for file in files:
-            file.unlink(missing_ok=True)
-        return freed
+    def _delete(self, number: int) -> int:
+        # A question to the URL for each of a thousand ended trials would take minutes.
+        return 0 if self._held is not None and number not in self._held else _delete(self._root(number))
 
-    def _files(self, number: int) -> list[Path]:
-        return generations(trial_folder(self._experiment, number))
+    def _root(self, number: int) -> str:
+        return checkpoint_root(self._experiment, self._mirror, number)
 
 
-def _bytes(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:  # The worker has just replaced it.
-        return 0
+def _numbers(mirror: str) -> set[int]:
+    """Return the numbers of the trials that have checkpoints below the URL."""
+    return {int(name.partition("/")[0]) for name in _sizes(f"{mirror}/{CHECKPOINTS}")}
+
+
+def _delete(place: str, but: int = 0) -> int:
+    """Delete all but the newest `but` generations; return how many bytes that freed."""
+    sizes = _sizes(place)
+    freed = 0
+    for name in list(sizes)[but:]:
+        with suppress(SweepError):  # A URL that cannot be reached costs space; the mirror says that it cannot.
+            open_shelf(place).delete(name)
+            freed += sizes[name]
+    return freed
+
+
+def _sizes(place: str) -> dict[str, int]:
+    """Return a trial's checkpoints, newest first, with their sizes in bytes; none where the place cannot be reached."""
+    with suppress(SweepError):
+        sizes = open_shelf(place).sizes()
+        return {name: sizes[name] for name in newest_first(sizes)}
+    return {}

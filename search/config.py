@@ -83,7 +83,8 @@ class SweepConfig(BaseModel):
     as many neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no
     checkpoint, so that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended
     trials they stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may
-    take (GiB; by default, a part of what is free).
+    take (GiB; by default, a part of what is free). `mirror` is the URL that the experiment's records go to as they
+    come, and where its trials keep their checkpoints.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,6 +92,7 @@ class SweepConfig(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     dataset: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
+    mirror: str | None = None
     metric: str = "val_macro_f1"
     mode: Literal["max", "min"] = "max"
     objectives: tuple[str, ...] = ()

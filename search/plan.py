@@ -1,13 +1,16 @@
 """What one trial gets: its configuration, its seed, its folder, and where the data and the store are."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search.config import SweepConfig
 from search.samplers import trial_seed
-from search.space import Choices, Range, assemble
+from search.space import Choices, Range, assemble, knob_value
 from trainables.config import TrialConfig
+from trainables.remote_records import CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ class Plan:
         """The folder of a trial's records."""
         return trial_folder(self.experiment, number)
 
+    def checkpoint_place(self, number: int, trial: TrialConfig) -> str:
+        """Where a trial's checkpoints lie: beside its records, or below the mirror's URL.
+
+        There its configuration is in the name. A driver that was killed may have begun a trial that its study had not
+        yet brought to the URL: the next driver gives the number again, and maybe to another configuration.
+        """
+        root = checkpoint_root(self.experiment, self.config.mirror, number)
+        if self.config.mirror is None:
+            return root
+        knobs = {name: knob_value(trial.model_dump(), name) for name in sorted(self.config.space)}
+        what = json.dumps([knobs, trial.seed, trial.epochs], default=str)
+        return f"{root}/{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+
     def unfrozen_layers(self) -> list[int]:
         """Return every count of unfrozen layers that a trial of this sweep may have."""
         knob = self.config.space.get("unfrozen_layers")
@@ -56,12 +72,13 @@ class Plan:
         seeds = {"seed": trial_seed(self.config.seed, number, "training"), "sweep_seed": self.config.seed}
         return assemble({**self.config.trial, **seeds}, params)
 
-    def settings(self, number: int, trial: TrialConfig) -> dict[str, Any]:
+    def settings(self, number: int, trial: TrialConfig, known_epochs: int = 0) -> dict[str, Any]:
         """Return what the trainable gets: the flat configuration, and `run`.
 
-        `run` holds trial (number), dataset (absolute path or URL), store and checkpoint_dir (absolute paths),
+        `run` holds trial (number), dataset and checkpoint_dir (absolute paths or URLs), store (absolute path),
         store_bytes (None: automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for),
-        checkpoint_every, and cost (what a model costs, by name; None where that does not count).
+        checkpoint_every, known_epochs (up to which epoch the study holds the trial's results), and cost (what a model
+        costs, by name; None where that does not count).
         """
         run = {
             "trial": number,
@@ -70,11 +87,17 @@ class Plan:
             "store_bytes": None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
             "threads": self.threads,
             "plan": self.unfrozen_layers(),
-            "checkpoint_dir": str(self.trial_folder(number)),
+            "checkpoint_dir": self.checkpoint_place(number, trial),
             "checkpoint_every": self.config.checkpoint_every,
+            "known_epochs": known_epochs,
             "cost": self.config.cost,
         }
         return {**trial.model_dump(), "run": run}
+
+
+def checkpoint_root(experiment: Path, mirror: str | None, number: int) -> str:
+    """Return the folder or URL below which all checkpoints of a trial with this number lie."""
+    return str(trial_folder(experiment, number)) if mirror is None else f"{mirror}/{CHECKPOINTS}/{number:04d}"
 
 
 def trial_folder(experiment: Path, number: int) -> Path:

@@ -19,6 +19,7 @@ from ray import tune
 from search.config import SweepConfig
 from search.continuing import continued_study, settle
 from search.lock import driving
+from search.mirror import brought_back, mirrored
 from search.outcome import SUMMARY_FILE, hand_over
 from search.plan import Plan
 from search.provenance import add_session, origin, read_provenance
@@ -28,6 +29,7 @@ from search.storage import opened_storage
 from search.study import open_trials
 from search.sweep import Driver, check, divided, drive
 from search.sweep_file import read_sweep, write_sweep
+from trainables.bucket import is_url
 from trainables.errors import SweepError
 from trainables.handoff import FRONT_FOLDER, Handoff, read_handoff
 
@@ -36,27 +38,33 @@ _MARKERS = ("best.json", SUMMARY_FILE)
 
 
 def resume_sweep(
-    experiment: Path, overrides: list[str] | None = None, trainable: type[tune.Trainable] | None = None
+    experiment: Path | str, overrides: list[str] | None = None, trainable: type[tune.Trainable] | None = None
 ) -> tuple[Handoff, bool]:
     """Go on with a sweep until its end; return the best configuration, and whether there was anything left to do.
 
     Args:
-        experiment: the sweep's folder.
+        experiment: the sweep's folder, or its URL: then its records are brought to this machine first.
         overrides: keys to change, as `--set` gives them.
         trainable: as in `run_sweep`.
 
     Raises:
-        SweepError: the folder holds no sweep, another process drives it, a key that may not be changed differs, or
+        SweepError: the place holds no sweep, another process drives it, a key that may not be changed differs, or
             what `run_sweep` raises.
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = read_resumed(experiment, overrides or [])
+    url = experiment if isinstance(experiment, str) and is_url(experiment) else None
+    folder = Path(experiment) if url is None else brought_back(url)
+    config = read_resumed(folder, overrides or [], url)
     record = read_provenance(Path(config.experiment))
     dataset = check(config)
     fingerprint = dataset.fingerprint
     plan = Plan(config, 1, record["experiment_id"], origin(fingerprint))
-    with driving(plan.experiment), opened_storage(plan.experiment, config.storage) as storage:
+    with (
+        driving(plan.experiment),
+        mirrored(config) as mirror,
+        opened_storage(plan.experiment, config.storage) as storage,
+    ):
         study = continued_study(config, fingerprint, storage)
         ended = settle(study, config, plan.owner)
         left = max(config.trials - ended, len(open_trials(study, plan.owner)))
@@ -66,11 +74,14 @@ def resume_sweep(
             part, expected = divided(config, nodes, dataset, trainable)
             _take_up(config, record, overrides or [])
             plan = Plan(config, part.threads, plan.experiment_id, plan.origin)
-            return drive(Driver(plan, part, trainable, expected), study, left, started), True
+            return drive(Driver(plan, part, trainable, expected, mirror), study, left, started), True
 
 
-def read_resumed(experiment: Path, overrides: list[str]) -> SweepConfig:
+def read_resumed(experiment: Path, overrides: list[str], url: str | None = None) -> SweepConfig:
     """Read the sweep of an experiment's folder, wherever that was moved, and apply what is to be changed.
+
+    Args:
+        url: where its mirror is by now.
 
     Raises:
         SweepError: it holds no sweep, a value is not allowed, or trials are to have fewer epochs than before.
@@ -79,10 +90,10 @@ def read_resumed(experiment: Path, overrides: list[str]) -> SweepConfig:
     file = experiment / "sweep.yaml"
     if not file.is_file():
         raise SweepError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
-    here = f"experiment={experiment}"
-    before = read_sweep(file, [here])
-    config = read_sweep(file, [*overrides, here])
-    for key in ("name", "experiment"):
+    here = [f"experiment={experiment}", *([] if url is None else [f"mirror={url}"])]
+    before = read_sweep(file, here)
+    config = read_sweep(file, [*overrides, *here])
+    for key in ("name", "experiment", "mirror"):
         if any(override.startswith(f"{key}=") for override in overrides):
             raise SweepError(f"{key}: cannot be changed on resume")
     if config.storage != before.storage:

@@ -86,8 +86,8 @@ class StudySearch(OptunaSearch):
         self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
     ) -> dict[str, Any]:
         self._numbers[trial_id] = trial.number
-        self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
-        return self._plan.settings(trial.number, config)
+        opened = self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
+        return self._plan.settings(trial.number, config, opened.last_epoch or 0)
 
     def _describe_anew(self, trial: optuna.Trial) -> TrialConfig:
         """Write into the study the configuration of a trial that got another number, from which its seed follows."""

@@ -22,6 +22,7 @@ from search.forecast import Forecast
 from search.forgetting import ForgetEndedTrials
 from search.interrupt import EndWithoutWaiting, ctrl_c
 from search.lock import driving
+from search.mirror import BringToMirror, Mirror, check_new, mirrored
 from search.outcome import hand_over
 from search.packing import plan_resources
 from search.plan import Plan
@@ -65,6 +66,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
         raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
+    check_new(config)
     dataset = check(config)
     check_name(config, dataset.fingerprint, join)
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
@@ -76,14 +78,14 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
         part, expected = divided(config, nodes, dataset, trainable)
         check_budget(config.budget, part.gpus)
         experiment.mkdir(parents=True, exist_ok=True)
-        with driving(experiment):
+        with driving(experiment), mirrored(config) as mirror:
             if earlier is not None:
                 write_warm_start(earlier, experiment)
                 print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
             plan = _begin(config, part, dataset.fingerprint, warnings)
             with opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, dataset.fingerprint, storage, join)
-                return drive(Driver(plan, part, trainable, expected), study, config.trials, started)
+                return drive(Driver(plan, part, trainable, expected, mirror), study, config.trials, started)
 
 
 def check(config: SweepConfig) -> Dataset:
@@ -114,12 +116,16 @@ def divided(
 
 @dataclass(frozen=True)
 class Driver:
-    """One process's part of a sweep: the plan, a trial's share of the machine, what trains (None: ours), the cost."""
+    """One process's part of a sweep: the plan, a trial's share of the machine, what trains (None: ours), the cost.
+
+    `mirror` brings the records to a URL, where the sweep has one.
+    """
 
     plan: Plan
     part: Share
     trainable: type[tune.Trainable] | None = None
     expected: Forecast | None = None
+    mirror: Mirror | None = None
 
 
 def drive(driver: Driver, study: optuna.Study, trials: int, started: float) -> Handoff:
@@ -219,7 +225,7 @@ def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tu
     plan, config = driver.plan, driver.plan.config
     earlier = own_trials(study, plan.owner)
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
-    checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control, quota)
+    checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control, quota, config.mirror)
     checkpoints.take_up((trial.number, weighed(trial)) for trial in earlier if trial.state.is_finished())
     progress = Progress(config, driver.part.concurrent, control)
     progress.take_up(earlier)
@@ -231,6 +237,8 @@ def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tu
         EndWithoutWaiting(control),
         ForgetEndedTrials(),
     ]
+    if driver.mirror is not None:
+        callbacks.append(BringToMirror(driver.mirror, control))
     if config.budget.limited:
         watch = WatchBudget(config, driver.part.gpus, control)
         watch.take_up(earlier)

@@ -14,6 +14,7 @@ from search.study_address import Source
 from trainables.backbones import WEIGHT_KINDS
 from trainables.bucket import is_url
 from trainables.errors import SweepError
+from trainables.remote_records import working_folder
 
 SWEEP_FILE = "sweep.yaml"
 
@@ -21,7 +22,8 @@ SWEEP_FILE = "sweep.yaml"
 def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     """Read a sweep file and apply overrides such as `space.learning_rate.high=1e-3`.
 
-    `name` defaults to the file's name and `experiment` to runs/NAME; relative paths count from the current folder.
+    `name` defaults to the file's name and `experiment` to runs/NAME; relative paths count from the current folder. An
+    experiment at a URL is one in a folder, runs/LAST_PART_OF_THE_URL, with the URL as its `mirror`.
 
     Raises:
         SweepError: no such file, not YAML, an override without `=`, or a key or value that `sweep_config` refuses.
@@ -31,11 +33,12 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
         _apply(values, override)
     values.setdefault("name", file.stem)
     values.setdefault("experiment", f"runs/{values['name']}")
+    _take_apart(values)
     config = sweep_config(values)
     # Workers have another current folder, so every path that reaches them must be absolute.
     paths: dict[str, Any] = {
         "dataset": config.dataset if is_url(config.dataset) else _absolute(config.dataset),
-        "experiment": _folder("experiment", config.experiment),
+        "experiment": _absolute(config.experiment),
         "store": _folder("store", config.store) if config.store else None,
         "warm_start": tuple(_source(source) for source in config.warm_start),
     }
@@ -135,9 +138,25 @@ def _weights(spec: Any) -> Any:
     return spec if spec in WEIGHT_KINDS else _absolute(spec)
 
 
+def _take_apart(values: dict[str, Any]) -> None:
+    """Turn an experiment at a URL into the folder that its driver works in, and its mirror."""
+    if is_url(values["experiment"]):
+        if values.get("mirror") is not None:
+            raise SweepError("mirror: is for an experiment in a folder; this one is at a URL itself")
+        values["mirror"] = values["experiment"]
+        values["experiment"] = str(working_folder(values["mirror"]))
+    if values.get("mirror") is None:
+        return
+    if not is_url(values["mirror"]):
+        raise SweepError(f"mirror: must be a URL such as s3://bucket/first, not {values['mirror']!r}")
+    working_folder(values["mirror"])  # Refuses what no experiment can lie at.
+    values["mirror"] = values["mirror"].rstrip("/")
+
+
 def _folder(key: str, path: str) -> str:
     if is_url(path):
-        raise SweepError(f"{key}: must be a folder, not the URL {redact(path)}; only the dataset may lie at a URL")
+        rule = "only the dataset and the experiment may lie at a URL"
+        raise SweepError(f"{key}: must be a folder, not the URL {redact(path)}; {rule}")
     return _absolute(path)
 
 

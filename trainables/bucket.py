@@ -7,7 +7,7 @@ gcloud's login and so on. They may not stand in a URL, because a URL is written 
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,14 @@ def folder_or_url(place: str) -> Path | str:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A file in a listing: its size in bytes, and when it was last written (ns; None where its place does not say)."""
+
+    size: int
+    written: int | None
+
+
+@dataclass(frozen=True)
 class Bucket:
     """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there."""
 
@@ -47,11 +55,24 @@ class Bucket:
         Raises:
             SweepError: it cannot be listed.
         """
+        return sorted(self.entries())
+
+    def entries(self, below: str = "") -> dict[str, Entry]:
+        """Return all files in the folder `below` (all where empty) by their names; none where there is no such folder.
+
+        Raises:
+            SweepError: they cannot be listed.
+        """
         from pyarrow import fs
 
+        folder = f"{self.path}/{below}".rstrip("/")
         with self._told("its files cannot be listed"):
-            found = self.files.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
-            return sorted(info.path.removeprefix(f"{self.path}/") for info in found if info.is_file)
+            found = self.files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+        return {
+            info.path.removeprefix(f"{self.path}/"): Entry(info.size or 0, info.mtime_ns)
+            for info in found
+            if info.is_file
+        }
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file; None where there is none.
@@ -93,16 +114,34 @@ class Bucket:
             self._copy(file, partial)
             self.files.move(partial, target)
 
+    def put(self, content: bytes | memoryview, name: str) -> None:
+        """Write a file of this content there, as `send` does.
+
+        Raises:
+            SweepError: as `send`.
+        """
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self.send(Path(file.name), name)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is no error.
+
+        Raises:
+            SweepError: it cannot be deleted.
+        """
+        with self._told(f"{name} cannot be deleted"), suppress(FileNotFoundError):
+            self.files.delete_file(f"{self.path}/{name}")
+
     def check_writable(self) -> None:
         """Write an empty file there and delete it.
 
         Raises:
             SweepError: as `send`.
         """
-        with tempfile.NamedTemporaryFile() as empty:
-            self.send(Path(empty.name), _PROBE)
-        with self._told(f"{_PROBE} cannot be deleted"):
-            self.files.delete_file(f"{self.path}/{_PROBE}")
+        self.put(b"", _PROBE)
+        self.delete(_PROBE)
 
     def _copy(self, file: Path, target: str) -> None:
         with file.open("rb") as source, self.files.open_output_stream(target) as sink:
@@ -123,6 +162,17 @@ def open_bucket(url: str) -> Bucket:
     Raises:
         SweepError: nobody knows the protocol, the package for it is missing, or credentials stand in the URL.
     """
+    protocol = check_url(url)
+    files, path = _file_system(url.rstrip("/"), protocol)
+    return Bucket(url.rstrip("/"), files, path.rstrip("/"))
+
+
+def check_url(url: str) -> str:
+    """Return a URL's protocol; nothing is asked of the place.
+
+    Raises:
+        SweepError: it is no URL, or credentials stand in it.
+    """
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -132,8 +182,7 @@ def open_bucket(url: str) -> Bucket:
             f"a URL of {parts.scheme}:// holds credentials, and would be written into records; "
             "give them by the environment, a profile or the machine's role"
         )
-    files, path = _file_system(url.rstrip("/"), parts.scheme)
-    return Bucket(url.rstrip("/"), files, path.rstrip("/"))
+    return parts.scheme
 
 
 def one_line_of(error: Exception) -> str:

@@ -1,11 +1,10 @@
-"""A trial's checkpoints: whole or absent, two generations, each with the result that it was written for."""
+"""A trial's checkpoints: whole or absent, two generations, each with the results of all its trial's epochs."""
 
 import hashlib
 import io
 import json
-import os
 import re
-import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,113 +12,136 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainables.errors import SweepError
+from trainables.shelf import open_shelf
+
 State = dict[str, npt.NDArray[Any]]
 
 # epoch-000007.<the first 16 digits of the content's SHA-256>.npz
 _NAME = re.compile(r"epoch-(\d{6,})\.([0-9a-f]{16})\.npz")
-_RESULT = "result.json"
+_RESULT, _EARLIER = "result.json", "earlier.json"
 GENERATIONS = 2
+
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What training goes on from: the arrays after `epoch`, and the result of that epoch as it was reported."""
+    """What training goes on from: the arrays after `epoch`, and the result of that epoch as it was reported.
+
+    `earlier` holds the results of the epochs before it.
+    """
 
     epoch: int
     state: State
-    result: dict[str, Any]
+    result: Result
+    earlier: tuple[Result, ...] = ()
+
+    def unheard(self, known: int) -> list[Result]:
+        """Return the results that a driver lacks which knows of epochs up to `known`; the last one in any case."""
+        return [*(result for result in self.earlier if int(result["epoch"]) > known), self.result]
 
 
 class Checkpoints:
-    """The checkpoints of one trial in one folder.
+    """The checkpoints of one trial in one place: a folder, or a URL that another machine reaches too.
 
     A file gets its name, which holds its checksum, when it is whole; the generation before stays until then. So a
     process that is killed at any moment leaves a whole one, and a file that a full disk or a power cut has truncated
     is known by its checksum, which makes an `fsync` per epoch unnecessary.
 
-    The result is in the checkpoint because a driver may be killed before it hears of the epoch: the trial then
-    reports it once more, and no epoch is either lost or trained twice.
+    The results are in the checkpoint because a driver may be killed before it hears of the epoch, or before its study
+    reaches the URL: the trial then reports them once more, and no epoch is either lost or trained twice.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, place: Path | str, every: int) -> None:
         """Args: `every` is in epochs; 0 writes none."""
-        self._folder = folder
+        self._shelf = open_shelf(place)
         self._every = every
 
     def due(self, result: dict[str, Any]) -> bool:
         """Say whether the epoch of this result is one after which a checkpoint is written."""
         return self._every > 0 and (int(result["epoch"]) % self._every == 0 or bool(result.get("done")))
 
-    def write(self, state: State, result: dict[str, Any]) -> str:
+    def write(self, state: State, result: Result, earlier: Sequence[Result] = ()) -> str:
         """Write the state after `result["epoch"]`, then delete all but the newest generations.
+
+        Args:
+            earlier: the results of the epochs before.
 
         Returns:
             Why it could not be written (a full disk, say), or nothing: training can go on without.
         """
-        content = _pack(state, result)
+        content = _pack(state, result, earlier)
         name = f"epoch-{int(result['epoch']):06d}.{_digest(content)}.npz"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # The worker of a driver that was killed may live a moment longer and write the same file.
-        temporary = self._folder / f".{name}.{socket.gethostname()}-{os.getpid()}"
         try:
-            temporary.write_bytes(content)
-            temporary.replace(self._folder / name)
+            self._shelf.put(name, content)
+            for old in newest_first(self._shelf.sizes())[GENERATIONS:]:
+                self._shelf.delete(old)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             return f"no checkpoint of epoch {result['epoch']}: {error.strerror}"
-        for old in generations(self._folder)[GENERATIONS:]:
-            old.unlink(missing_ok=True)
+        except SweepError as error:
+            return f"no checkpoint of epoch {result['epoch']}: {error}"
         return ""
 
     def newest(self) -> tuple[Checkpoint | None, str]:
-        """Return the newest whole checkpoint (None: begin anew), and what was wrong with newer ones, now deleted."""
-        for unfinished in self._folder.glob(".epoch-*"):
-            unfinished.unlink(missing_ok=True)
+        """Return the newest whole checkpoint (None: begin anew), and what was wrong with newer ones, now deleted.
+
+        Raises:
+            SweepError: the place is a URL and cannot be reached, which says nothing of what lies there.
+        """
+        self._shelf.clear_unfinished("epoch-")
         damaged = []
         found = None
-        for file in generations(self._folder):
-            found = _read(file)
+        for name in newest_first(self._shelf.sizes()):
+            found = _unpack(name, self._shelf.read(name))
             if found is not None:
                 break
-            damaged.append(f"the checkpoint of epoch {epoch_of(file)} is damaged")
-            file.unlink(missing_ok=True)
+            damaged.append(f"the checkpoint of epoch {epoch_of(name)} is damaged")
+            self._shelf.delete(name)
         if not damaged:
             return found, ""
         return found, f"{', '.join(damaged)}: goes on after epoch {found.epoch if found else 0}"
 
 
+def newest_first(names: Iterable[str]) -> list[str]:
+    """Return those of `names` that are a checkpoint's, newest first; the unfinished are not among them."""
+    found = [name for name in names if _NAME.fullmatch(name.rpartition("/")[2])]
+    return sorted(found, key=lambda name: (epoch_of(name), name), reverse=True)
+
+
 def generations(folder: Path) -> list[Path]:
-    """Return the files of a trial's checkpoints, newest first; the unfinished are not among them."""
-    files = [file for file in folder.glob("epoch-*.npz") if _NAME.fullmatch(file.name)]
-    return sorted(files, key=lambda file: (epoch_of(file), file.name), reverse=True)
+    """Return the files of a trial's checkpoints in a folder, newest first."""
+    return [folder / name for name in newest_first(file.name for file in folder.glob("epoch-*.npz"))]
 
 
-def epoch_of(file: Path) -> int:
+def epoch_of(file: Path | str) -> int:
     """Return the epoch after which a checkpoint was written, from its name."""
-    match = _NAME.fullmatch(file.name)
+    match = _NAME.fullmatch(Path(file).name)
     assert match is not None
     return int(match[1])
 
 
-def _pack(state: State, result: dict[str, Any]) -> memoryview:
-    text = json.dumps(result, default=lambda value: value.item()).encode()
+def _pack(state: State, result: Result, earlier: Sequence[Result]) -> memoryview:
     packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **{_RESULT: np.frombuffer(text, np.uint8)}, **state)
+    texts = {_RESULT: _as_array(result), _EARLIER: _as_array(list(earlier))}
+    np.savez(packed, allow_pickle=False, **texts, **state)
     return packed.getbuffer()
 
 
-def _read(file: Path) -> Checkpoint | None:
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
-    match = _NAME.fullmatch(file.name)
-    if match is None or _digest(content) != match[2]:
+def _as_array(value: object) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value, default=lambda one: one.item()).encode(), np.uint8)
+
+
+def _unpack(name: str, content: bytes | None) -> Checkpoint | None:
+    match = _NAME.fullmatch(name)
+    if match is None or content is None or _digest(content) != match[2]:
         return None
     with np.load(io.BytesIO(content)) as arrays:
         state = dict(arrays)
     result = json.loads(state.pop(_RESULT).tobytes())
-    return Checkpoint(int(match[1]), state, result)
+    # One that was written before there were earlier results in it has none.
+    earlier = json.loads(state.pop(_EARLIER).tobytes()) if _EARLIER in state else []
+    return Checkpoint(int(match[1]), state, result, tuple(earlier))
 
 
 def _digest(content: bytes | memoryview) -> str:

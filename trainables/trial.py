@@ -26,7 +26,8 @@ class FineTuneTrial(tune.Trainable):
     `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path or URL), `store` (the
     node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
     `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
-    lie), `checkpoint_every` (epochs; 0: none) and `cost` (which of cost.COSTS every result says; None: none).
+    lie: a folder or a URL), `checkpoint_every` (epochs; 0: none), `known_epochs` (up to which epoch the driver knew this
+    trial's results when it began it; none by default) and `cost` (which of cost.COSTS every result says; None: none).
 
     It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
     another one after this driver was killed, needs to know nothing of what has been before.
@@ -43,18 +44,21 @@ class FineTuneTrial(tune.Trainable):
         with _memory_errors():
             self._weights: Weights = self._worker.weights(values)
             self._run = self._worker.start(values, run.get("plan", ()))
-        self._checkpoints = Checkpoints(Path(run["checkpoint_dir"]), run["checkpoint_every"])
+        self._checkpoints = Checkpoints(run["checkpoint_dir"], run["checkpoint_every"])
         checkpoint, self._note = self._checkpoints.newest()
-        self._again: Result | None = None
+        self._again: list[Result] = []
+        self._results: list[Result] = []
         self._cost: Result = {}
         if checkpoint is not None:
             self._run.load(checkpoint.state)
-            self._again = checkpoint.result
+            self._again = checkpoint.unheard(run.get("known_epochs", 0))
+            self._results = [*checkpoint.earlier, checkpoint.result]
         name = run.get("cost")
         if name is not None:
             with _memory_errors():
                 # A trial keeps the cost that it began with, also where another machine goes on with it.
-                self._cost = {name: (self._again or {}).get(name) or self._worker.cost(name, values)}
+                before = self._results[-1] if self._results else {}
+                self._cost = {name: before.get(name) or self._worker.cost(name, values)}
         self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -65,16 +69,20 @@ class FineTuneTrial(tune.Trainable):
     def step(self) -> Result:
         """Train for one epoch; the contract's metrics of one epoch, where it ran and what it cost.
 
-        The first step after a checkpoint trains nothing: it gives the checkpoint's own result once more, in case
-        that nobody has heard it.
+        The first steps after a checkpoint train nothing: they give the results of the epochs that the driver did not
+        know of when the trial began, and the checkpoint's own once more in any case, as nobody may have heard it.
         """
-        result, self._again = self._again, None
-        if result is None:
-            result = self._epoch()
-            if self._checkpoints.due(result):
-                self._note = self._note or self._checkpoints.write(self._run.state(), result)
+        result = self._again.pop(0) if self._again else self._next_epoch()
         note, self._note = self._note, ""
         return {**result, "checkpoint_note": note}
+
+    def _next_epoch(self) -> Result:
+        """Train for one epoch, and write a checkpoint where one is due."""
+        result = self._epoch()
+        if self._checkpoints.due(result):
+            self._note = self._note or self._checkpoints.write(self._run.state(), result, self._results)
+        self._results.append(result)
+        return result
 
     def _epoch(self) -> Result:
         """Train for one epoch.

@@ -31,7 +31,8 @@ class SyntheticTrial(tune.Trainable):
         self._epoch = 0
         self._best, self._best_epoch = 0.0, 0
         self._curve = self.values(config)
-        self._checkpoints = Checkpoints(Path(config["run"]["checkpoint_dir"]), config["run"]["checkpoint_every"])
+        self._results: list[dict[str, Any]] = []
+        self._checkpoints = Checkpoints(config["run"]["checkpoint_dir"], config["run"]["checkpoint_every"])
         self._again = self._load()
         self._fault = self.FAULTS.get(config["run"]["trial"], {})
         if self._fault.get("setup"):
@@ -47,12 +48,16 @@ class SyntheticTrial(tune.Trainable):
         return curve(config)
 
     def step(self) -> dict[str, Any]:
-        result, self._again = self._again, None
-        if result is None:
-            result = self._run_epoch()
-            if self._checkpoints.due(result):
-                self._checkpoints.write({"progress": np.array([self._best, self._best_epoch])}, result)
+        result = self._again.pop(0) if self._again else self._next_epoch()
         return {key: value for key, value in result.items() if key not in self.DROP}
+
+    def _next_epoch(self) -> dict[str, Any]:
+        result = self._run_epoch()
+        if self._checkpoints.due(result):
+            state = {"progress": np.array([self._best, self._best_epoch])}
+            self._checkpoints.write(state, result, self._results)
+        self._results.append(result)
+        return result
 
     def _run_epoch(self) -> dict[str, Any]:
         time.sleep(self.SECONDS)
@@ -72,13 +77,14 @@ class SyntheticTrial(tune.Trainable):
             result |= {"done": True, "stop_kind": "max_epochs", "stop_reason": f"ran all {self._epoch} epochs"}
         return result
 
-    def _load(self) -> dict[str, Any] | None:
+    def _load(self) -> list[dict[str, Any]]:
         checkpoint, _ = self._checkpoints.newest()
         if checkpoint is None:
-            return None
+            return []
+        self._results = [*checkpoint.earlier, checkpoint.result]
         self._epoch = checkpoint.epoch
         self._best, self._best_epoch = float(checkpoint.state["progress"][0]), int(checkpoint.state["progress"][1])
-        return checkpoint.result
+        return checkpoint.unheard(self._settings["run"]["known_epochs"])
 
     def _fail_if_asked(self) -> None:
         fault, epoch = self._fault, self._epoch

@@ -1,0 +1,138 @@
+"""An experiment at a URL: its records brought to a folder of this machine, where every command reads them as any other.
+
+What lies at the URL is what lies in the experiment's folder, and two things more: the trials' checkpoints, which stay
+there, and the note of the driver that has it (search/lease.py).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from trainables.bucket import Bucket, Entry, check_url, is_url, open_bucket
+from trainables.errors import SweepError
+from trainables.handoff import FRONT_FOLDER, write_json
+
+CHECKPOINTS = "checkpoints"
+LEASE = "driver.json"
+
+RUNS = Path("runs")
+_BROUGHT = ".brought.json"
+_AT_ONCE = 16
+
+
+def working_folder(url: str) -> Path:
+    """Return where a driver of the experiment at `url` works: runs/ and the last part of the URL.
+
+    Raises:
+        SweepError: credentials stand in the URL, or it names a bucket and nothing in it.
+    """
+    check_url(url)
+    parts = urlsplit(url)
+    name = PurePosixPath(parts.path).name or (parts.netloc if parts.scheme == "memory" else "")
+    if name in ("", ".."):
+        raise SweepError(f"{url} names no folder; an experiment's URL is such as s3://bucket/first")
+    return (RUNS / name).absolute()
+
+
+def local_copy(place: Path | str) -> Path:
+    """Return the experiment's folder; of one at a URL, a copy of its records, made or brought up to date now.
+
+    The copy is runs/NAME-copy-HASH, in which other URLs never write, nor does a driver.
+
+    Raises:
+        SweepError: nothing is there, or it cannot be reached.
+    """
+    if not isinstance(place, str) or not is_url(place):
+        return Path(place)
+    url = place.rstrip("/")
+    own = hashlib.sha256(url.encode()).hexdigest()[:8]
+    working = working_folder(url)
+    folder = working.with_name(f"{working.name}-copy-{own}")
+    bring(open_bucket(url), folder)
+    print(f"records      {folder} (a copy of {url})", flush=True)
+    return folder
+
+
+def bring(bucket: Bucket, folder: Path) -> None:
+    """Make `folder` hold the records at a URL as they are now; what it holds besides, a report say, stays.
+
+    Raises:
+        SweepError: nothing is there, or it cannot be reached.
+    """
+    there = {name: entry for name, entry in bucket.entries().items() if _is_record(name)}
+    if not there:
+        raise SweepError(f"{bucket.url} holds no experiment, or there is no such bucket; `python -m search run` makes one")
+    folder.mkdir(parents=True, exist_ok=True)
+    before = _brought(folder)
+    for name in before.keys() - there.keys():
+        (folder / name).unlink(missing_ok=True)
+    wanted = [name for name, entry in there.items() if before.get(name) != _mark(entry) or not (folder / name).is_file()]
+    _fetch(bucket, wanted, folder)
+    write_json({name: _mark(entry) for name, entry in there.items()}, folder / _BROUGHT)
+
+
+def read_from(place: Path | str) -> tuple[Path, Bucket | None]:
+    """Return a hand-off's file here; of one at a URL (…/best.json), its copy in the folder of `local_copy`, and where.
+
+    Raises:
+        SweepError: it is not there, or the place cannot be reached.
+    """
+    if not isinstance(place, str) or not is_url(place):
+        return Path(place), None
+    experiment, _, name = place.rpartition("/")
+    if experiment.endswith(f"/{FRONT_FOLDER}"):
+        experiment, name = experiment.removesuffix(f"/{FRONT_FOLDER}"), f"{FRONT_FOLDER}/{name}"
+    folder = local_copy(experiment)
+    return folder / name, open_bucket(experiment)
+
+
+def send_folder(bucket: Bucket, folder: Path, name: str, last: str) -> None:
+    """Write all files of `folder` to the URL's folder `name`, the file `last` as the last one.
+
+    Raises:
+        SweepError: it cannot be written.
+    """
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: (file.name == last, file)):
+        bucket.send(file, f"{name}/{file.relative_to(folder).as_posix()}")
+
+
+def _is_record(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    # "..", or a name that begins with a slash, would be written outside of the folder.
+    return name != LEASE and parts[0] not in (CHECKPOINTS, "/") and not any(part.startswith(".") for part in parts)
+
+
+def _mark(entry: Entry) -> list[int | None]:
+    return [entry.size, entry.written]
+
+
+def _brought(folder: Path) -> dict[str, list[int | None]]:
+    try:
+        marks: dict[str, Any] = json.loads((folder / _BROUGHT).read_text())
+    except (OSError, ValueError):
+        return {}
+    # Where the place does not say when a file was written, it may be another one of the same size.
+    return {name: mark if mark[1] is not None else [] for name, mark in marks.items()}
+
+
+def _fetch(bucket: Bucket, names: Iterable[str], folder: Path) -> None:
+    """Write files of the bucket into `folder`, each whole or not at all."""
+
+    def fetch(name: str) -> None:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.coming")
+        with temporary.open("wb") as sink:
+            sink.writelines(bucket.blocks(name))
+        temporary.replace(file)
+
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(fetch, names))
+    except OSError as error:
+        raise SweepError(f"{folder} cannot be written: {error.strerror}") from None
