@@ -5,6 +5,7 @@ python -m analysis report runs/demo --out share    # the same, elsewhere
 python -m analysis compare runs/a runs/b           # is b really better than a? also a page, in runs/a/comparison
 python -m analysis export runs/demo                # trials and epochs as CSV and Parquet, in runs/demo/export
 python -m analysis dashboard runs/demo             # TensorBoard and optuna-dashboard, until Ctrl-C
+python -m analysis report s3://bucket/demo         # of an experiment at a URL, as every command: a copy is made first
 """
 
 import argparse
@@ -23,10 +24,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m analysis", description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = _command(commands, "report", "write one HTML page on a sweep and its final model", "EXPERIMENT/report")
-    one.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="folder that `search run` wrote")
+    one.add_argument("experiment", metavar="EXPERIMENT", help="folder or URL that `search run` wrote")
     one.add_argument(
         "--baselines",
-        type=Path,
         metavar="EXPERIMENT",
         help="a sweep over backbones on the same dataset to show beside it",
     )
@@ -35,15 +35,12 @@ def parser() -> argparse.ArgumentParser:
     )
     many.add_argument(
         "experiments",
-        type=Path,
         nargs="+",
         metavar="EXPERIMENT",
-        help="two or more folders that `search run` or `retrain` wrote; each is held against the first",
+        help="two or more folders or URLs that `search run` or `retrain` wrote; each is held against the first",
     )
     tables = _command(commands, "export", "write the trials and epochs as CSV and Parquet files", "FIRST/export")
-    tables.add_argument(
-        "experiments", type=Path, nargs="+", metavar="EXPERIMENT", help="folders that `search run` wrote"
-    )
+    tables.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="folders or URLs that `search run` wrote")
     tables.add_argument(
         "--format", nargs="+", choices=FORMATS, default=FORMATS, dest="formats", help="which files (default: both)"
     )
@@ -67,7 +64,7 @@ def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         description=f"{line.capitalize()}: both on this machine only, until Ctrl-C.",
         epilog="Example: python -m analysis dashboard runs/demo",
     )
-    command.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="folder that `search run` wrote")
+    command.add_argument("experiment", metavar="EXPERIMENT", help="folder or URL that `search run` wrote")
     command.add_argument(
         "--host",
         default="127.0.0.1",
@@ -132,7 +129,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0, or 2 for a problem that the user can solve."""
     options = parser().parse_args(arguments)
     command = {"report": report, "compare": compare, "export": export, "dashboard": dashboard}[options.command]
-    return run_command(lambda: command(options))
+    return run_command(lambda: command(_here(options)))
+
+
+def _here(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with a folder in place of every experiment that was named, which may be at a URL."""
+    from search.records import local_copy
+
+    def folder(place: str | list[str] | None) -> Path | list[Path] | None:
+        if isinstance(place, list):
+            return [local_copy(one) for one in place]
+        return None if place is None else local_copy(place)
+
+    named = {"experiment", "experiments", "baselines"} & vars(options).keys()
+    return argparse.Namespace(**{**vars(options), **{name: folder(getattr(options, name)) for name in named}})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One driver per experiment at a URL: a note there that says who has it, renewed while it works.
 
-It is no lock: an object store keeps nobody from writing, and clocks differ. A driver that finds a fresh note refuses, one
-that finds another's note at its next renewal stops. Two that begin within the same second may both believe to have it
-until then; what they write meanwhile is each whole, but of both.
+It is no lock: an object store keeps nobody from writing, and clocks differ. A driver that finds a fresh note refuses,
+and one that finds another's note at its next renewal stops. Two that begin within the same second may both believe to
+have it until then: what they write meanwhile is each whole, but of both.
 """
 
 import json

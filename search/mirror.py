@@ -194,29 +194,15 @@ def check_new(config: SweepConfig) -> None:
 def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
     """Bring the experiment's records to its mirror for the time of the body; without one, do nothing.
 
-    The folder's own lock (search/lock.py) is held by the caller: whoever drove the folder before is no more.
-
     Raises:
-        SweepError: another driver has the experiment, has had it since this folder's records were brought, or the URL
-            cannot be reached.
+        SweepError: as `open_mirror`; or after the body, the URL cannot be reached.
     """
     if config.mirror is None:
         yield None
         return
-    folder, bucket = Path(config.experiment), open_bucket(config.mirror)
-    sent = _read_sent(folder, config.mirror)
-    sent.url = bucket.url
-    found = check_free(bucket, sent.session)
-    if found is not None and found.session not in (sent.session, sent.brought) and bucket.names() != [LEASE]:
-        raise SweepError(_is_older(folder, bucket, found))
-    lease = take(bucket, sent.session)
-    sent.session = lease.session
-    for name in bucket.names():  # Whatever was noted here: an end that is taken back must go there too.
-        if name in _LAST or name.startswith(f"{FRONT_FOLDER}/"):
-            sent.files.setdefault(name, None)
-    sent.write(folder)
-    mirror = Mirror(folder, bucket, lease, sent)
-    print(f"works in {folder}, and brings its records to {bucket.url}", flush=True)
+    folder = config.experiment
+    mirror = open_mirror(Path(folder), config.mirror)
+    print(f"works in {folder}, and brings its records to {config.mirror}", flush=True)
     mirror.start()
     try:
         yield mirror
@@ -230,7 +216,29 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
         mirror.close()
     except SweepError as error:
         again = f"`python -m search resume {folder}` brings them"
-        raise SweepError(f"all records are in {folder}, but not at {bucket.url}: {error}; {again}") from None
+        raise SweepError(f"all records are in {folder}, but not at {config.mirror}: {error}; {again}") from None
+
+
+def open_mirror(folder: Path, url: str) -> Mirror:
+    """Become the driver of the experiment at a URL.
+
+    The folder's own lock (search/lock.py) is held by the caller: whoever drove the folder before is no more.
+
+    Raises:
+        SweepError: another driver has the experiment, has had it since this folder's records were brought, or the URL
+            cannot be reached.
+    """
+    bucket, sent = open_bucket(url), _read_sent(folder, url)
+    found, names = check_free(bucket, sent.session), bucket.names()
+    if found is not None and found.session not in (sent.session, sent.brought) and names != [LEASE]:
+        raise SweepError(_is_older(folder, bucket, found))
+    lease = take(bucket, sent.session)
+    sent.url, sent.session = bucket.url, lease.session
+    for name in names:  # Whatever was noted here: an end that is taken back must go there too.
+        if name in _LAST or name.startswith(f"{FRONT_FOLDER}/"):
+            sent.files.setdefault(name, None)
+    sent.write(folder)
+    return Mirror(folder, bucket, lease, sent)
 
 
 def brought_back(url: str) -> Path:
@@ -246,9 +254,9 @@ def brought_back(url: str) -> Path:
     sent = _read_sent(folder, bucket.url)
     if folder.is_dir() and sent.url != bucket.url and any(folder.iterdir()):
         raise SweepError(f"{folder} is another experiment's; move it away, or resume {bucket.url} from another folder")
+    found = check_free(bucket, sent.session)
     folder.mkdir(parents=True, exist_ok=True)
     with driving(folder):
-        found = check_free(bucket, sent.session)
         if sent.session and found is not None and found.session == sent.session:
             return folder  # What is here is as new as what is there, or newer.
         if sent.session:

@@ -19,6 +19,7 @@ from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, front_file, read_handoff
 from trainables.remote_dataset import read_manifest
+from trainables.remote_records import local_copy as local_copy  # For whoever may import this module alone.
 
 Row = dict[str, str]
 
@@ -110,6 +111,9 @@ class Experiment:
 def read_experiment(folder: Path | str) -> Experiment:
     """Read the records of a sweep that has ended, or of one that is still running.
 
+    Args:
+        folder: or a URL: then what is read is a copy of its records on this machine (trainables/remote_records.py).
+
     Raises:
         SweepError: the folder holds no sweep, or one of its records is damaged.
     """
@@ -127,12 +131,12 @@ def read_experiment(folder: Path | str) -> Experiment:
 
 
 def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
-    """Return an experiment's absolute folder and its sweep.yaml, without opening the study.
+    """Return an experiment's absolute folder (of one at a URL, its copy's) and its sweep.yaml; the study stays closed.
 
     Raises:
         SweepError: the folder holds no sweep.
     """
-    folder = Path(folder).absolute()
+    folder = local_copy(folder).absolute()
     _must_hold(folder, "sweep.yaml")
     sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
     if not sweep.get("storage"):

@@ -225,7 +225,9 @@ def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tu
     plan, config = driver.plan, driver.plan.config
     earlier = own_trials(study, plan.owner)
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
-    checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control, quota, config.mirror)
+    checkpoints = KeepBestCheckpoints(
+        plan.experiment, config.mode, config.keep_checkpoints, control, quota, config.mirror
+    )
     checkpoints.take_up((trial.number, weighed(trial)) for trial in earlier if trial.state.is_finished())
     progress = Progress(config, driver.part.concurrent, control)
     progress.take_up(earlier)

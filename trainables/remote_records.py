@@ -21,6 +21,7 @@ LEASE = "driver.json"
 
 RUNS = Path("runs")
 _BROUGHT = ".brought.json"
+_FINAL_MARKER = "metrics.json"
 _AT_ONCE = 16
 
 
@@ -63,42 +64,53 @@ def bring(bucket: Bucket, folder: Path) -> None:
     Raises:
         SweepError: nothing is there, or it cannot be reached.
     """
-    there = {name: entry for name, entry in bucket.entries().items() if _is_record(name)}
+    there = {name: _mark(entry) for name, entry in bucket.entries().items() if _is_record(name)}
     if not there:
-        raise SweepError(f"{bucket.url} holds no experiment, or there is no such bucket; `python -m search run` makes one")
+        why = "or there is no such bucket; `python -m search run` makes one"
+        raise SweepError(f"{bucket.url} holds no experiment, {why}")
     folder.mkdir(parents=True, exist_ok=True)
     before = _brought(folder)
     for name in before.keys() - there.keys():
         (folder / name).unlink(missing_ok=True)
-    wanted = [name for name, entry in there.items() if before.get(name) != _mark(entry) or not (folder / name).is_file()]
-    _fetch(bucket, wanted, folder)
-    write_json({name: _mark(entry) for name, entry in there.items()}, folder / _BROUGHT)
+    _fetch(bucket, [name for name in there if before.get(name) != there[name] or not (folder / name).is_file()], folder)
+    write_json(there, folder / _BROUGHT)
 
 
-def read_from(place: Path | str) -> tuple[Path, Bucket | None]:
-    """Return a hand-off's file here; of one at a URL (…/best.json), its copy in the folder of `local_copy`, and where.
+def handoff_here(place: Path | str) -> tuple[Path, Bucket | None]:
+    """Return a hand-off's file; of one at a URL, its copy in the folder of `local_copy`, and the experiment's place.
 
     Raises:
-        SweepError: it is not there, or the place cannot be reached.
+        SweepError: the place is a URL without an experiment, or cannot be reached.
     """
     if not isinstance(place, str) or not is_url(place):
         return Path(place), None
     experiment, _, name = place.rpartition("/")
     if experiment.endswith(f"/{FRONT_FOLDER}"):
         experiment, name = experiment.removesuffix(f"/{FRONT_FOLDER}"), f"{FRONT_FOLDER}/{name}"
-    folder = local_copy(experiment)
-    return folder / name, open_bucket(experiment)
+    return local_copy(experiment) / name, open_bucket(experiment)
 
 
-def send_folder(bucket: Bucket, folder: Path, name: str, last: str) -> None:
-    """Write all files of `folder` to the URL's folder `name`, the file `last` as the last one.
+def check_free_there(bucket: Bucket, name: str) -> None:
+    """Refuse a final stage's folder of an experiment at a URL that holds anything, or cannot be written.
 
     Raises:
-        SweepError: it cannot be written.
+        SweepError: so it is.
     """
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    for file in sorted(files, key=lambda file: (file.name == last, file)):
-        bucket.send(file, f"{name}/{file.relative_to(folder).as_posix()}")
+    if bucket.entries(name):
+        raise SweepError(f"{bucket.url}/{name} is not empty; delete it first, or name another folder by --out")
+    bucket.check_writable()
+
+
+def send_final(bucket: Bucket, folder: Path) -> None:
+    """Write a final stage's folder to the experiment's URL, its marker last, with its TensorBoard run.
+
+    Raises:
+        SweepError: it cannot be written there; the folder stays.
+    """
+    board = folder.parent / "tensorboard" / folder.name
+    files = [file for place in (board, folder) for file in place.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: file == folder / _FINAL_MARKER):
+        bucket.send(file, file.relative_to(folder.parent).as_posix())
 
 
 def _is_record(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where small whole files lie that come and go: a folder, or a URL; each is there with all its content, or not at all."""
+"""Files that come and go, in a folder or at a URL: each is there with all its content, or not at all."""
 
 import os
 import socket

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from trainables.bucket import folder_or_url
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `retrain`; nothing heavy is imported before it runs."""
@@ -14,7 +16,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="example: python -m trainables retrain runs/first/best.json",
     )
     parser.add_argument(
-        "best", type=Path, metavar="BEST.json", help="what the sweep handed over, or one of its pareto/"
+        "best",
+        type=folder_or_url,
+        metavar="BEST.json",
+        help="what the sweep handed over, or one of its pareto/; of one at a URL, the results go there too",
     )
     parser.add_argument(
         "--out", type=Path, help="folder to write (default: final/ beside BEST.json; of one in pareto/, final_TRIAL/)"
@@ -44,9 +49,13 @@ def _retrain(arguments: argparse.Namespace) -> int:
     from trainables.device import prepare_tensorflow
     from trainables.errors import SweepError
     from trainables.handoff import final_folder, read_handoff
+    from trainables.remote_records import check_free_there, handoff_here, send_final
 
-    handoff = read_handoff(arguments.best)
-    out = arguments.out or final_folder(arguments.best)
+    best, bucket = handoff_here(arguments.best)
+    handoff = read_handoff(best)
+    out = arguments.out or final_folder(best)
+    if bucket is not None:
+        check_free_there(bucket, out.name)
     prepare_tensorflow(arguments.threads)
     from trainables.final import FinalOptions, retrain
 
@@ -66,6 +75,9 @@ def _retrain(arguments: argparse.Namespace) -> int:
     metrics = retrain(handoff, out, options, lambda line: print(line, flush=True))
     _show(metrics)
     print(f"model, tables and metrics are in {out}")
+    if bucket is not None:
+        send_final(bucket, out)
+        print(f"and in {bucket.url}/{out.name}")
     return 0
 
 

@@ -26,8 +26,8 @@ class FineTuneTrial(tune.Trainable):
     `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path or URL), `store` (the
     node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
     `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
-    lie: a folder or a URL), `checkpoint_every` (epochs; 0: none), `known_epochs` (up to which epoch the driver knew this
-    trial's results when it began it; none by default) and `cost` (which of cost.COSTS every result says; None: none).
+    lie: a folder or a URL), `checkpoint_every` (epochs; 0: none), `known_epochs` (up to which epoch the driver knew the
+    trial's results when it began it; 0 by default) and `cost` (which of cost.COSTS every result says; None: none).
 
     It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
     another one after this driver was killed, needs to know nothing of what has been before.

@@ -108,3 +108,24 @@ def test_an_output_that_is_a_file_is_refused(copied, tmp_path, capsys):
 def test_an_unknown_option_is_refused():
     with pytest.raises(SystemExit, match="2"):
         main(["report", "somewhere", "--colour"])
+
+
+def test_an_experiment_at_a_url_is_copied_here_and_then_as_any_other(copied, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("analysis.report.draw_all", lambda findings: iter(()))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bucket").mkdir()
+    url = shutil.move(copied, tmp_path / "bucket" / "first").as_uri()
+    assert main(["report", url]) == 0
+    said = capsys.readouterr().out.splitlines()
+    copy = next((tmp_path / "runs").glob("first-copy-*"))
+    assert said == [f"records      {copy} (a copy of {url})", f"report: {copy / 'report' / 'index.html'}"]
+    assert main(["export", url, "--format", "csv"]) == 0
+    assert (copy / "export" / "trials.csv").is_file()
+
+
+@pytest.mark.parametrize("command", ["report", "export", "compare", "dashboard"])
+def test_a_url_without_an_experiment_is_one_line_and_status_2(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([command, f"{tmp_path.as_uri()}/none"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path.as_uri()}/none holds no experiment, or there is no")
+    assert list(tmp_path.iterdir()) == []

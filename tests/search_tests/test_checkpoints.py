@@ -11,7 +11,8 @@ from search.control import Control, Outcome, Stop
 from search.pareto import Mode, Weighed
 from search.plan import trial_folder
 from tests.search_tests.tune_loop import FakeTrial
-from trainables.checkpoint import Checkpoints, epoch_of, generations
+from trainables.checkpoint import Checkpoints, epoch_of, generations, newest_first
+from trainables.shelf import open_shelf
 
 ENDED = Stop("max_epochs", 3, "ran")
 OUTCOMES = [("COMPLETE", 0.4), ("COMPLETE", 0.5), ("PRUNED", 0.9), ("COMPLETE", 0.2), ("FAIL", 1.0), ("FAIL", None)]
@@ -87,6 +88,31 @@ def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_
     for number in (2, 3):
         callback.on_trial_result(0, [], trial(number), result)
     assert left(tmp_path) == expected
+
+
+@pytest.mark.parametrize("taken_up", [False, True])
+def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, taken_up: bool) -> None:
+    control = Control()
+    url = tmp_path.as_uri()
+    places = [f"{url}/checkpoints/{number:04d}/abcd" for number in range(3)]
+    for place in places:
+        for epoch in (1, 2):
+            Checkpoints(place, 1).write({"weights": np.zeros(1000, np.float32)}, {"epoch": epoch})
+    callback = KeepBestCheckpoints(tmp_path / "folder", "max", 1, control, quota=15_000, mirror=url)
+    if taken_up:
+        callback.take_up([(0, Weighed(0, 0.9)), (1, Weighed(1, 0.5)), (7, None)])
+    else:
+        for number, best in enumerate((0.9, 0.5)):
+            control.outcomes[number] = Outcome("COMPLETE", ENDED, best, 1)
+            callback.on_trial_complete(0, [], trial(number))
+    found = open_shelf(f"{url}/checkpoints").sizes()
+    assert [name[:4] for name in newest_first(found)] == ["0002", "0000", "0002", "0000"]
+    running = FakeTrial({"run": {"trial": 2, "checkpoint_dir": places[2]}})
+    callback.on_trial_result(0, [], running, {"epoch": 2})
+    assert [name[:4] for name in newest_first(open_shelf(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
+    callback._make_room(5000)
+    assert [epoch_of(name) for name in open_shelf(f"{url}/checkpoints").sizes()] == [2]
+    assert not (tmp_path / "folder").exists()
 
 
 def test_with_two_objectives_those_of_the_front_stay(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sweeps whose dataset lies at a URL: what the driver needs of it, and what may not be a URL."""
+"""Sweeps whose dataset or experiment lies at a URL: what the driver needs of it, and what may not be a URL."""
 
 from pathlib import Path
 from typing import Any
@@ -32,20 +32,52 @@ def test_the_datasets_url_reaches_trials_as_it_is(tmp_path: Path) -> None:
     assert read_sweep(tmp_path / "b.yaml") == config
 
 
-@pytest.mark.parametrize("override", ["experiment=s3://bucket/a", "store=gs://bucket/a"])
-def test_nothing_else_may_be_a_url_and_nothing_is_written(override: str, tmp_path: Path) -> None:
+def test_an_experiment_at_a_url_is_one_in_a_folder_with_a_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a.yaml").write_text("dataset: data\n")
-    key, _, place = override.partition("=")
-    line = rf"^{key}: must be a folder, not the URL {place}; only the dataset may lie at a URL$"
-    with pytest.raises(SweepError, match=line):
-        read_sweep(tmp_path / "a.yaml", [override])
+    config = read_sweep(tmp_path / "a.yaml", ["experiment=s3://bucket/deep/first/"])
+    assert (config.experiment, config.mirror) == (str(tmp_path / "runs" / "first"), "s3://bucket/deep/first")
+    (tmp_path / "b.yaml").write_text(dump_sweep(config))
+    assert read_sweep(tmp_path / "b.yaml") == config
+    elsewhere = read_sweep(tmp_path / "a.yaml", ["experiment=disk/first", "mirror=s3://bucket/deep/first"])
+    assert (elsewhere.experiment, elsewhere.mirror) == (str(tmp_path / "disk" / "first"), "s3://bucket/deep/first")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["store=gs://b/a"], "store: must be a folder, not the URL gs://b/a; only the dataset and the experiment may"),
+        (["experiment=s3://b/a", "mirror=s3://b/c"], "mirror: is for an experiment in a folder; this one is at a URL"),
+        (["mirror=/mnt/a"], "mirror: must be a URL such as s3://bucket/first, not '/mnt/a'"),
+        (["mirror=3"], "mirror: must be a URL such as s3://bucket/first, not 3"),
+        (["experiment=s3://b"], "s3://b names no folder; an experiment's URL is such as s3://bucket/first"),
+        (["experiment=s3://key:SECRET@b/a"], "a URL of s3:// holds credentials, and would be written into records"),
+        (["store=s3://key:SECRET@b/a"], r"store: must be a folder, not the URL s3://key:\*\*\*@b/a; only"),
+        (["warm_start=[s3://b/a]"], r"warm_start\[0\]"),
+    ],
+)
+def test_what_cannot_be_is_one_line_without_a_password_and_nothing_is_written(
+    overrides: list[str], line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: data\n")
+    with pytest.raises(SweepError, match=f"^{line}") as caught:
+        read_sweep(tmp_path / "a.yaml", overrides)
+    assert "SECRET" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
 
 
-def test_a_url_that_is_refused_shows_no_password(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("dataset: data\n")
-    with pytest.raises(SweepError, match=r"not the URL s3://key:\*\*\*@bucket/a;"):
-        read_sweep(tmp_path / "a.yaml", ["experiment=s3://key:SECRET@bucket/a"])
+def test_checkpoints_lie_below_the_mirror_apart_for_each_configuration_of_a_number(tmp_path: Path) -> None:
+    """A number may come again with another configuration, when the study at the URL had not heard of its trial."""
+    plan = Plan(sweep(tmp_path, mirror="s3://bucket/first"), 1)
+    first, other = plan.trial_config(3, {"dropout": 0.1}), plan.trial_config(3, {"dropout": 0.2})
+    longer = first.model_copy(update={"epochs": 99})
+    places = [plan.checkpoint_place(3, trial) for trial in (first, other, longer, first)]
+    assert len(set(places)) == 3 and places[0] == places[3]
+    assert all(place.startswith("s3://bucket/first/checkpoints/0003/") for place in places)
+    assert plan.settings(3, first, known_epochs=2)["run"]["known_epochs"] == 2
+    assert Plan(sweep(tmp_path), 1).checkpoint_place(3, first) == str(tmp_path / "experiment" / "trials" / "0003")
 
 
 def test_the_driver_brings_no_photos(url: str, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainables.bucket import Bucket
 from trainables.checkpoint import Checkpoints, epoch_of, generations
+from trainables.errors import SweepError
 
 STATE = {"weights": np.arange(1000, dtype=np.float32), "epoch": np.asarray(3)}
 
@@ -87,3 +89,46 @@ def test_they_are_due_every_so_many_epochs_and_at_the_end(tmp_path: Path) -> Non
         return [int(str(result["epoch"])) for result in results if Checkpoints(tmp_path, every).due(result)]
 
     assert (due(0), due(1), due(3)) == ([], [1, 2, 3, 4], [3, 4])
+
+
+def test_at_a_url_they_are_as_in_a_folder(tmp_path: Path) -> None:
+    checkpoints = Checkpoints((tmp_path / "there").as_uri(), 1)
+    results = [{"epoch": epoch, "val_loss": 1 / epoch} for epoch in (1, 2, 3)]
+    for at, result in enumerate(results):
+        assert checkpoints.write(STATE, result, results[:at]) == ""
+    assert [epoch_of(file) for file in generations(tmp_path / "there")] == [3, 2]
+    newest = generations(tmp_path / "there")[0]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    found, note = Checkpoints((tmp_path / "there").as_uri(), 1).newest()
+    assert found is not None and note == "the checkpoint of epoch 3 is damaged: goes on after epoch 2"
+    assert [*found.earlier, found.result] == results[:2]
+
+
+def test_a_url_that_cannot_be_written_is_said_and_training_goes_on(s3: None) -> None:
+    checkpoints = Checkpoints("s3://nowhere/a", 1)
+    assert checkpoints.write(STATE, {"epoch": 2}).startswith("no checkpoint of epoch 2: s3://nowhere/a: epoch-000002.")
+
+
+def test_a_url_that_cannot_be_read_is_not_taken_for_an_empty_or_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path.as_uri(), 1)
+    checkpoints.write(STATE, {"epoch": 1})
+
+    def unreachable(self: Bucket, name: str) -> bytes:
+        raise SweepError(f"{self.url}: {name} cannot be read: no route")
+
+    monkeypatch.setattr(Bucket, "read", unreachable)
+    with pytest.raises(SweepError, match="no route"):
+        checkpoints.newest()
+    assert [epoch_of(file) for file in generations(tmp_path)] == [1]
+
+
+@pytest.mark.parametrize(("known", "unheard"), [(0, [1, 2, 3]), (1, [2, 3]), (2, [3]), (3, [3])])
+def test_results_that_the_driver_lacks_are_told_again_and_the_last_one_in_any_case(
+    tmp_path: Path, known: int, unheard: list[int]
+) -> None:
+    checkpoints = Checkpoints(tmp_path, 3)
+    checkpoints.write(STATE, {"epoch": 3}, [{"epoch": 1}, {"epoch": 2}])
+    found, _ = checkpoints.newest()
+    assert found is not None and [result["epoch"] for result in found.unheard(known)] == unheard

@@ -1,0 +1,39 @@
+"""trainables/shelf.py: one contract, which folders and URLs pass alike."""
+
+from pathlib import Path
+
+import pytest
+
+from trainables.errors import SweepError
+from trainables.shelf import open_shelf
+
+
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
+def place(request: pytest.FixtureRequest, s3: None, tmp_path: Path) -> Path | str:
+    name = f"shelf/{request.node.originalname}"
+    places = {
+        "folder": tmp_path / name,
+        "file": f"{tmp_path.as_uri()}/{name}",
+        "memory": f"memory://{name}",
+        "s3": f"s3://bucket/{name}",
+    }
+    return places[request.param]
+
+
+def test_what_is_put_is_listed_read_replaced_and_deleted(place: Path | str) -> None:
+    shelf = open_shelf(place)
+    assert shelf.sizes() == {} and shelf.read("a") is None
+    shelf.put("a", b"one")
+    shelf.put("b", memoryview(b"three"))
+    shelf.put("a", b"longer")
+    assert shelf.sizes() == {"a": 6, "b": 5}
+    assert (shelf.read("a"), shelf.read("b")) == (b"longer", b"three")
+    shelf.delete("a")
+    shelf.delete("a")
+    shelf.clear_unfinished("b")
+    assert open_shelf(place).sizes() == {"b": 5}
+
+
+def test_a_bucket_that_is_not_there_is_one_line_and_not_an_empty_place(s3: None) -> None:
+    with pytest.raises(SweepError, match=r"^s3://nowhere/a: b cannot be written: .*"):
+        open_shelf("s3://nowhere/a").put("b", b"")
