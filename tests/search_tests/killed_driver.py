@@ -1,6 +1,7 @@
 """A real driver that begins a sweep or resumes it, and may be killed: `python -m tests.search_tests.killed_driver DIR`.
 
-With `--die-after N` it is killed with SIGKILL, `--delay` seconds after its N-th commit to the study.
+With `--die-after N` it is killed with SIGKILL, `--delay` seconds after its N-th commit to the study. With `--mirror URL`
+the sweep lies at a URL, and `--fetch` resumes it from there, in the current folder.
 """
 
 import argparse
@@ -36,23 +37,29 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--storage")
     parser.add_argument("--join", action="store_true")
+    parser.add_argument("--mirror")
+    parser.add_argument("--fetch", action="store_true")
     options = parser.parse_args()
     if options.die_after:
         _die_after(options.die_after, options.delay, options.folder)
     trainable = with_faults({}, seconds=options.seconds)
-    if (options.folder / "experiment" / "sweep.yaml").exists():
+    if options.fetch:
+        best, _ = resume_sweep(options.mirror, options.set, trainable)
+    elif (options.folder / "experiment" / "sweep.yaml").exists():
         best, _ = resume_sweep(options.folder / "experiment", options.set, trainable)
     else:
-        begun = config(options.folder, options.trials, options.epochs, options.storage)
+        begun = config(options.folder, options.trials, options.epochs, options.storage, options.mirror)
         best = run_sweep(begun, trainable, join=options.join)
     print(f"best {best.score:.6f}: trial {best.trial}")
     return 0
 
 
-def config(folder: Path, trials: int, epochs: int, storage: str | None = None) -> SweepConfig:
+def config(
+    folder: Path, trials: int, epochs: int, storage: str | None = None, mirror: str | None = None
+) -> SweepConfig:
     return sweep(
         folder, trials=trials, trial={"epochs": epochs}, seed=7, startup_trials=4, checkpoint_every=1,
-        early_stopping={"min_results": 2}, storage=storage,
+        early_stopping={"min_results": 2}, storage=storage, mirror=mirror,
     )  # fmt: skip
 
 

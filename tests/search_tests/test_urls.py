@@ -7,12 +7,15 @@ import pytest
 
 from search.plan import Plan
 from search.records import read_experiment
+from search.resume import resume_sweep
 from search.sweep import check, run_sweep
 from search.sweep_file import dump_sweep, read_sweep
 from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.synthetic import SyntheticTrial
+from trainables.checkpoint import newest_first
 from trainables.config import TrialConfig
 from trainables.errors import SweepError
+from trainables.shelf import open_shelf
 
 
 @pytest.fixture
@@ -95,6 +98,29 @@ def test_a_sweep_records_the_url_and_its_records_find_the_manifest_there(
     assert (best.dataset, best.dataset_fingerprint) == (url, FINGERPRINT)
     manifest: Any = read_experiment(config.experiment).manifest
     assert manifest["fingerprint"] == FINGERPRINT and manifest["fractions"] == [0.7, 0.15, 0.15]
+
+
+def test_a_sweep_at_a_url_goes_on_on_another_machine_and_is_read_from_there(
+    ray_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirror = (tmp_path / "bucket" / "first").as_uri()
+    config = sweep(tmp_path, trials=2, mirror=mirror, checkpoint_every=1)
+    run_sweep(config, SyntheticTrial)
+    assert f"works in {config.experiment}, and brings its records to {mirror}" in capsys.readouterr().out
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    before = read_experiment(mirror)
+    assert before.ended and len(before.trials) == 2
+    best, went_on = resume_sweep(mirror, ["trials=3"], SyntheticTrial)
+    there = read_experiment(mirror)
+    assert went_on and there.best == best and there.provenance["resumed"]
+    assert [trial.values for trial in there.trials[:2]] == [trial.values for trial in before.trials]
+    assert all(len(trial.epochs) == 9 for trial in there.trials) and len(there.trials) == 3
+    held = [name[:4] for name in newest_first(open_shelf(f"{mirror}/checkpoints").sizes())]
+    assert held == [f"{best.trial:04d}"] * 2
+    assert resume_sweep(mirror, [], SyntheticTrial) == (best, False)
+    with pytest.raises(SweepError, match=r"experiment is older than file.*`python -m search resume file:.* goes on"):
+        resume_sweep(Path(config.experiment), ["trials=4"], SyntheticTrial)
 
 
 def test_records_can_be_read_when_the_bucket_cannot(ray_here: None, url: str, tmp_path: Path) -> None:
