@@ -4,6 +4,7 @@
 
     ray submit cluster/onprem.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment /mnt/raretune/first
     ray submit cluster/onprem.yaml cluster/submit.py -- resume /mnt/raretune/first
+    ray submit cluster/aws.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment s3://bucket/first
     ray submit cluster/onprem.yaml cluster/submit.py -- -m trainables retrain /mnt/raretune/first/best.json
 
 What follows `--` is handed to `python -m search run`, to `python -m search resume` when it begins with resume,

@@ -145,7 +145,10 @@ class Mirror:
         """Bring a copy of the study as it is between two of its transactions."""
         with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
             copy = Path(temporary) / STUDY_FILE
-            _back_up(self._folder / STUDY_FILE, copy)
+            try:
+                _back_up(self._folder / STUDY_FILE, copy)
+            except sqlite3.Error as error:
+                raise SweepError(f"{self._folder / STUDY_FILE} cannot be copied: {error}") from None
             digest = hashlib.sha256(copy.read_bytes()).hexdigest()
             if self._sent.files.get(STUDY_FILE) != digest:
                 self._bucket.send(copy, STUDY_FILE)
@@ -206,15 +209,16 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
     mirror.start()
     try:
         yield mirror
-    except BaseException:
+    except BaseException as raised:
         try:
             mirror.close()
-        except SweepError as error:
-            print(f"warning: {error}; what was not brought is in {folder}", file=sys.stderr)
+        except (SweepError, OSError) as error:
+            if error is not raised:
+                print(f"warning: {error}; what was not brought is in {folder}", file=sys.stderr)
         raise
     try:
         mirror.close()
-    except SweepError as error:
+    except (SweepError, OSError) as error:
         again = f"`python -m search resume {folder}` brings them"
         raise SweepError(f"all records are in {folder}, but not at {config.mirror}: {error}; {again}") from None
 

@@ -63,10 +63,10 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
         raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
-    check_new(config)
     dataset = check(config)
     check_name(config, dataset.fingerprint, join)
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))

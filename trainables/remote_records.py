@@ -97,7 +97,7 @@ def check_free_there(bucket: Bucket, name: str) -> None:
         SweepError: so it is.
     """
     if bucket.entries(name):
-        raise SweepError(f"{bucket.url}/{name} is not empty; delete it first, or name another folder by --out")
+        raise SweepError(f"{bucket.url}/{name} is not empty; delete it first, or name a folder here by --out")
     bucket.check_writable()
 
 

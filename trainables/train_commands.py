@@ -19,7 +19,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "best",
         type=folder_or_url,
         metavar="BEST.json",
-        help="what the sweep handed over, or one of its pareto/; of one at a URL, the results go there too",
+        help="what the sweep handed over, or one of its pareto/; of one at a URL, the results go there too, "
+        "unless --out names a folder",
     )
     parser.add_argument(
         "--out", type=Path, help="folder to write (default: final/ beside BEST.json; of one in pareto/, final_TRIAL/)"
@@ -54,8 +55,9 @@ def _retrain(arguments: argparse.Namespace) -> int:
     best, bucket = handoff_here(arguments.best)
     handoff = read_handoff(best)
     out = arguments.out or final_folder(best)
-    if bucket is not None:
-        check_free_there(bucket, out.name)
+    sent_to = None if arguments.out else bucket
+    if sent_to is not None:
+        check_free_there(sent_to, out.name)
     prepare_tensorflow(arguments.threads)
     from trainables.final import FinalOptions, retrain
 
@@ -75,9 +77,9 @@ def _retrain(arguments: argparse.Namespace) -> int:
     metrics = retrain(handoff, out, options, lambda line: print(line, flush=True))
     _show(metrics)
     print(f"model, tables and metrics are in {out}")
-    if bucket is not None:
-        send_final(bucket, out)
-        print(f"and in {bucket.url}/{out.name}")
+    if sent_to is not None:
+        send_final(sent_to, out)
+        print(f"and in {sent_to.url}/{out.name}")
     return 0
 
 

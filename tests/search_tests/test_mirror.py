@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from search import lease
 from search.config import SweepConfig
 from search.continuing import continued_study, settle
-from search.mirror import Mirror, brought_back, check_new, mirrored, open_mirror
+from search.control import Control
+from search.mirror import BringToMirror, Mirror, brought_back, check_new, mirrored, open_mirror
 from search.resume import read_resumed
 from search.storage import open_storage, opened_storage
 from search.study import open_trials
@@ -161,6 +163,31 @@ def test_a_place_that_holds_a_run_or_is_being_run_is_refused_for_a_new_one(url: 
     (tmp_path / "bucket" / "first" / "driver.json").unlink()
     with pytest.raises(SweepError, match=rf"^experiment: {url} holds another run; choose an empty or a new place$"):
         check_new(config)
+
+
+def test_a_driver_whose_experiment_was_taken_over_ends_and_brings_nothing_more(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, control = sweep(tmp_path, experiment=str(tmp_path / "w"), mirror=url), Control()
+    begun(tmp_path / "w", sweep_yaml="a")
+    with pytest.raises(lease.LeaseLost, match="was taken over by process"), mirrored(config) as mirror:
+        assert mirror is not None
+        mirror.bring()
+        callback = BringToMirror(mirror, control)
+        callback.on_step_end(1, [])
+        assert control.error is None
+        with monkeypatch.context() as patched:
+            patched.setattr(lease, "FRESH_SECONDS", 0)
+            lease.take(open_bucket(url))
+        (tmp_path / "w" / "best.json").write_text("{}")
+        deadline = time.monotonic() + 20
+        while control.error is None and time.monotonic() < deadline:
+            callback.on_trial_start(1, [], None)  # type: ignore[arg-type]
+            callback.on_step_end(1, [])
+        assert control.error is not None
+        raise control.error
+    assert "best.json" not in open_bucket(url).names()
+    assert capsys.readouterr().err == ""
 
 
 class TestResuming:
