@@ -1,4 +1,4 @@
-"""All in a bucket, as a user meets it: prepared to S3, searched on and trained on from there, with the records there."""
+"""All in a bucket, as a user meets it: prepared to S3, searched on and trained on from there, its records there."""
 
 import json
 import os

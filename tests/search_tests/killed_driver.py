@@ -1,7 +1,7 @@
 """A real driver that begins a sweep or resumes it, and may be killed: `python -m tests.search_tests.killed_driver DIR`.
 
-With `--die-after N` it is killed with SIGKILL, `--delay` seconds after its N-th commit to the study. With `--mirror URL`
-the sweep lies at a URL, and `--fetch` resumes it from there, in the current folder.
+With `--die-after N` it is killed with SIGKILL, `--delay` seconds after its N-th commit to the study. With
+`--mirror URL` the sweep lies at a URL, and `--fetch` resumes it from there, in the current folder.
 """
 
 import argparse

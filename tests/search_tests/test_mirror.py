@@ -172,7 +172,6 @@ def test_a_driver_whose_experiment_was_taken_over_ends_and_brings_nothing_more(
     begun(tmp_path / "w", sweep_yaml="a")
     with pytest.raises(lease.LeaseLost, match="was taken over by process"), mirrored(config) as mirror:
         assert mirror is not None
-        mirror.bring()
         callback = BringToMirror(mirror, control)
         callback.on_step_end(1, [])
         assert control.error is None
