@@ -8,7 +8,7 @@ import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 State = dict[str, npt.NDArray[Any]]
 
 # epoch-000007.<the first 16 digits of the content's SHA-256>.npz
+_DIGITS = 16
 _NAME = re.compile(r"epoch-(\d{6,})\.([0-9a-f]{16})\.npz")
 _RESULT = "result.json"
 GENERATIONS = 2
@@ -56,14 +57,13 @@ class Checkpoints:
         Returns:
             Why it could not be written (a full disk, say), or nothing: training can go on without.
         """
-        content = _pack(state, result)
-        name = f"epoch-{int(result['epoch']):06d}.{_digest(content)}.npz"
         self._folder.mkdir(parents=True, exist_ok=True)
+        epoch = f"epoch-{int(result['epoch']):06d}"
         # The worker of a driver that was killed may live a moment longer and write the same file.
-        temporary = self._folder / f".{name}.{socket.gethostname()}-{os.getpid()}"
+        temporary = self._folder / f".{epoch}.{socket.gethostname()}-{os.getpid()}"
         try:
-            temporary.write_bytes(content)
-            temporary.replace(self._folder / name)
+            digest = _write(state, result, temporary)
+            temporary.replace(self._folder / f"{epoch}.{digest}.npz")
         except OSError as error:
             temporary.unlink(missing_ok=True)
             return f"no checkpoint of epoch {result['epoch']}: {error.strerror}"
@@ -101,11 +101,32 @@ def epoch_of(file: Path) -> int:
     return int(match[1])
 
 
-def _pack(state: State, result: dict[str, Any]) -> memoryview:
+class _Hashing:
+    """A file that takes the SHA-256 of all that is written to it; it cannot seek, so that nothing is written twice."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes | memoryview) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def read(self, size: int = -1) -> bytes:
+        """NumPy takes only what has this for a file."""
+        raise io.UnsupportedOperation("read")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _write(state: State, result: dict[str, Any], file: Path) -> str:
+    """Write a checkpoint as one pass over its bytes, and return their digest."""
     text = json.dumps(result, default=lambda value: value.item()).encode()
-    packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **{_RESULT: np.frombuffer(text, np.uint8)}, **state)
-    return packed.getbuffer()
+    with file.open("wb") as out:
+        hashing = _Hashing(out)
+        np.savez(hashing, allow_pickle=False, **{_RESULT: np.frombuffer(text, np.uint8)}, **state)
+    return hashing.digest.hexdigest()[:_DIGITS]
 
 
 def _read(file: Path) -> Checkpoint | None:
@@ -123,4 +144,4 @@ def _read(file: Path) -> Checkpoint | None:
 
 
 def _digest(content: bytes | memoryview) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
