@@ -53,6 +53,15 @@ class StudyScheduler(FIFOScheduler):
         if failed is not None and failed.kind == "failed":
             tune_controller.stop_trial(trial)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Name none, so that Ray starts trials in turn: no trial is ever paused here.
+
+        The stock method names the first trial that waits, also when its own worker is being started. Ray then gives it
+        the warm worker of a trial that ended and throws the new one away; the next trial has one started again, and so
+        on: where trials are shorter than the start of a worker, slots stay empty for the whole sweep.
+        """
+        return None
+
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on an epoch's result; a decision to stop is left in `Control.stops` with its reason."""
         stop = self._judge(trial_number(trial), result)
