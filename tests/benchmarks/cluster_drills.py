@@ -52,7 +52,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(dir="/var/tmp") as folder,
         onprem(Path(folder) / "hosts", tmp_size={"worker2": "400m"}) as cluster,
     ):
-        print(cluster.doctor("--shared", str(SHARED), "--least-gb", "0.1").stdout, flush=True)
+        print(cluster.doctor("--shared", str(SHARED), "--least-gb", "0.1", "--wait", "240").stdout, flush=True)
         lost = [name for name in options.drills if not drill(cluster, name)]
         cluster.down()
         left = cluster.left_behind()

@@ -59,7 +59,7 @@ class OnPrem:
         """`python -m cluster down`."""
         self.laptop("python", "-m", "cluster", "down", self.file)
 
-    def laptop(self, *words: str, check: bool = True, timeout: float = 240) -> CompletedProcess[str]:
+    def laptop(self, *words: str, check: bool = True, timeout: float = 400) -> CompletedProcess[str]:
         """Run a command on the laptop, in the checkout."""
         return self.hosts.run("laptop", *words, env={"RAY_USAGE_STATS_ENABLED": "0"}, check=check, timeout=timeout)
 
@@ -75,7 +75,7 @@ class OnPrem:
         """Return the words of `python -m cluster VERB` for this cluster."""
         return ["python", "-m", "cluster", verb, "--cluster", self.file]
 
-    def submit(self, *words: str, timeout: float = 240) -> CompletedProcess[str]:
+    def submit(self, *words: str, timeout: float = 400) -> CompletedProcess[str]:
         """`ray submit … cluster/submit.py -- …`."""
         return self.laptop("ray", "submit", self.file, "cluster/submit.py", "--", *words, timeout=timeout)
 

@@ -28,24 +28,28 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnPrem]:
 
 def test_the_doctor_finds_every_node_and_nothing_wrong(cluster: OnPrem) -> None:
     """Note 17: with its default autoscaler Ray would leave one worker of two out."""
-    report = cluster.doctor("--shared", str(SHARED)).stdout
+    # On a busy machine a worker may miss the 30 s that Ray gives it to start, and is then started again.
+    report = cluster.doctor("--shared", str(SHARED), "--wait", "240").stdout
     assert "3 of 3 nodes joined" in report
     assert "PROBLEM" not in report
     assert report.rstrip().endswith("doctor: all well")
 
 
 def test_the_doctor_names_all_problems_at_once(cluster: OnPrem) -> None:
+    token = cluster.hosts.home("worker1") / ".ray" / "auth_token"
+    token.chmod(0o644)
     done = cluster.doctor("--nodes", "4", "--wait", "1", "--least-gb", "1e6", "--shared", "/tmp/of-each", check=False)
+    token.chmod(0o600)
     assert done.returncode == 1
     problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
-    assert {line.split()[1] for line in problems} == {"nodes", "disk", "shared"}
+    assert {line.split()[1] for line in problems} == {"nodes", "disk", "token", "shared"}
     assert sum("does not see what" in line for line in problems) == 3
 
 
 def test_a_submitted_sweep_trains_on_several_hosts_and_its_result_comes_back(cluster: OnPrem) -> None:
     """Note 14: `ray submit` copies one file; it finds the rest on the head. InceptionV3, and photos of digits."""
     changes = {"dataset": digits(cluster), "store": STORE, "trials": 4, "trial.epochs": 1, "trial.weights": "random"}
-    changes |= {"space.unfrozen_layers": "[0, 31]", "trial.augment_views": 1, "early_stopping.kind": "none"}
+    changes |= {"space.unfrozen_layers": "[0,31]", "trial.augment_views": 1, "early_stopping.kind": "none"}
     words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
     cluster.submit("search/sweeps/digits_demo.yaml", "--experiment", f"{SHARED}/first", *words)
     cluster.laptop("ray", "rsync-down", cluster.file, f"{SHARED}/first/", "/tmp/fetched/")

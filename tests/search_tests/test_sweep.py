@@ -221,6 +221,45 @@ def test_workers_stay_warm_from_trial_to_trial(ray_here: None, tmp_path: Path) -
     assert len({trial.device for trial in read_experiment(config.experiment).trials}) == 1
 
 
+def test_a_worker_that_is_starting_is_not_thrown_away_for_one_that_is_warm(ray_here: None, tmp_path: Path) -> None:
+    """Ray Tune does so when its scheduler names a trial that waits for its worker; the slot then stays empty."""
+
+    class SlowToStart(SyntheticTrial):
+        """The second worker is up only when the first one has ended a trial, which then waits for the second's."""
+
+        def setup(self, config: dict[str, object]) -> None:
+            super().setup(config)
+            if (tmp_path / "second").exists():
+                return
+            try:
+                (tmp_path / "first").touch(exist_ok=False)
+            except FileExistsError:
+                (tmp_path / "second").write_text(str(os.getpid()))
+                wait_for(tmp_path / "ended")
+                time.sleep(1)
+
+        def step(self) -> dict[str, object]:
+            wait_for(tmp_path / "second")
+            if (tmp_path / "second").read_text() == str(os.getpid()):
+                (tmp_path / "used").touch()
+            elif (tmp_path / "ended").exists():
+                wait_for(tmp_path / "used")
+            (tmp_path / "ended").touch()
+            return {**super().step(), "device": str(os.getpid())}
+
+    resources = {"concurrent_trials": 2, "threads_per_trial": 1, "gpus_per_trial": 0}
+    config = sweep(tmp_path, trials=4, trial={"epochs": 1}, resources=resources, early_stopping={"kind": "none"})
+    run_sweep(config, SlowToStart)
+    ended = read_experiment(config.experiment).trials
+    assert (tmp_path / "second").read_text() in {trial.device for trial in ended}
+
+
+def wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_ctrl_c_once_ends_the_sweep_with_the_best_so_far_handed_over(tmp_path: Path) -> None:
     config = sweep(tmp_path, trials=50, trial={"epochs": 9})
     log = (tmp_path / "log").open("w")
