@@ -27,6 +27,7 @@ from tests.cluster_tests.hosts import SHARED, missing
 from tests.cluster_tests.onprem import DRIVER, STORE, OnPrem, best, digits, onprem, trials, wait_until
 
 TRIALS, EPOCHS, SECONDS = 24, 8, 1.5
+REAL_TRIALS, REAL_EPOCHS = 12, 3
 PATIENCE = 600.0
 
 Harm = Callable[[OnPrem, float], None]
@@ -76,7 +77,7 @@ def drill(cluster: OnPrem, name: str) -> bool:
     if chosen.resumed:
         resume_twice(cluster, name, began)
     recovery(cluster, name, harmed, chosen.host)
-    return account(cluster, name)
+    return account(cluster, name, REAL_TRIALS if chosen.resumed else TRIALS)
 
 
 def sleeping_sweep(name: str) -> list[str]:
@@ -85,8 +86,9 @@ def sleeping_sweep(name: str) -> list[str]:
 
 
 def real_sweep(cluster: OnPrem, name: str) -> list[str]:
-    changes = {"dataset": digits(cluster), "store": STORE, "trials": TRIALS, "trial.weights": "random"}
-    changes |= {"trial.epochs": EPOCHS, "trial.patience": EPOCHS, "early_stopping.kind": "none", "checkpoint_every": 1}
+    changes = {"dataset": digits(cluster), "store": STORE, "trials": REAL_TRIALS, "trial.weights": "random"}
+    changes |= {"trial.epochs": REAL_EPOCHS, "early_stopping.kind": "none", "checkpoint_every": 1}
+    changes |= {"trial.backbone": "mobilenet_v2", "space.unfrozen_layers": "[0,20]"}
     words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
     return ["search/sweeps/digits_demo.yaml", "--experiment", f"{SHARED}/{name}/experiment", *words]
 
@@ -210,7 +212,7 @@ def recovery(cluster: OnPrem, name: str, harmed: datetime, host: str | None) -> 
         print(f"    recovery: the next trial{f' on {place}' if place else ''} ended {after}", flush=True)
 
 
-def account(cluster: OnPrem, name: str) -> bool:
+def account(cluster: OnPrem, name: str, expected: int) -> bool:
     """Print what the records say; return whether every trial is accounted for."""
     experiment = cluster.shared(name) / "experiment"
     recorded = trials(experiment)
@@ -220,7 +222,7 @@ def account(cluster: OnPrem, name: str) -> bool:
     handed = best(experiment)["score"] if (experiment / "best.json").exists() else None
     print(f"    trials {dict(states)} on {dict(hosts)}; best reported {reported:.4f}, handed over {handed}")
     numbers = [trial["number"] for trial in recorded]
-    whole = numbers == list(range(TRIALS)) and not states["RUNNING"] and not states["WAITING"]
+    whole = numbers == list(range(expected)) and not states["RUNNING"] and not states["WAITING"]
     still = training(cluster)
     if still:
         print("    processes of trials that are still there:", *still, sep="\n    ")
