@@ -6,12 +6,14 @@
 
 The reference sweep: families with at least 20 photos at 139 px, 70/15/15, batches of 32, at most 9 epochs, ASHA (grace
 1, reduction 3), learning rate 1e-5 to 1e-2, dropout 0 to 0.6, dense units 128/256/512, unfrozen layers 0/31/62. It
-takes hours on two cores; `--quick` takes a fourth of the families and 6 trials at the same size and number of epochs.
+takes hours on two cores; `--quick` takes an eighth of the families, and all else the same. What a search does before
+its first trial does not shrink with the photos, so compare the quick form by "of ours, trials", which leaves it out.
+`--keep rows.jsonl` keeps each row that is done and takes it from there the next time: hours may be spent in pieces.
 
 Every search runs in a process of its own, from nothing: no activation is stored and no package loaded before. Peak
 memory is the sum over its processes, shared pages counted once (PSS), seen every two seconds. "in steps" is the share
 of the wall-clock, of as many trials as run at once, inside training steps of a tail; "own cost" what a warm trial takes
-besides its epochs. Our time includes measuring how many trials run at once.
+besides its epochs. Our time before the first trial ("start") includes measuring how many trials run at once.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,7 @@ from trainables.dataset import Dataset, open_dataset, read_split
 from trainables.images import decode_resized
 from trainables.prepare import PrepareOptions, prepare
 
-QUICK_SHARE, QUICK_TRIALS = 0.25, 6
+QUICK_SHARE, TRIALS = 0.125, 20
 OURS = "ours"
 
 
@@ -62,9 +65,10 @@ def main() -> None:
     parser.add_argument("--weights", required=True, help="InceptionV3's .weights.h5 without top, imagenet, or random")
     parser.add_argument("--peers", nargs="+", default=[OURS, *sweep_peers.PEERS], choices=[OURS, *sweep_peers.PEERS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--trials", nargs="+", type=int, default=None, help="several: one sweep for each number [20]")
-    parser.add_argument("--quick", action="store_true", help="a fourth of the families, 6 trials")
+    parser.add_argument("--trials", nargs="+", type=int, default=[TRIALS], help="several: a sweep for each number [20]")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the families")
     parser.add_argument("--share", type=float, help="of the families")
+    parser.add_argument("--keep", type=Path, metavar="ROWS", help="take rows from this file, and add new ones to it")
     parser.add_argument("--size", type=int, default=139, help="of the pictures, in pixels [139]")
     parser.add_argument("--epochs", type=int, default=9, help="the most of a trial [9]")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of our sweep, to compare ways")
@@ -73,7 +77,6 @@ def main() -> None:
     if arguments.run:
         run_here(Job(**json.loads(arguments.run)))
         return
-    trials = arguments.trials or [QUICK_TRIALS if arguments.quick else 20]
     with tempfile.TemporaryDirectory(prefix="bench-sweep-") as scratch:
         share = arguments.share or (QUICK_SHARE if arguments.quick else 1.0)
         dataset = chosen_dataset(arguments.photos, Path(scratch), share)
@@ -84,12 +87,26 @@ def main() -> None:
         common = {"dataset": str(dataset.folder), "weights": arguments.weights, "settings": arguments.set}
         common |= {"size": arguments.size, "epochs": arguments.epochs}
         rows = [
-            run(Job(peer, seed, count, folder=str(Path(scratch, f"{peer}-{seed}-{count}")), **common))
-            for count in trials
+            kept(Job(peer, seed, count, folder=str(Path(scratch, f"{peer}-{seed}-{count}")), **common), arguments.keep)
+            for count in arguments.trials
             for seed in arguments.seeds
             for peer in arguments.peers
         ]
     print_table(rows)
+
+
+def kept(job: Job, file: Path | None) -> dict[str, Any]:
+    """The row of a search that was run before with the same photos and settings, or else run it."""
+    photos = open_dataset(Path(job.dataset)).fingerprint
+    key = [photos, job.peer, job.seed, job.trials, job.size, job.epochs, *(job.settings if job.peer == OURS else ())]
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
+    row: dict[str, Any] | None = next((line["row"] for line in lines if line["key"] == key), None)
+    if row is None:
+        row = run(job)
+        if file is not None:
+            with file.open("a") as out:
+                print(json.dumps({"key": key, "when": time.strftime("%F %T"), "row": row}), file=out)
+    return row
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -98,18 +115,28 @@ def run(job: Job) -> dict[str, Any]:
     folder.mkdir()
     command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", ".", "--weights", job.weights]
     command += ["--run", json.dumps(asdict(job))]
-    load, started, peak = os.getloadavg()[0], time.monotonic(), 0
+    load, started, peak = os.getloadavg()[0], time.time(), 0
     process = subprocess.Popen(command, stdout=(folder / "out.txt").open("w"), stderr=(folder / "err.txt").open("w"))
     while process.poll() is None:
         peak = max(peak, _memory(process.pid))
         time.sleep(2)
-    seconds = time.monotonic() - started
+    seconds = time.time() - started
     if process.returncode:
         raise SystemExit(f"{job.peer} failed:\n{(folder / 'err.txt').read_text()[-2000:]}")
     disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     shutil.rmtree(folder / "store", ignore_errors=True)
     found = json.loads((folder / "found.json").read_text())
-    row = {"peer": job.peer, "seed": job.seed, "seconds": seconds, "peak": peak, "disk": disk, "load": load, **found}
+    found["start"] = found.pop("began") - started
+    row = {
+        "peer": job.peer,
+        "seed": job.seed,
+        "asked": job.trials,
+        "seconds": seconds,
+        "peak": peak,
+        "disk": disk,
+        "load": load,
+        **found,
+    }
     print(json.dumps(row), flush=True)
     return row
 
@@ -133,18 +160,20 @@ def chosen_dataset(photos: Path, scratch: Path, share: float) -> Dataset:
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     print(
-        f"\n{'search':12}{'seed':>5}{'trials':>7}{'epochs':>7}{'seconds':>9}{'of ours':>9}{'trials/h':>9}"
-        f"{'best F1':>9}{'peak GB':>9}{'disk GB':>9}{'in steps':>9}{'own cost':>9}{'load':>6}"
+        f"\n{'search':12}{'seed':>5}{'trials':>7}{'epochs':>7}{'seconds':>9}{'start':>7}{'of ours':>9}{'…, trials':>10}"
+        f"{'trials/h':>9}{'best F1':>9}{'peak GB':>9}{'disk GB':>9}{'in steps':>9}{'own cost':>9}{'load':>6}"
     )
-    ours = {(row["seed"], row["trials"]): row["seconds"] for row in rows if row["peer"] == OURS}
+    ours = {(row["seed"], row["asked"]): row for row in rows if row["peer"] == OURS}
     for row in rows:
-        times = row["seconds"] / ours.get((row["seed"], row["trials"]), np.nan)
+        our = ours.get((row["seed"], row["asked"]), {"seconds": np.nan, "start": 0.0})
+        times = row["seconds"] / our["seconds"]
+        of_trials = (row["seconds"] - row["start"]) / (our["seconds"] - our["start"])
         steps = f"{row['in_steps'] / row['seconds']:.0%}" if "in_steps" in row else "–"
         own = f"{row['own_cost']:.2f} s" if row.get("own_cost") is not None else "–"
         print(
-            f"{row['peer']:12}{row['seed']:5}{row['trials']:7}{row['epochs']:7}{row['seconds']:9.0f}{times:8.1f}×"
-            f"{3600 * row['trials'] / row['seconds']:9.0f}{row['best']:9.4f}{row['peak'] / 1e9:9.2f}"
-            f"{row['disk'] / 1e9:9.2f}{steps:>9}{own:>9}{row['load']:6.1f}"
+            f"{row['peer']:12}{row['seed']:5}{row['trials']:7}{row['epochs']:7}{row['seconds']:9.0f}{row['start']:7.0f}"
+            f"{times:8.1f}×{of_trials:9.1f}×{3600 * row['trials'] / row['seconds']:9.0f}{row['best']:9.4f}"
+            f"{row['peak'] / 1e9:9.2f}{row['disk'] / 1e9:9.2f}{steps:>9}{own:>9}{row['load']:6.1f}"
         )
 
 
@@ -197,6 +226,7 @@ def _ours(job: Job) -> dict[str, Any]:
         "trials": len(experiment.trials),
         "epochs": summary["epochs_run"],
         "best": experiment.best.score,
+        "began": datetime.fromisoformat(min(trial.started for trial in experiment.trials if trial.started)).timestamp(),
         "in_steps": summary["step_seconds"] / summary["forecast"]["concurrent"],
         "own_cost": _own_cost(experiment.trials),
     }

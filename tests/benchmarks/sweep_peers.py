@@ -4,6 +4,7 @@ All train the study's network with Keras `fit`: photos decoded once and held in 
 batches of a prefetched tf.data pipeline, BatchNorm frozen, class weights, cosine decay. They see the same splits.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search did; `best` is the highest validation macro F1 of any epoch."""
+    """What a search did; `best` is the highest validation macro F1 of any epoch.
+
+    `began` is when its first trial did, in seconds since 1970.
+    """
 
     trials: int
     epochs: int
     best: float
+    began: float
 
 
 def ray_tune(task: Task) -> Found:
@@ -80,7 +85,9 @@ def ray_tune(task: Task) -> Found:
     )
     frames = [result.metrics_dataframe for result in tuner.fit() if result.metrics_dataframe is not None]
     ray.shutdown()
-    return Found(len(frames), sum(map(len, frames)), max(float(frame["val_macro_f1"].max()) for frame in frames))
+    best = max(float(frame["val_macro_f1"].max()) for frame in frames)
+    began = min(float((frame["timestamp"] - frame["time_total_s"]).iloc[0]) for frame in frames)
+    return Found(len(frames), sum(map(len, frames)), best, began)
 
 
 def optuna_loop(task: Task) -> Found:
@@ -105,7 +112,9 @@ def optuna_loop(task: Task) -> Found:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=task.seed))
     study.optimize(objective, n_trials=task.trials)
-    return Found(len(study.trials), len(scores), max(scores))
+    began = study.trials[0].datetime_start
+    assert began is not None
+    return Found(len(study.trials), len(scores), max(scores), began.timestamp())
 
 
 def keras_tuner(task: Task) -> Found:
@@ -137,8 +146,9 @@ def keras_tuner(task: Task) -> Found:
         directory=str(task.folder),
         project_name="hyperband",
     )
+    began = time.time()
     tuner.search(pipeline(task), verbose=0)
-    return Found(len(tuner.oracle.trials), len(scores), max(scores))
+    return Found(len(tuner.oracle.trials), len(scores), max(scores), began)
 
 
 PEERS: dict[str, Callable[[Task], Found]] = {"ray": ray_tune, "optuna": optuna_loop, "kerastuner": keras_tuner}
