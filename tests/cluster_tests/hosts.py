@@ -35,6 +35,8 @@ ADDRESSES = {"laptop": "10.77.0.1", "head": "10.77.0.10", "worker1": "10.77.0.11
 # The shared storage: on the head and the workers, not on the laptop.
 SHARED = Path("/mnt")
 
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
 _UNSHARE = ["unshare", "--pid", "--mount", "--net", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL"]
 
 # What a host and the laptop's bridge need of the machine, each for a moment.
@@ -98,7 +100,7 @@ def forbidden() -> str | None:
     """Say why this machine does not let hosts be made, whatever is installed, or return None: it is tried."""
     if os.geteuid() != 0:
         return "making network namespaces needs root"
-    done = subprocess.run([*_UNSHARE, "bash", "-c", _TRY], capture_output=True, text=True)
+    done = subprocess.run([*_UNSHARE, "bash", "-c", _TRY], env={"PATH": _PATH}, capture_output=True, text=True)
     return None if done.returncode == 0 else " ".join(done.stderr.split()) or "namespaces are not allowed here"
 
 
@@ -180,7 +182,7 @@ class Hosts:
         shutil.copy(f"{self.key}.pub", folder / "authorized_keys")
         _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host_key")])
         env = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": _PATH,
             "HOME": str(Path.home()),
             "NAME": name,
             "FOLDER": str(folder),
@@ -230,7 +232,7 @@ def _kept() -> list[str]:
 
 
 def _find(command: str) -> str | None:
-    return shutil.which(command, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    return shutil.which(command, path=_PATH)
 
 
 def _run(command: list[str]) -> None:
