@@ -33,6 +33,7 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self._catch_up = catch_up
         self._metric = config.metric
+        self._cost = config.cost
         self._rule = rule
         self._control = control
         self._experiment = Path(config.experiment)
@@ -52,15 +53,6 @@ class StudyScheduler(FIFOScheduler):
         failed = self._control.stops.get(number)
         if failed is not None and failed.kind == "failed":
             tune_controller.stop_trial(trial)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Name none, so that Ray starts trials in turn: no trial is ever paused here.
-
-        The stock method names the first trial that waits, also when its own worker is being started. Ray then gives it
-        the warm worker of a trial that ended and throws the new one away; the next trial has one started again, and so
-        on: where trials are shorter than the start of a worker, slots stay empty for the whole sweep.
-        """
-        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on an epoch's result; a decision to stop is left in `Control.stops` with its reason."""
@@ -106,14 +98,16 @@ class StudyScheduler(FIFOScheduler):
         return f"early stopping by {type(self._rule).__name__}"
 
     def _judge(self, number: int, result: dict[str, Any]) -> Stop | None:
-        missing = [key for key in (self._metric, "epoch") if key not in result]
+        needed = (self._metric, "epoch", *([self._cost] if self._cost else []))
+        missing = [key for key in needed if key not in result]
         if missing:
             self._control.fail(SweepError(_missing(missing[0], result)))
             return Stop("failed", None, f"its result has no {missing[0]!r}")
         epoch, value = int(result["epoch"]), result[self._metric]
         if not math.isfinite(value):
             return Stop("failed", epoch, _non_finite(self._metric, epoch, value, result))
-        return self._rule.judge(number, epoch, float(value))
+        cost = float(result[self._cost]) if self._cost else 0.0
+        return self._rule.judge(number, epoch, float(value), cost)
 
 
 def roomier(trial: Trial) -> dict[str, float]:

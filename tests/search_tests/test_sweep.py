@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from search.__main__ import main
 from search.config import SweepConfig
 from search.records import Experiment, read_experiment
 from search.resources import Share
+from search.resume import resume_sweep
 from search.sweep import _begin, run_sweep
 from search.sweep_file import read_sweep
 from tests.search_tests.example import sweep
-from tests.search_tests.synthetic import SyntheticTrial, with_faults
+from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
 from trainables.dataset import MANIFEST, Dataset
 from trainables.errors import SweepError
+from trainables.handoff import read_handoff
 
+SHORT = {"epochs": 4, "image_size": 75, "weights": "random"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,6 +46,30 @@ def test_a_sweep_with_early_stopping_ends_with_all_its_records(ray_here: None, t
     assert read_sweep(Path(config.experiment) / "sweep.yaml") == config
     runs = sorted(path.name for path in (Path(config.experiment) / "tensorboard").iterdir())
     assert runs == [f"trial_{number:04d}" for number in range(10)]
+
+
+def test_a_sweep_with_two_objectives_hands_over_its_front_and_goes_on_when_resumed(
+    ray_here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "dense_units": [16, 256]}
+    stop, objectives = {"min_results": 1}, ["val_macro_f1", "model_mb"]
+    config = sweep(tmp_path, trials=6, seed=2, space=space, objectives=objectives, early_stopping=stop, trial=SHORT)
+    run_sweep(config, SyntheticTrial)
+    first = read_experiment(config.experiment)
+    best, went_on = resume_sweep(Path(config.experiment), ["trials=9"], SyntheticTrial)
+    experiment = read_experiment(config.experiment)
+    assert went_on and len(experiment.trials) == 9 and experiment.trials[:6] == first.trials
+    assert experiment.front[0] == best.trial and len(experiment.front) == 2, "the best of each size"
+    assert {trial.cost for trial in experiment.trials} == {model_mb({"dense_units": units}) for units in (16, 256)}
+    assert all(epoch["model_mb"] == trial.cost for trial in experiment.trials for epoch in trial.epochs)
+    for number in experiment.front:
+        assert read_handoff(experiment.front_file(number)).config.model_dump() == experiment.trials[number].config
+    assert len(list((experiment.folder / "pareto").iterdir())) == 2
+    capsys.readouterr()
+    assert main(["resume", config.experiment]) == 0
+    said = capsys.readouterr().out
+    assert "front        2 of the trials: no other is better and costs no more" in said
+    assert str(experiment.front_file(experiment.front[1])) in said
 
 
 def test_a_trial_that_ran_out_of_memory_is_queued_again_with_fewer_neighbours(ray_here: None, tmp_path: Path) -> None:
@@ -219,45 +247,6 @@ def test_workers_stay_warm_from_trial_to_trial(ray_here: None, tmp_path: Path) -
     config = sweep(tmp_path, trials=4, trial={"epochs": 2})
     run_sweep(config, Pid)
     assert len({trial.device for trial in read_experiment(config.experiment).trials}) == 1
-
-
-def test_a_worker_that_is_starting_is_not_thrown_away_for_one_that_is_warm(ray_here: None, tmp_path: Path) -> None:
-    """Ray Tune does so when its scheduler names a trial that waits for its worker; the slot then stays empty."""
-
-    class SlowToStart(SyntheticTrial):
-        """The second worker is up only when the first one has ended a trial, which then waits for the second's."""
-
-        def setup(self, config: dict[str, object]) -> None:
-            super().setup(config)
-            if (tmp_path / "second").exists():
-                return
-            try:
-                (tmp_path / "first").touch(exist_ok=False)
-            except FileExistsError:
-                (tmp_path / "second").write_text(str(os.getpid()))
-                wait_for(tmp_path / "ended")
-                time.sleep(1)
-
-        def step(self) -> dict[str, object]:
-            wait_for(tmp_path / "second")
-            if (tmp_path / "second").read_text() == str(os.getpid()):
-                (tmp_path / "used").touch()
-            elif (tmp_path / "ended").exists():
-                wait_for(tmp_path / "used")
-            (tmp_path / "ended").touch()
-            return {**super().step(), "device": str(os.getpid())}
-
-    resources = {"concurrent_trials": 2, "threads_per_trial": 1, "gpus_per_trial": 0}
-    config = sweep(tmp_path, trials=4, trial={"epochs": 1}, resources=resources, early_stopping={"kind": "none"})
-    run_sweep(config, SlowToStart)
-    ended = read_experiment(config.experiment).trials
-    assert (tmp_path / "second").read_text() in {trial.device for trial in ended}
-
-
-def wait_for(file: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def test_ctrl_c_once_ends_the_sweep_with_the_best_so_far_handed_over(tmp_path: Path) -> None:
