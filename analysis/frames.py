@@ -32,6 +32,12 @@ TRIAL_COLUMNS = {
     "device": Column("", "processor it ran on"),
     "seed": Column("", "seed of its training"),
 }
+# Of a sweep with two objectives; the first column's name is the second objective's.
+COST_COLUMNS = {
+    "model_mb": Column("MB", "float32 size of all weights of the trial's model"),
+    "latency_ms": Column("ms", "median time in which the trial's model predicts one photo, on the machine it ran on"),
+    "front": Column("", "whether no other trial is at least as good and costs no more"),
+}
 EXPERIMENT = Column("", "which of the experiments that were loaded together")
 EPOCH_COLUMNS = {
     "trial": Column("", "number of the trial, as in the trials table"),
@@ -49,12 +55,15 @@ EPOCH_COLUMNS = {
     "learning_rate": Column("", "learning rate at the end of the epoch"),
     "epoch_seconds": Column("seconds", "wall-clock time of the epoch"),
 }
+TRIALS = {**TRIAL_COLUMNS, **COST_COLUMNS}
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
 @dataclass(frozen=True)
 class Frames:
     """`trials` has the columns of TRIAL_COLUMNS and a `param_…` column per knob; `epochs` those of EPOCH_COLUMNS.
+
+    With two objectives, `trials` has two of COST_COLUMNS more: what each model costs, and who is on the front.
 
     `attrs["columns"]` of each holds the unit and the meaning of every column.
     """
@@ -75,7 +84,7 @@ def load(experiment: Path | str) -> Frames:
 def together(tables: Mapping[str, Frames]) -> Frames:
     """The frames of several experiments one below the other, with a first column `experiment` that tells them apart."""
     both = []
-    for kind, known in (("trials", TRIAL_COLUMNS), ("epochs", EPOCH_COLUMNS)):
+    for kind, known in (("trials", TRIALS), ("epochs", EPOCH_COLUMNS)):
         own = [getattr(each, kind).assign(experiment=label) for label, each in tables.items()]
         whole = pd.concat(own, ignore_index=True)
         whole = whole[["experiment", *(name for name in whole if name != "experiment")]]
@@ -87,10 +96,15 @@ def frames(experiment: Experiment) -> Frames:
     """Make the frames of an experiment that has been read."""
     metric = str(experiment.sweep["metric"])
     trials = pd.DataFrame([_trial_row(record) for record in experiment.trials])
+    costs = [experiment.cost, "front"] if experiment.cost else []
+    if experiment.cost:
+        front = set(experiment.front)
+        trials[experiment.cost] = pd.Series([record.cost for record in experiment.trials], dtype=float)
+        trials["front"] = pd.Series([record.number in front for record in experiment.trials], dtype="boolean")
     epochs = pd.DataFrame([row for record in experiment.trials for row in _epoch_rows(record, metric)])
     knobs = [name for name in (f"param_{knob}" for knob in experiment.sweep["space"]) if name in trials]
     return Frames(
-        documented(trials.reindex(columns=[*TRIAL_COLUMNS, *knobs]).astype(_TRIAL_TYPES), TRIAL_COLUMNS),
+        documented(trials.reindex(columns=[*TRIAL_COLUMNS, *costs, *knobs]).astype(_TRIAL_TYPES), TRIALS),
         documented(epochs.reindex(columns=list(EPOCH_COLUMNS)).astype(_EPOCH_TYPES), EPOCH_COLUMNS),
     )
 
@@ -131,7 +145,7 @@ def column_documentation(tables: Frames) -> pd.DataFrame:
     """A row per column of both frames: table, column, unit, meaning."""
     rows = [
         (table, str(name), *known.get(str(name), EXPERIMENT if name == "experiment" else PARAMETER))
-        for table, frame, known in (("trials", tables.trials, TRIAL_COLUMNS), ("epochs", tables.epochs, EPOCH_COLUMNS))
+        for table, frame, known in (("trials", tables.trials, TRIALS), ("epochs", tables.epochs, EPOCH_COLUMNS))
         for name in frame
     ]
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])

@@ -29,3 +29,9 @@ TERMS = {
     "Calibration": "Whether photos that the model is 80 % sure of are right 80 % of the time.",
     "Fingerprint": "A checksum of all photos and of the split: equal only if the data are the same.",
 }
+
+# Where a sweep weighed its score against a cost.
+FRONT_TERM = {
+    "Front (Pareto front)": "The trials that no other beats: whatever is as good as one of them costs more. Which to "
+    "take depends on how much the cost matters to you.",
+}

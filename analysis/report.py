@@ -17,7 +17,8 @@ from analysis.files import own_folder, write_text
 from analysis.final_tables import disjoint_table, families_table, final_table, pairs_table, splits_table
 from analysis.findings import Findings, find
 from analysis.frames import export
-from analysis.glossary import TERMS
+from analysis.front import front, front_picture, front_table
+from analysis.glossary import FRONT_TERM, TERMS
 from analysis.history import history, history_picture
 from analysis.importance import FEWEST, importance_picture, importances
 from analysis.knobs import log_knobs
@@ -35,6 +36,7 @@ from analysis.summary import oversampling_sentences, sentences, tiles
 from analysis.sweep_tables import fixed_knobs, knobs_table, trials_table
 from analysis.tables import Table
 from analysis.wording import moment, plural
+from search.records import Experiment
 
 PAGE = "index.html"
 _MARK = "Raretune report"  # in the page's meta data: how a later run knows that it may overwrite it
@@ -78,6 +80,8 @@ def _sweep_pictures(findings: Findings) -> Iterator[Picture]:
         yield spending_picture(spending(trials, findings.best, findings.max_epochs))
     if trials["value"].notna().any():
         yield history_picture(history(trials, metric, mode))
+        if findings.experiment.cost:
+            yield front_picture(front(trials, metric, findings.experiment.cost))
         yield from _knob_pictures(findings)
     found = rungs(trials, epochs, metric, mode, planned_rungs(findings.experiment.sweep, findings.max_epochs))
     if found.rungs:
@@ -145,9 +149,16 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
         examples=examples(findings),
         fewest=FEWEST,
         tables=_tables(findings),
-        terms=TERMS,
+        terms=TERMS | (FRONT_TERM if findings.experiment.cost else {}),
         retrain=f"python -m trainables retrain {findings.experiment.folder / 'best.json'}",
+        retrain_other=_retrain_other(findings.experiment),
     )
+
+
+def _retrain_other(experiment: Experiment) -> str:
+    """How to train the cheapest trial of the front, as an example; "" where that is the best one."""
+    front = experiment.front
+    return f"python -m trainables retrain {experiment.front_file(front[-1])}" if len(front) > 1 else ""
 
 
 def _tables(findings: Findings) -> dict[str, Table | None]:
@@ -155,6 +166,7 @@ def _tables(findings: Findings) -> dict[str, Table | None]:
         "knobs": knobs_table(findings),
         "study": study_table(findings),
         "spending": spending_table(findings),
+        "front": front_table(findings),
         "trials": trials_table(findings),
         "final": final_table(findings),
         "families": families_table(findings),

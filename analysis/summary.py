@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.findings import Findings
+from analysis.front import front_sentence
 from analysis.intervals import Interval
 from analysis.wording import (
     JOIN,
@@ -76,7 +77,8 @@ def backbone_words(name: object) -> str:
 
 def sentences(findings: Findings) -> list[str]:
     """What was tried, what won, what it is worth, what was saved: a sentence or two each."""
-    return [text for text in (_tried(findings), _won(findings), _saved(findings), _final(findings)) if text]
+    told = (_tried(findings), _won(findings), front_sentence(findings), _saved(findings), _final(findings))
+    return [text for text in told if text]
 
 
 def _tried(findings: Findings) -> str:

@@ -15,7 +15,10 @@ METRICS = {
     "accuracy": "accuracy",
     "loss": "loss",
     "cross_entropy": "cross-entropy",
+    "model_mb": "model size",
+    "latency_ms": "time for one photo",
 }
+UNITS = {"model_mb": "MB", "latency_ms": "ms"}
 SPLITS = {"train": "training", "val": "validation", "validation": "validation", "test": "test"}
 
 STOP_WORDS = {
@@ -112,6 +115,11 @@ def is_share(metric: str) -> bool:
 def score(value: float | None, metric: str) -> str:
     """A value of `metric`: per cent where it is a share, four decimals where it is a loss."""
     return percent(value) if is_share(metric) else decimals(value, 4)
+
+
+def cost_words(value: float | None, cost: str) -> str:
+    """What a model costs, with its unit: 88.913 of `model_mb` is "88.91 MB"."""
+    return NONE if _missing(value) else f"{significant(value, 4)}{THIN}{UNITS.get(cost, cost)}"
 
 
 def knob_words(name: str) -> str:

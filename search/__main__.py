@@ -18,10 +18,9 @@ Go on with a sweep that was interrupted, or ask one that has ended for more tria
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainables.errors import run_command
 
@@ -31,9 +30,11 @@ if TYPE_CHECKING:
 _KEYS = """\
 keys of a sweep file (defaults in brackets; every key can be given as --set key=value, dotted where nested):
   name            the study's name [the file's name]
-  dataset         folder made by `python -m trainables prepare`
+  dataset         folder or URL (s3://bucket/dataset) that `python -m trainables prepare` wrote
   experiment      folder for the records, new or empty [runs/NAME]
   metric, mode    what is optimised [val_macro_f1, max]
+  objectives      [METRIC, COST] in their place: the metric, and what a model costs, which is to be low: model_mb (MB of
+                  all weights, float32) or latency_ms (milliseconds for one photo); not with gp [the metric alone]
   trials, seed    how many trials, and what all chance follows from [20, 0]
   space           knobs to search: a list of choices, or {low, high, log, step, points} [learning_rate 1e-5 to 1e-2
                   (log), dropout 0 to 0.6, dense_units 128 256 512, unfrozen_layers 0 31 62]; any other knob of a
@@ -42,7 +43,9 @@ keys of a sweep file (defaults in brackets; every key can be given as --set key=
   sampler         tpe (multivariate), random, grid (ranges then need `points`), or gp [tpe]
   startup_trials  random trials before tpe or gp begins to model [5]
   points          configurations, or parts of them, to try first: a list of {knob: value} [none]
-  warm_start      experiments whose trials the sampler learns from (same metric); they count for nothing else [none]
+  warm_start      experiments whose trials the sampler learns from (same metric), and studies of Optuna's that anybody
+                  made: [runs/first, {storage: old.db or postgresql://…, study: NAME}]; they count for nothing else
+                  [none]
   budget          {epochs, hours, gpu_hours, plateau: {trials, min_improvement}}: ends the sweep, whichever is reached
                   first, with the best so far handed over [no limit]
   early_stopping  {kind: asha, hyperband, median or none; grace_epochs, reduction_factor, brackets, min_results}
@@ -117,23 +120,38 @@ def _resume(options: argparse.Namespace) -> int:
 
     best, went_on = resume_sweep(options.experiment, options.set)
     if not went_on:
-        print(f"{options.experiment} has ended and nothing is left to do; --set trials=N asks for more trials")
+        print(f"{options.experiment} has ended and nothing is left to do; --set trials=N asks for more than sweep.yaml")
     _say(best, str(options.experiment.absolute()))
     return 0
 
 
 def _say(best: Handoff, experiment: str) -> None:
     from search.forecast import saved_line
-    from search.outcome import read_ending
+    from search.outcome import read_summary
 
-    print(f"ended because {read_ending(Path(experiment))}")
+    summary = read_summary(Path(experiment))
+    print(f"ended because {summary['ended_because']}")
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
-    print(saved_line(json.loads(Path(experiment, "sweep_summary.json").read_text())))
+    print(saved_line(summary))
+    if best.costs:
+        _say_front(summary["front"], best, experiment)
     print(f"experiment   {experiment}")
     print(f"dashboards   python -m analysis dashboard {experiment}")
     print(f"next         python -m trainables retrain {experiment}/best.json")
+
+
+def _say_front(members: list[dict[str, Any]], best: Handoff, experiment: str) -> None:
+    """Print the trials that no other beats at a cost no higher."""
+    from trainables.handoff import front_file
+
+    (cost,) = best.costs
+    print(f"front        {len(members)} of the trials: no other is better and costs no more")
+    print(f"             {best.metric:>12}  {cost:>10}")
+    for member in members:
+        file = front_file(Path(experiment), member["trial"])
+        print(f"             {member['value']:12.4f}  {member['cost']:10.2f}  {file}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ the trial appears in the storage whole, with its knobs and attributes, or not at
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import _get_single_value
 from optuna.trial import FrozenTrial, TrialState
+
+from search.study import best_value, cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -36,6 +39,8 @@ def suggest(
         space: every knob with its distribution; all trials have all of them.
     """
     trial = blank_trial(number)
+    if len(study.directions) > 1:
+        trials = [_with_both_values(trial) for trial in trials]
     view = optuna.Study(study.study_name, _Snapshot(study, trials, trial), sampler)  # type: ignore[arg-type]
     sampler.before_trial(view, trial)
     # Not the sampler's own inference, which compares the spaces of all trials to find that they are this one.
@@ -75,6 +80,20 @@ def blank_trial(number: int, state: TrialState = TrialState.RUNNING) -> FrozenTr
         system_attrs={},
         intermediate_values={},
     )
+
+
+def _with_both_values(trial: FrozenTrial) -> FrozenTrial:
+    """A stopped trial as a sampler for two objectives can rank it: by what it reached, and what its model costs.
+
+    Optuna orders PRUNED trials by one direction, which a study with two does not have. Early stopping holds a trial
+    only against those that cost no more, so what it stops is dominated by one of them, and is ranked below that.
+    """
+    value = best_value(trial)
+    if trial.state != TrialState.PRUNED or value is None:
+        return trial
+    seen = copy.copy(trial)
+    seen.state, seen.values = TrialState.COMPLETE, [value, cost_of(trial)]
+    return seen
 
 
 class _Snapshot:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-Mode = Literal["max", "min"]
+from search.pareto import Mode
 
 
 class Plateau(BaseModel):
-    """End the sweep when `trials` trials in a row have ended without a best value better by `min_improvement`."""
+    """End the sweep when `trials` trials in a row have ended without a best value better by `min_improvement`.
+
+    With two objectives: better than every trial before it that costs no more.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,7 +48,7 @@ class Spending:
         self._sign = 1 if mode == "max" else -1
         self.epochs = 0
         self.gpu_seconds = 0.0
-        self._best: float | None = None
+        self._improvements: list[tuple[float, float]] = []  # Cost and best objective.
         self._since_better = 0
 
     def add_epoch(self) -> None:
@@ -58,13 +59,15 @@ class Spending:
         """Count a trial's time times its share of a GPU."""
         self.gpu_seconds += seconds
 
-    def trial_ended(self, best: float | None) -> None:
+    def trial_ended(self, best: float | None, cost: float = 0.0) -> None:
         """Count an ended trial for the plateau; `best` is its best objective, None for one that failed."""
         needed = 0.0 if self._budget.plateau is None else self._budget.plateau.min_improvement
         if best is None:
             return  # It says nothing about where better configurations are.
-        if self._best is None or self._sign * (best - self._best) > needed:
-            self._best, self._since_better = best, 0
+        cheaper = [value for known, value in self._improvements if known <= cost]
+        if all(self._sign * (best - value) > needed for value in cheaper):
+            self._improvements.append((cost, best))
+            self._since_better = 0
         else:
             self._since_better += 1
 

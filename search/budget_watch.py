@@ -12,6 +12,7 @@ from search.budget import Budget, Spending
 from search.config import SweepConfig
 from search.control import Control
 from search.failure import trial_number
+from search.study import cost_of
 from trainables.errors import SweepError
 
 
@@ -52,7 +53,7 @@ class WatchBudget(Callback):
             self._spending.epochs += len(values)
             self._spending.add_gpu_seconds(self._gpus * float(attrs.get("seconds", 0.0)))
             if trial.state.is_finished():
-                self._spending.trial_ended(values.get(attrs.get("best_epoch", -1)))
+                self._spending.trial_ended(values.get(attrs.get("best_epoch", -1)), cost_of(trial))
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Begin to count the trial's time."""
@@ -76,7 +77,7 @@ class WatchBudget(Callback):
         self._epochs.pop(number, None)
         outcome = self._control.outcomes.get(number)
         if outcome is not None:
-            self._spending.trial_ended(None if outcome.state == "FAIL" else outcome.best)
+            self._spending.trial_ended(None if outcome.state == "FAIL" else outcome.best, outcome.cost)
 
     on_trial_error = on_trial_complete
 

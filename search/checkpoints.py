@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial
 
 from search.control import Control
 from search.failure import trial_number
+from search.pareto import Mode, Weighed, front
 from search.plan import trial_folder
 from trainables.checkpoint import generations
 
@@ -19,22 +20,23 @@ class KeepBestCheckpoints(Callback):
     A running trial's are what it goes on from after a lost worker or a lost driver; those of a trial that ended hold
     the weights of its best epoch too. Where all of them take more than `quota` bytes, the kept ones of ended trials
     go first, the worst of them before the others, then the older generation of running trials. The newest generation
-    of a running trial is never deleted, so the quota holds as far as that allows.
+    of a running trial is never deleted, so the quota holds as far as that allows. Where a model's cost counts too, a
+    trial is among the best when fewer than `keep` others beat it (search/pareto.py): with 1, those of the front stay.
     """
 
-    def __init__(self, experiment: Path, mode: str, keep: int, control: Control, quota: int | None = None) -> None:
+    def __init__(self, experiment: Path, mode: Mode, keep: int, control: Control, quota: int | None = None) -> None:
         self._experiment = experiment
-        self._sign = -1 if mode == "max" else 1
+        self._mode = mode
         self._keep = keep
         self._control = control
         self._quota = quota
-        self._kept: list[tuple[float, int]] = []
+        self._kept: list[Weighed] = []
         self._running: set[int] = set()
 
-    def take_up(self, ended: Iterable[tuple[int, float | None]]) -> None:
-        """Begin where a driver before this one has left off: (number, best value unless it failed) of ended trials."""
-        for number, best in ended:
-            self._end(number, best)
+    def take_up(self, ended: Iterable[tuple[int, Weighed | None]]) -> None:
+        """Begin where a driver before this one has left off: ended trials' numbers, and their results unless failed."""
+        for number, result in ended:
+            self._end(number, result)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
@@ -48,26 +50,28 @@ class KeepBestCheckpoints(Callback):
         """Keep or delete the checkpoints of a trial that has ended, and of the one that it displaces."""
         number = trial_number(trial)
         outcome = self._control.outcomes.get(number)
-        self._end(number, None if outcome is None or outcome.state == "FAIL" else outcome.best)
+        if outcome is None or outcome.state == "FAIL" or outcome.best is None:
+            self._end(number, None)
+        else:
+            self._end(number, Weighed(number, outcome.best, outcome.cost))
 
     on_trial_error = on_trial_complete
 
-    def _end(self, number: int, best: float | None) -> None:
+    def _end(self, number: int, result: Weighed | None) -> None:
         self._running.discard(number)
-        if best is None:
+        if result is None:
             self._delete(number)
             return
-        self._kept = sorted([*self._kept, (self._sign * best, number)])
-        for _score, displaced in self._kept[self._keep :]:
-            self._delete(displaced)
-        del self._kept[self._keep :]
+        ended = [*self._kept, result]
+        self._kept = front(ended, self._mode, self._keep)
+        for displaced in set(ended) - set(self._kept):
+            self._delete(displaced.number)
 
     def _make_room(self, quota: int) -> None:
-        numbers = [*self._running, *(number for _score, number in self._kept)]
+        numbers = [*self._running, *(trial.number for trial in self._kept)]
         excess = sum(_bytes(file) for number in numbers for file in self._files(number)) - quota
         while excess > 0 and self._kept:
-            _score, worst = self._kept.pop()
-            excess -= self._delete(worst)
+            excess -= self._delete(self._kept.pop().number)
         for number in sorted(self._running):
             if excess <= 0:
                 return

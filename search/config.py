@@ -16,7 +16,9 @@ from pydantic import (
 from search.budget import Budget
 from search.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
 from search.storage import StorageUrl, parse_url
+from search.study_address import Source, StudyAddress, parse_sources
 from trainables.config import TrialConfig, one_line
+from trainables.cost import COSTS
 from trainables.errors import SweepError
 
 LOWER_IS_BETTER = ("train_loss", "train_cross_entropy", "val_loss", "val_cross_entropy", "epoch_seconds")
@@ -74,13 +76,14 @@ class SweepConfig(BaseModel):
     """A sweep: what is searched, how, on which data, and where the records go.
 
     `trial` fixes knobs of TrialConfig (those not given keep their defaults), `space` searches others. `mode` follows
-    from the metric. `points` are configurations (or parts of them) to try first; `warm_start` names experiments whose
-    trials the sampler learns from; `budget` is explained in search/budget.py. `max_failures` is how often a trial whose
-    worker was lost is tried again, or one that ran out of memory beside others on its GPU (then with half as many
-    neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no checkpoint, so
-    that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended trials they
-    stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may take (GiB; by
-    default, a part of what is free).
+    from the metric. `objectives` is empty, or the metric and what a model costs (trainables/cost.py), which is to be
+    low as well. `points` are configurations (or parts of them) to try first; `warm_start` names experiments and
+    studies whose trials the sampler learns from; `budget` is explained in search/budget.py. `max_failures` is how often
+    a trial whose worker was lost is tried again, or one that ran out of memory beside others on its GPU (then with half
+    as many neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no
+    checkpoint, so that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended
+    trials they stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may
+    take (GiB; by default, a part of what is free).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -90,6 +93,7 @@ class SweepConfig(BaseModel):
     experiment: str = Field(min_length=1)
     metric: str = "val_macro_f1"
     mode: Literal["max", "min"] = "max"
+    objectives: tuple[str, ...] = ()
     trials: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
     space: dict[str, Knob]
@@ -97,7 +101,7 @@ class SweepConfig(BaseModel):
     sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
     startup_trials: int = Field(default=5, ge=1)
     points: tuple[dict[str, Any], ...] = ()
-    warm_start: tuple[str, ...] = ()
+    warm_start: tuple[Source, ...] = ()
     budget: Budget = Budget()
     early_stopping: EarlyStopping = EarlyStopping()
     resources: Resources = Resources()
@@ -131,8 +135,29 @@ class SweepConfig(BaseModel):
     def _dump_storage(self, storage: StorageUrl | None) -> str | None:
         return None if storage is None else storage.shown
 
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _parse_warm_start(cls, raw: object) -> tuple[Source, ...]:
+        return parse_sources(raw)
+
+    @field_serializer("warm_start")
+    def _dump_warm_start(self, sources: tuple[Source, ...]) -> list[str | dict[str, str]]:
+        return [source.as_json() if isinstance(source, StudyAddress) else source for source in sources]
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        rule = f"objectives: must be a metric and one of {', '.join(COSTS)}, such as [val_macro_f1, model_mb]"
+        if names and (len(names) != 2 or names[0] in COSTS or names[1] not in COSTS):
+            raise ValueError(f"{rule}, not [{', '.join(names)}]")
+        return names
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.objectives and self.objectives[0] != self.metric:
+            raise ValueError(f"metric: is {self.metric}, but the first of `objectives` is {self.objectives[0]}")
+        if self.cost and self.sampler == "gp":
+            raise ValueError("sampler: gp models one objective only; with two of them use tpe, random or grid")
         if self.metric not in REPORTED:
             raise ValueError(f"metric: nobody reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
@@ -174,6 +199,11 @@ class SweepConfig(BaseModel):
             ) from None
 
     @property
+    def cost(self) -> str | None:
+        """What a model costs in this sweep, as its trials report it; None where only the metric counts."""
+        return self.objectives[1] if self.objectives else None
+
+    @property
     def max_epochs(self) -> int:
         """The most epochs that a trial may run."""
         return TrialConfig.model_validate(self.trial).epochs
@@ -198,6 +228,8 @@ def sweep_config(values: dict[str, Any]) -> SweepConfig:
         SweepError: one line that names the key, the value and what is allowed.
     """
     filled = {"space": DEFAULT_SPACE, **values}
+    if filled.get("objectives") and isinstance(filled["objectives"], list | tuple):
+        filled.setdefault("metric", filled["objectives"][0])
     filled.setdefault("mode", better(str(filled.get("metric", "val_macro_f1"))))
     try:
         return SweepConfig.model_validate(filled)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from search.definition import check_same, definition
 from search.rules import StopRule, replay
-from search.storage import opened_storage
+from search.storage import STUDY_FILE, opened_storage
 from search.study import (
     DEFINITION,
-    DRIVER,
+    cost_of,
     create_study,
     decided_end,
     describe_study,
@@ -18,6 +18,7 @@ from search.study import (
     load_study,
     name_is_taken,
     open_trials,
+    own_trials,
     tell_end,
 )
 from trainables.errors import SweepError
@@ -49,7 +50,8 @@ def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
 def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
     """Create the sweep's study, or load the one that is joined."""
     if not join:
-        return create_study(config.name, config.mode, storage, definition(config, fingerprint))
+        about = definition(config, fingerprint)
+        return create_study(config.name, config.mode, storage, about, len(config.objectives) or 1)
     study = load_study(config.name, storage)
     return _check_joined(study, config, fingerprint)
 
@@ -58,10 +60,11 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
     """Load the study of an experiment that is resumed; one that was killed before it made its study gets it now.
 
     Raises:
-        SweepError: a key differs that may not be changed.
+        SweepError: a key differs that may not be changed, or the study of trials that have begun is gone.
     """
     study = load_study(config.name, storage)
     if study is None:
+        _check_none_began(config)
         return open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
         describe_study(study, definition(config, fingerprint))
@@ -78,10 +81,8 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
     for trial in open_trials(study, owner):
         stop = decided_end(trial)
         if stop is not None:
-            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {})
-    trials = study.get_trials(deepcopy=False)
-    ours = [trial for trial in trials if owner is None or trial.user_attrs.get(DRIVER) == owner]
-    return sum(trial.state.is_finished() for trial in ours)
+            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
+    return sum(trial.state.is_finished() for trial in own_trials(study, owner))
 
 
 class Record:
@@ -95,8 +96,19 @@ class Record:
     def replay(self) -> None:
         """Bring the rule up to what the study holds, by whichever driver it was reported."""
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
-        replay(self._rule, [(trial.number, finite_values(trial)) for trial in trials])
+        replay(self._rule, [(trial.number, finite_values(trial), cost_of(trial)) for trial in trials])
         self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
+
+
+def _check_none_began(config: SweepConfig) -> None:
+    """Refuse to begin anew over the records of trials whose study was deleted or replaced."""
+    folder = Path(config.experiment)
+    if any((folder / "trials").glob("*")):
+        where = config.storage.shown if config.storage else folder / STUDY_FILE
+        raise SweepError(
+            f"{where} holds no study {config.name!r}, though {folder / 'trials'} holds trials of it: "
+            "restore it from a copy, or run the sweep again into another folder"
+        )
 
 
 def _check_joined(study: optuna.Study | None, config: SweepConfig, fingerprint: str) -> optuna.Study:

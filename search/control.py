@@ -34,12 +34,16 @@ class Stop:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: its Optuna state, why, and the best objective over its epochs (None without a result)."""
+    """How a trial ended: its Optuna state, why, and the best objective over its epochs (None without a result).
+
+    `cost` is what its model costs, 0 where the sweep does not weigh that.
+    """
 
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
     stop: Stop
     best: float | None
     best_epoch: int | None
+    cost: float = 0.0
 
 
 @dataclass

@@ -8,7 +8,18 @@ from search.config import SweepConfig
 from trainables.config import TrialConfig
 from trainables.errors import SweepError
 
-_FIXED = ("metric", "mode", "seed", "space", "sampler", "startup_trials", "early_stopping", "points", "warm_start")
+_FIXED = (
+    "metric",
+    "mode",
+    "objectives",
+    "seed",
+    "space",
+    "sampler",
+    "startup_trials",
+    "early_stopping",
+    "points",
+    "warm_start",
+)
 MAY_CHANGE = (
     "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
     "store, store_gb, address, and where the same dataset and storage are found"
@@ -31,6 +42,7 @@ def check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) ->
         SweepError: a key differs; the line says what may be changed.
     """
     wanted = definition(config, fingerprint)
+    stored = {"objectives": [], **stored}  # A study of before there could be two has one.
     for key, value in wanted.items():
         if key in stored and stored[key] != value:
             if key == "dataset":

@@ -13,11 +13,13 @@ from search.control import Control
 from search.failure import trial_number
 from search.plan import trial_folder
 from search.records import EPOCHS_FILE, read_epochs
+from trainables.cost import COSTS
 
 # The result of one epoch, as the trainable gives it.
 KEYS = (
     "epoch",
     *REPORTED,
+    *COSTS,
     "best_val_macro_f1",
     "best_epoch",
     "learning_rate",

@@ -1,4 +1,4 @@
-"""What a sweep hands over when it ends: sweep_summary.json, and best.json last."""
+"""What a sweep hands over when it ends: sweep_summary.json, and best.json last; of two objectives, the front too."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.forecast import as_json, saved
+from search.pareto import front
 from search.plan import trial_folder
 from search.proposals import count_repeats
 from search.records import EPOCHS_FILE, read_epochs
-from search.study import best_epoch
+from search.study import best_value, cost_of, weighed
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, write_handoff, write_json
+from trainables.handoff import Handoff, front_file, write_handoff, write_json
 from trainables.provenance import git_commit, versions
 
 if TYPE_CHECKING:
@@ -51,21 +52,26 @@ def hand_over(
     }
     if summary["best_trial"] is None:
         raise SweepError(_no_result(trials, folder))
+    if config.cost:
+        for member in front_trials(trials, config):
+            write_handoff(_handoff(member, config, fingerprint), front_file(folder, member.number))
     write_json(summary, folder / SUMMARY_FILE)
     handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
     write_handoff(handoff, folder / "best.json")
     return handoff
 
 
-def read_ending(experiment: Path) -> str:
-    """Return why a sweep ended, from its summary."""
-    return str(json.loads((experiment / SUMMARY_FILE).read_text())["ended_because"])
+def read_summary(experiment: Path) -> dict[str, Any]:
+    """Return what a sweep that has ended says of itself."""
+    summary: dict[str, Any] = json.loads((experiment / SUMMARY_FILE).read_text())
+    return summary
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
     """Count what the sweep did; `epochs_saved` is against running every trial for all of its epochs."""
     epochs = sum(_epochs(trial) for trial in trials)
     best = best_trial(trials, config)
+    members = {"front": [_member(trial) for trial in front_trials(trials, config)]} if config.cost else {}
     return {
         "format": 1,
         "ended_because": ended_because,
@@ -77,23 +83,28 @@ def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str
         "best_trial": None if best is None else best.number,
         "best_value": None if best is None else best.intermediate_values[best.user_attrs["best_epoch"]],
         "best_epoch": None if best is None else best.user_attrs["best_epoch"],
+        **members,
     }
 
 
 def best_trial(trials: list[FrozenTrial], config: SweepConfig) -> FrozenTrial | None:
-    """Return the trial with the best epoch, also among those that were stopped; None without a result.
+    """Return the trial with the best epoch, also among those that were stopped; None without a result."""
+    return next(iter(front_trials(trials, config)), None)
+
+
+def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenTrial]:
+    """Return the trials that no other beats at a cost no higher, best epoch first; without costs that is one trial.
 
     A trial that failed after good epochs is left out: what it did cannot be relied on.
     """
-    sign = -1 if config.mode == "max" else 1
-    ended = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED") and trial.intermediate_values]
-    return min(ended, key=lambda trial: (sign * _best(trial, config), trial.number), default=None)
+    results = {trial.number: trial for trial in trials}
+    ended = [result for trial in trials if (result := weighed(trial)) is not None]
+    return [results[member.number] for member in front(ended, config.mode)]
 
 
-def _best(trial: FrozenTrial, config: SweepConfig) -> float:
-    epoch = best_epoch(trial.intermediate_values, config.mode)
-    assert epoch is not None
-    return trial.intermediate_values[epoch]
+def _member(trial: FrozenTrial) -> dict[str, Any]:
+    found = {"trial": trial.number, "value": best_value(trial), "epoch": trial.user_attrs["best_epoch"]}
+    return {**found, "cost": cost_of(trial)}
 
 
 def _epochs(trial: FrozenTrial) -> int:
@@ -108,6 +119,7 @@ def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Hando
         mode=config.mode,
         score=trial.intermediate_values[epoch],
         epoch=epoch,
+        costs={config.cost: cost_of(trial)} if config.cost else {},
         study=config.name,
         trial=trial.number,
         dataset=config.dataset,

@@ -59,8 +59,9 @@ class Plan:
     def settings(self, number: int, trial: TrialConfig) -> dict[str, Any]:
         """Return what the trainable gets: the flat configuration, and `run`.
 
-        `run` holds trial (number), dataset, store and checkpoint_dir (absolute paths), store_bytes (None:
-        automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for), and checkpoint_every.
+        `run` holds trial (number), dataset (absolute path or URL), store and checkpoint_dir (absolute paths),
+        store_bytes (None: automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for),
+        checkpoint_every, and cost (what a model costs, by name; None where that does not count).
         """
         run = {
             "trial": number,
@@ -71,6 +72,7 @@ class Plan:
             "plan": self.unfrozen_layers(),
             "checkpoint_dir": str(self.trial_folder(number)),
             "checkpoint_every": self.config.checkpoint_every,
+            "cost": self.config.cost,
         }
         return {**trial.model_dump(), "run": run}
 

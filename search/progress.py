@@ -18,9 +18,10 @@ from search.config import SweepConfig
 from search.control import Control
 from search.failure import trial_number
 from search.machine_use import MachineUse
+from search.pareto import Mode, Weighed, front
 from search.rules import rung_epochs
 from search.space import knob_value
-from search.study import best_value
+from search.study import best_value, cost_of
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
@@ -43,6 +44,7 @@ class TrialView:
     value: float | None = None
     best: float | None = None
     why: str = ""
+    cost: float = 0.0
     stopped_at: int | None = None
     """The rung at which a scheduler stopped it."""
 
@@ -52,19 +54,28 @@ class SweepView:
     """What the table shows of the sweep; a plain value, so that drawing it can be tested without Ray."""
 
     metric: str
-    mode: str
+    mode: Mode
     trials: int
     max_epochs: int
     concurrent: int
     rungs: tuple[int, ...] = ()
+    cost: str | None = None
+    """What a model costs, by name, where the sweep weighs that."""
     rows: dict[int, TrialView] = field(default_factory=dict)
     seconds_of_ended: list[float] = field(default_factory=list)
 
     def best(self) -> TrialView | None:
         """Return the trial with the best value so far."""
-        sign = -1 if self.mode == "max" else 1
-        scored = [row for row in self.rows.values() if row.best is not None and row.state != "FAIL"]
-        return min(scored, key=lambda row: (sign * (row.best or 0.0), row.number), default=None)
+        return next(iter(self.front()), None)
+
+    def front(self) -> list[TrialView]:
+        """Return the trials that no other beats so far at a cost no higher; without costs, the best one alone."""
+        scored = [
+            Weighed(row.number, row.best, row.cost)
+            for row in self.rows.values()
+            if row.best is not None and row.state != "FAIL"
+        ]
+        return [self.rows[member.number] for member in front(scored, self.mode)]
 
     def ended(self) -> int:
         """Count the trials that have ended."""
@@ -80,7 +91,11 @@ class SweepView:
             return None
         mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
         open_trials = self.trials - self.ended() - 0.5 * len(self.running())
-        return max(0.0, open_trials) * mean / self.concurrent
+        return max(0.0, open_trials) * mean / self.slots()
+
+    def slots(self) -> int:
+        """Count the trials that can run at once, also on nodes that came after the sweep had begun."""
+        return max(self.concurrent, len(self.running()))
 
 
 class Progress(TrialProgressCallback):
@@ -92,7 +107,8 @@ class Progress(TrialProgressCallback):
     def __init__(self, config: SweepConfig, concurrent: int, control: Control, console: Console | None = None) -> None:
         super().__init__()
         rungs = rungs_of(config)
-        self._view = SweepView(config.metric, config.mode, config.trials, config.max_epochs, concurrent, rungs)
+        sizes = config.trials, config.max_epochs, concurrent
+        self._view = SweepView(config.metric, config.mode, *sizes, rungs, config.cost)
         self._knobs = list(config.space)
         self._control = control
         self._console = console
@@ -111,7 +127,7 @@ class Progress(TrialProgressCallback):
                 row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)
                 stop = trial.user_attrs.get("stop", {})
                 row.best, row.why, row.stopped_at = best_value(trial), stop.get("reason", ""), stop.get("rung")
-                row.value = trial.intermediate_values.get(row.epoch)
+                row.value, row.cost = trial.intermediate_values.get(row.epoch), cost_of(trial)
                 self._view.rows[trial.number] = row
 
     def setup(self, *_: Any, **__: Any) -> None:
@@ -140,6 +156,7 @@ class Progress(TrialProgressCallback):
         if result.get("checkpoint_note"):
             self._say(f"trial {row.number}: {result['checkpoint_note']}")
         row.epoch, row.value = result.get("epoch", row.epoch), result.get(self._view.metric)
+        row.cost = result.get(self._view.cost, row.cost) if self._view.cost else row.cost
         if isinstance(row.value, float) and row.value == row.value:
             better = max if self._view.mode == "max" else min
             row.best = row.value if row.best is None else better(row.best, row.value)
@@ -156,12 +173,13 @@ class Progress(TrialProgressCallback):
         if outcome is None:
             return
         row.state, row.best, row.why = outcome.state, outcome.best, outcome.stop.reason
-        row.stopped_at = outcome.stop.rung
+        row.stopped_at, row.cost = outcome.stop.rung, outcome.cost
         self._view.seconds_of_ended.append(time.monotonic() - self._begun.pop(number, time.monotonic()))
         best = self._view.best()
         so_far = f"best so far {_figure(best.best)} (trial {best.number})" if best else "nothing to hand over yet"
+        cost = f"{self._view.cost} {row.cost:.2f}, " if self._view.cost else ""
         self._say(
-            f"trial {number} {row.state} after epoch {row.epoch}: best {self._view.metric} {_figure(row.best)}, "
+            f"trial {number} {row.state} after epoch {row.epoch}: best {self._view.metric} {_figure(row.best)}, {cost}"
             f"{row.why}; {self._view.ended()}/{self._view.trials} trials, {so_far}, {self._clock()}"
         )
 
@@ -195,10 +213,11 @@ class Progress(TrialProgressCallback):
     def _footer(self) -> str:
         best = self._view.best()
         so_far = f"best {_figure(best.best)} (trial {best.number})" if best else "no result yet"
-        return f"{self._view.ended()} of {self._view.trials} trials ended, {so_far}, {self._clock()}"
+        front = f", {len(self._view.front())} on the front" if self._view.cost else ""
+        return f"{self._view.ended()} of {self._view.trials} trials ended, {so_far}{front}, {self._clock()}"
 
     def _use(self) -> str:
-        busy = f"{len(self._view.running())} of {self._view.concurrent} slots busy"
+        busy = f"{len(self._view.running())} of {self._view.slots()} slots busy"
         return f"{busy}; this machine: {self._machine.words()}" if self._machine else busy
 
     def _clock(self) -> str:
@@ -212,11 +231,12 @@ class Progress(TrialProgressCallback):
 
 
 def table(view: SweepView, knobs: Sequence[str]) -> Table:
-    """Draw the trials: state, epoch, the searched knobs, the objective now and at its best."""
+    """Draw the trials: state, epoch, the searched knobs, the objective now and at its best, the model's cost."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("trial", "state", "epoch", *knobs, view.metric, "best"):
+    costs = [view.cost] if view.cost else []
+    for heading in ("trial", "state", "epoch", *knobs, view.metric, "best", *costs):
         drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-    best = view.best()
+    best = {row.number for row in view.front()}
     for row in shown(view):
         drawn.add_row(
             str(row.number),
@@ -224,7 +244,8 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
             f"{row.epoch}/{view.max_epochs}",
             *(_plain(row.params[knob]) for knob in knobs),
             _figure(row.value),
-            Text(_figure(row.best), style="bold green" if row is best else ""),
+            Text(_figure(row.best), style="bold green" if row.number in best else ""),
+            *(f"{row.cost:.1f}" for _ in costs),
         )
     return drawn
 
@@ -258,8 +279,8 @@ def shown(view: SweepView) -> list[TrialView]:
     rows = list(view.rows.values())
     if len(rows) <= _ROWS:
         return rows
-    best = view.best()
-    first = [row for row in rows if row is best or row.state == "RUNNING"][-_ROWS:]
+    best = {row.number for row in view.front()}
+    first = [row for row in rows if row.number in best or row.state == "RUNNING"][-_ROWS:]
     rest = [row for row in rows if row not in first][len(first) - _ROWS :] if len(first) < _ROWS else []
     return sorted([*first, *rest], key=lambda row: row.number)
 

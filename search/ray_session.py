@@ -45,16 +45,17 @@ def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[N
     """
     with _environment():
         if ray.is_initialized():
-            yield _nodes()
+            yield nodes_of_trials()
             return
         _start(address or os.environ.get("RAY_ADDRESS"), gpus)
         try:
-            yield _nodes()
+            yield nodes_of_trials()
         finally:
             ray.shutdown()
 
 
-def _nodes() -> list[Node]:
+def nodes_of_trials() -> list[Node]:
+    """Return the nodes of the cluster that are up and offer CPUs."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(int(node["CPU"]), node.get("GPU", 0.0)) for node in alive if node.get("CPU", 0) >= 1]

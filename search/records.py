@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ from typing import Any
 
 import yaml
 
+from search.pareto import Weighed, front
 from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
+from search.stored_study import read_study
+from trainables.bucket import is_url
 from trainables.dataset import MANIFEST
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, front_file, read_handoff
+from trainables.remote_dataset import read_manifest
 
 Row = dict[str, str]
 
@@ -26,8 +31,9 @@ class TrialRecord:
 
     `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of them
     and `best_epoch` its epoch (None without a result); `stop` is {"kind", "epoch", "reason", …}, None while the trial
-    runs; `config` all fields of TrialConfig; `epochs` the results of all epochs in the contract's names, NaN as None;
-    `started` and `ended` are ISO 8601 local times; `seconds` the wall-clock time between them.
+    runs; `cost` what its model costs, None where the sweep weighs none; `config` all fields of TrialConfig; `epochs`
+    the results of all epochs in the contract's names, NaN as None; `started` and `ended` are ISO 8601 local times;
+    `seconds` the wall-clock time between them.
     """
 
     number: int
@@ -37,6 +43,7 @@ class TrialRecord:
     value: float | None
     best_epoch: int | None
     stop: dict[str, Any] | None
+    cost: float | None
     config: dict[str, Any]
     seed: int | None
     host: str | None
@@ -79,6 +86,26 @@ class Experiment:
         """Whether the sweep has ended and handed its best configuration over."""
         return self.best is not None
 
+    @property
+    def cost(self) -> str | None:
+        """What a model costs in this sweep, as its trials report it; None where only the metric counts."""
+        objectives = self.sweep.get("objectives")
+        return str(objectives[1]) if objectives else None
+
+    def front_file(self, number: int) -> Path:
+        """Return where a trial of the front stands for the final stage, once the sweep has ended."""
+        return front_file(self.folder, number)
+
+    @property
+    def front(self) -> tuple[int, ...]:
+        """Numbers of the trials that no other beats at a cost no higher, best first; empty where costs do not count."""
+        results = [
+            Weighed(trial.number, trial.value, trial.cost)
+            for trial in self.trials
+            if trial.state in ("COMPLETE", "PRUNED") and trial.value is not None and trial.cost is not None
+        ]
+        return tuple(member.number for member in front(results, self.sweep["mode"])) if self.cost else ()
+
 
 def read_experiment(folder: Path | str) -> Experiment:
     """Read the records of a sweep that has ended, or of one that is still running.
@@ -94,7 +121,7 @@ def read_experiment(folder: Path | str) -> Experiment:
         trials=_trials(folder, sweep),
         summary=_json(folder / "sweep_summary.json"),
         best=read_handoff(folder / "best.json") if (folder / "best.json").is_file() else None,
-        manifest=_json(Path(sweep["dataset"]) / MANIFEST),
+        manifest=_manifest(sweep["dataset"]),
         final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
     )
 
@@ -114,9 +141,17 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
 
 
 def study_storage(folder: Path) -> str:
-    """Return the address of the experiment's study, as Optuna takes it; without a password, which others know."""
+    """Return the address of the experiment's study, as Optuna takes it; without a password, which others know.
+
+    Raises:
+        SweepError: the server does not answer, or wants a password that is neither in PGPASSWORD nor in ~/.pgpass.
+    """
     folder, sweep = read_sweep_record(folder)
-    return optuna_address(parse_url(sweep["storage"])) if sweep.get("storage") else f"sqlite:///{folder / STUDY_FILE}"
+    if not sweep.get("storage"):
+        return f"sqlite:///{folder / STUDY_FILE}"
+    url = parse_url(sweep["storage"])
+    with open_for_reading(url):  # Whoever is given the address would fail in more words.
+        return optuna_address(url)
 
 
 def read_final(folder: Path) -> FinalRecord:
@@ -151,19 +186,8 @@ def _must_hold(folder: Path, name: str) -> None:
 
 
 def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
-    import optuna
-    import sqlalchemy
-
-    url = parse_url(sweep["storage"]) if sweep.get("storage") else None
-    where = url.shown if url else str(folder / STUDY_FILE)
-    try:
-        with open_for_reading(folder, url) as storage:
-            trials = optuna.load_study(study_name=sweep["name"], storage=storage).get_trials(deepcopy=False)
-    except KeyError:
-        raise SweepError(f"{where} holds no study {sweep['name']!r}") from None
-    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
-        raise SweepError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
-    return tuple(_trial(folder, trial, sweep["mode"]) for trial in trials)
+    where = parse_url(sweep["storage"]) if sweep.get("storage") else folder / STUDY_FILE
+    return tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
 
 
 def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
@@ -179,6 +203,7 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         value=values.get(epoch),
         best_epoch=epoch,
         stop=attrs.get("stop"),
+        cost=attrs.get("cost"),
         config=attrs.get("config", {}),
         seed=attrs.get("seed"),
         host=attrs.get("host"),
@@ -188,6 +213,14 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
         epochs=read_epochs(folder / "trials" / f"{trial.number:04d}" / EPOCHS_FILE),
     )
+
+
+def _manifest(dataset: str) -> dict[str, Any] | None:
+    if not is_url(dataset):
+        return _json(Path(dataset) / MANIFEST)
+    with contextlib.suppress(SweepError):  # The report says that it could not be reached.
+        return read_manifest(dataset).model_dump(mode="json")
+    return None
 
 
 def _json(file: Path) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """How many trials run at once, and what each of them gets."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.config import Resources
@@ -22,22 +22,38 @@ class Node:
 
 @dataclass(frozen=True)
 class Share:
-    """What a trial gets (`threads` CPU threads, `gpus` GPUs, possibly a fraction) and how many run at once."""
+    """What a trial gets (`threads` CPU threads, `gpus` GPUs, possibly a fraction) and how many run at once.
+
+    With `grows`, `concurrent` is how many the nodes that are there now hold; as many run as there is room for later.
+    """
 
     concurrent: int
     threads: int
     gpus: float
+    grows: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """The most trials at once; None where the nodes that come and go decide.
+
+        Ray Tune then always keeps one trial waiting, for which the autoscaler starts a node if it can.
+        """
+        return None if self.grows else self.concurrent
 
     def as_ray(self) -> dict[str, float]:
         """Return Ray's logical resources of one trial."""
         return {"CPU": float(self.threads), "GPU": self.gpus}
 
 
-def share(settings: Resources, nodes: Sequence[Node]) -> Share:
+def share(settings: Resources, nodes: Sequence[Node], grows: bool = False) -> Share:
     """Divide the nodes among trials.
 
     `auto`: one GPU per trial where there are any; as many trials as the GPUs hold, or else (where search/packing.py has
     not measured better) one per four cores; and for each trial an equal part of its node's cores.
+
+    Args:
+        grows: nodes come when asked for (search/autoscaling.py): `concurrent_trials` may then be more than the nodes
+            hold that are there now, and does not say what each of them is to hold.
 
     Raises:
         SweepError: no node can hold a single trial.
@@ -46,15 +62,23 @@ def share(settings: Resources, nodes: Sequence[Node]) -> Share:
     if settings.threads_per_trial != "auto":
         threads = settings.threads_per_trial
     else:
-        threads = min(_threads(settings, node, gpus, len(nodes)) for node in nodes if node.gpus >= gpus)
+        wanted = settings.model_copy(update={"concurrent_trials": "auto"}) if grows else settings
+        threads = min(_threads(wanted, node, gpus, len(nodes)) for node in nodes if node.gpus >= gpus)
     fitting = sum(_fitting(node, threads, gpus) for node in nodes)
     if fitting == 0:
         most = max(node.cpus for node in nodes)
         raise SweepError(
             f"resources: no node holds a trial with {threads} threads and {gpus:g} GPUs; the largest has {most} cores"
         )
-    wanted = fitting if settings.concurrent_trials == "auto" else settings.concurrent_trials
-    return Share(min(wanted, fitting), threads, gpus)
+    if settings.concurrent_trials == "auto":
+        return Share(fitting, threads, gpus, grows)
+    concurrent = settings.concurrent_trials if grows else min(settings.concurrent_trials, fitting)
+    return Share(concurrent, threads, gpus)
+
+
+def fits(node: Node, slot: Mapping[str, float]) -> bool:
+    """Say whether an empty node holds what `slot` asks for, in Ray's terms."""
+    return node.cpus >= slot.get("CPU", 0) and node.gpus >= slot.get("GPU", 0)
 
 
 def this_node() -> Node:

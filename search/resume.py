@@ -29,7 +29,7 @@ from search.study import open_trials
 from search.sweep import Driver, check, divided, drive
 from search.sweep_file import read_sweep, write_sweep
 from trainables.errors import SweepError
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import FRONT_FOLDER, Handoff, read_handoff
 
 # What a sweep that is to end writes last; while it runs again, nobody may take it for ended.
 _MARKERS = ("best.json", SUMMARY_FILE)
@@ -97,7 +97,8 @@ def _take_up(config: SweepConfig, record: dict[str, object], overrides: list[str
     experiment = Path(config.experiment)
     for name in _MARKERS:
         (experiment / name).unlink(missing_ok=True)
-    shutil.rmtree(experiment / "ray", ignore_errors=True)  # Ray's state of the driver that is no more.
+    for name in (FRONT_FOLDER, "ray"):  # The second is Ray's state of the driver that is no more.
+        shutil.rmtree(experiment / name, ignore_errors=True)
     write_sweep(config, experiment)
     add_session(experiment, record, overrides)
 

@@ -10,15 +10,17 @@ import numpy as np
 
 from search.config import EarlyStopping
 from search.control import Stop
-
-Mode = Literal["max", "min"]
+from search.pareto import Mode
 
 
 class StopRule(Protocol):
     """One contract for all kinds of early stopping."""
 
-    def judge(self, trial: int, epoch: int, value: float) -> Stop | None:
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Take in the (finite) objective of an epoch; return why the trial should stop, or None.
+
+        A trial is held only against trials whose models cost no more than its own does: a small model is never stopped
+        by a larger one. What a trial costs is said with its first result and stays so.
 
         The verdict of a trial that ends by itself is simply not used; its value still counts for the others. An epoch
         that was judged before (the trial began again after its last checkpoint) is not judged a second time.
@@ -34,20 +36,20 @@ def make_rule(settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -
     return HalvingRule(settings, max_epochs, mode, seed)
 
 
-def replay(rule: StopRule, trials: Iterable[tuple[int, Mapping[int, float]]]) -> None:
-    """Bring a new rule to the state it had, from the study's record: (trial number, objective by epoch).
+def replay(rule: StopRule, trials: Iterable[tuple[int, Mapping[int, float], float]]) -> None:
+    """Bring a new rule to the state it had, from the study's record: (trial number, objective by epoch, cost).
 
     What a rule holds does not depend on the order in which trials reported, so the order of arrival needs no record.
     """
-    for number, values in trials:
+    for number, values, cost in trials:
         for epoch in sorted(values):
-            rule.judge(number, epoch, values[epoch])
+            rule.judge(number, epoch, values[epoch], cost)
 
 
 class NeverStop:
     """Every trial runs to its own end."""
 
-    def judge(self, trial: int, epoch: int, value: float) -> Stop | None:
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Return None, always."""
 
 
@@ -73,17 +75,20 @@ class HalvingRule:
         )
         self.results: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
         self._best: dict[int, float] = {}
+        self._costs: dict[int, float] = {}
 
-    def judge(self, trial: int, epoch: int, value: float) -> Stop | None:
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Fill the rungs that the trial reached, judge it at each; see StopRule."""
         best = self._best[trial] = better_of(self._mode, self._best.get(trial, value), value)
+        own = self._costs.setdefault(trial, cost)
         bracket = self.bracket(trial)
         verdict = None
         for rung in self.rungs[bracket:]:
             results = self.results[bracket, rung]
             if epoch < rung or trial in results:
                 continue
-            verdict = verdict or self._verdict(epoch, rung, best, list(results.values()))
+            others = [result for other, result in results.items() if self._costs[other] <= own]
+            verdict = verdict or self._verdict(epoch, rung, best, others, _among(own))
             results[trial] = best
         return verdict
 
@@ -97,7 +102,7 @@ class HalvingRule:
                 return bracket
         return self.brackets - 1
 
-    def _verdict(self, epoch: int, rung: int, value: float, others: list[float]) -> Stop | None:
+    def _verdict(self, epoch: int, rung: int, value: float, others: list[float], among: str) -> Stop | None:
         if len(others) < self._min_results:
             return None
         share = 1 / self._factor
@@ -106,7 +111,7 @@ class HalvingRule:
             return None
         reason = (
             f"its best value {value:.4f} at epoch {epoch} is {_WORSE[self._mode]} {cutoff:.4f}, the cutoff for the "
-            f"best 1/{self._factor:g} of {len(others)} earlier results at rung {rung}"
+            f"best 1/{self._factor:g} of {len(others)} earlier results at rung {rung}{among}"
         )
         return Stop(self._kind, epoch, reason, rung=rung, value=value, cutoff=cutoff, competed=len(others))
 
@@ -122,19 +127,21 @@ class MedianRule:
         self._min_results = settings.min_results
         self._mode = mode
         self._values: dict[int, dict[int, float]] = defaultdict(dict)
+        self._costs: dict[int, float] = {}
 
-    def judge(self, trial: int, epoch: int, value: float) -> Stop | None:
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Compare the best so far with the others' running means up to the same epoch; see StopRule."""
         own = self._values[trial]
         if epoch in own:
             return None
         own[epoch] = value
+        most = self._costs.setdefault(trial, cost)
         if epoch < self._grace:
             return None
         means = [
             float(np.mean([value for at, value in values.items() if at <= epoch]))
             for other, values in self._values.items()
-            if other != trial and max(values) >= epoch and min(values) <= epoch
+            if other != trial and max(values) >= epoch and min(values) <= epoch and self._costs[other] <= most
         ]
         if len(means) < self._min_results:
             return None
@@ -143,12 +150,17 @@ class MedianRule:
             return None
         reason = (
             f"its best value {best:.4f} by epoch {epoch} is {_WORSE[self._mode]} {median:.4f}, the median of the "
-            f"running means of {len(means)} other trials"
+            f"running means of {len(means)} other trials{_among(most)}"
         )
         return Stop("median", epoch, reason, rung=epoch, value=best, cutoff=median, competed=len(means))
 
 
 _WORSE = {"max": "below", "min": "above"}
+
+
+def _among(cost: float) -> str:
+    """Say whom a trial was held against, where costs count."""
+    return " at no higher cost" if cost else ""
 
 
 def better_of(mode: Mode, first: float, second: float) -> float:

@@ -19,8 +19,7 @@ from search.proposals import Proposals
 from search.provenance import now
 from search.samplers import TrialSampler
 from search.space import distributions
-from search.study import DRIVER, finite_values, tell_end
-from search.suggestion import finish
+from search.study import COST, DRIVER, cost_of, finite_values, report, tell_end
 from search.warm_start import read_warm_start
 from trainables.config import TrialConfig
 
@@ -75,15 +74,13 @@ class StudySearch(OptunaSearch):
         suggestion, config = proposal
         trial = begin(self.study, suggestion, {DRIVER: self._plan.experiment_id, **self._attrs(config)})
         if trial.number != suggestion.number:  # Another driver of this study began one at the same moment.
-            config = self._describe(trial)
+            config = self._describe_anew(trial)
         return self._open_trial(trial_id, trial, config)
 
     def _go_on(self, trial_id: str, begun: FrozenTrial) -> dict[str, Any]:
         """Take up a trial with the configuration that it began with, whatever the sweep says by now."""
-        trial = finish(self.study, begun.number, self._space)
-        whole = "provenance" in begun.user_attrs
-        config = TrialConfig.model_validate(begun.user_attrs["config"]) if whole else self._describe(trial)
-        return self._open_trial(trial_id, trial, config, begun)
+        trial = optuna.Trial(self.study, begun._trial_id)
+        return self._open_trial(trial_id, trial, TrialConfig.model_validate(begun.user_attrs["config"]), begun)
 
     def _open_trial(
         self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
@@ -92,8 +89,8 @@ class StudySearch(OptunaSearch):
         self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
         return self._plan.settings(trial.number, config)
 
-    def _describe(self, trial: optuna.Trial) -> TrialConfig:
-        """Write a trial's configuration into the study; last the attribute that says that the others are there."""
+    def _describe_anew(self, trial: optuna.Trial) -> TrialConfig:
+        """Write into the study the configuration of a trial that got another number, from which its seed follows."""
         config = self._plan.trial_config(trial.number, trial.params)
         for name, value in self._attrs(config).items():
             trial.set_user_attr(name, value)
@@ -103,10 +100,15 @@ class StudySearch(OptunaSearch):
         return {"config": config.model_dump(), "seed": config.seed, "provenance": self._plan.origin}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Report an epoch's objective."""
+        """Report an epoch's objective; before the first, what the model costs."""
         trial = self._open.get(self._number(trial_id, result))
-        for epoch, value in (trial.take(result, self._metric) if trial else {}).items():
-            trial.optuna_trial.report(value, epoch)  # type: ignore[union-attr]
+        if trial is None:
+            return
+        first = not trial.values
+        for epoch, value in trial.take(result, self._metric).items():
+            if first and trial.cost is not None:
+                trial.optuna_trial.set_user_attr(COST, trial.cost)
+            report(trial.optuna_trial, epoch, value)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how the trial ended: by the scheduler's decision, by its own end, or by a failure."""
@@ -119,7 +121,14 @@ class StudySearch(OptunaSearch):
         unreported = trial.take(result or {}, self._metric)
         stop = self._control.stops.get(number) or _own_end(result or {}, trial.last_epoch, error)
         self._control.outcomes[number] = tell_end(
-            self.study, number, trial.values, stop, self._plan.config.mode, trial.attrs(), unreported
+            self.study,
+            number,
+            trial.values,
+            stop,
+            self._plan.config.mode,
+            trial.attrs(),
+            unreported,
+            trial.cost or 0.0,
         )
 
     def save(self, checkpoint_path: str) -> None:
@@ -139,6 +148,8 @@ class _OpenTrial:
         self.optuna_trial = optuna_trial
         self.values: dict[int, float] = finite_values(begun) if begun else {}
         self.last_epoch: int | None = max(self.values, default=None)
+        self.cost: float | None = cost_of(begun) if begun and self.values and plan.config.cost else None
+        self._cost_name = plan.config.cost
         self._started = time.time()
         if begun:
             self._started -= seconds_of_epochs(plan.trial_folder(begun.number))
@@ -163,6 +174,8 @@ class _OpenTrial:
         return {int(epoch): float(value)}
 
     def note(self, result: dict[str, Any]) -> None:
+        if self.cost is None and self._cost_name in result:
+            self.cost = float(result[self._cost_name])
         self._host = result.get("host", result.get("hostname", self._host))
         self._device = result.get("device", self._device)
         self.last_epoch = result.get("epoch", self.last_epoch)
@@ -175,6 +188,7 @@ class _OpenTrial:
     def attrs(self) -> dict[str, Any]:
         seconds = round(time.time() - self._started, 3)
         attrs = {
+            COST: self.cost,
             "host": self._host,
             "device": self._device,
             "seconds": seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.db"
 _FORM = "postgresql://USER@HOST:PORT/DATABASE"
 _CONNECT_SECONDS = 10
+_HINT = "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass"
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,17 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
     killed driver loses nothing by that (a power cut may lose the last commits, not the database).
 
     Raises:
-        SweepError: the server does not answer, or refuses the user.
+        SweepError: the server does not answer, or refuses the user; or the file is damaged.
     """
     import optuna
     import sqlalchemy
 
     if url is not None:
         return _open_server(url)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{experiment / STUDY_FILE}")
+    file = experiment / STUDY_FILE
+    with _in_one_line(file):
+        _check_file(file)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
     sqlalchemy.event.listen(storage.engine, "connect", _quick)
     storage.engine.dispose()  # Connections made so far are not yet set.
     return storage
@@ -115,16 +120,78 @@ def opened_storage(experiment: Path, url: StorageUrl | None = None) -> Iterator[
 
 
 @contextmanager
-def open_for_reading(experiment: Path, url: StorageUrl | None) -> Iterator[optuna.storages.RDBStorage]:
-    """Open the study's database for the time of the body, and leave an SQLite file in the mode that it is in."""
+def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseStorage]:
+    """Open a database for the time of the body, and write nothing into it, not even the tables that it lacks.
+
+    Args:
+        where: a server's, or a file: SQLite, which stays in the mode that it is in, or a journal of Optuna's.
+
+    Raises:
+        SweepError: it is not there or cannot be read, also when the body finds that.
+    """
     import optuna
 
-    storage = optuna.storages.RDBStorage(f"sqlite:///{experiment / STUDY_FILE}") if url is None else _open_server(url)
+    if isinstance(where, Path) and _is_journal(where):
+        yield _open_journal(where)
+        return
+    with _in_one_line(where):
+        if isinstance(where, Path):
+            storage = optuna.storages.RDBStorage(f"sqlite:///{where}", skip_table_creation=True)
+        else:
+            storage = _open_server(where, skip_table_creation=True)
+        try:
+            yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _is_journal(file: Path) -> bool:
+    if not file.is_file():
+        raise SweepError(f"{file} does not exist, so no study can be read from it")
+    with file.open("rb") as content:
+        return content.read(1) == b"{"  # A JSON object a line; SQLite begins with its name.
+
+
+def _open_journal(file: Path) -> optuna.storages.BaseStorage:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
     try:
-        yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+    except (ValueError, KeyError, TypeError):  # Whatever stumbles over what is no journal.
+        raise SweepError(f"{file} is neither an SQLite database nor a journal of Optuna's") from None
+
+
+def _check_file(file: Path) -> None:
+    """Refuse an SQLite file that was cut off or overwritten, before a sweep goes on with it."""
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
+@contextmanager
+def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
+    """Turn what a database complains of into one line, in its own words and without the password."""
+    import optuna
+    import sqlalchemy
+
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, sqlite3.Error, RuntimeError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # SQLAlchemy and Optuna wrap it into words of their own.
+            cause = cause.__cause__
+        reason = " ".join(str(cause).split())
+        if "version_info" in reason:  # The first of Optuna's tables.
+            reason = "it holds no tables of Optuna's"
+        if isinstance(where, Path):
+            raise SweepError(f"{where} cannot be read: {reason}") from None
+        hint = _HINT if where.password is None and "password" in reason else ""
+        raise SweepError(f"storage: {where.shown} cannot be used: {_without(where.password, reason)}{hint}") from None
 
 
 class _Connect:
@@ -143,19 +210,13 @@ class _Connect:
         return psycopg.connect(**{"connect_timeout": _CONNECT_SECONDS, **parts.query, **given})  # type: ignore[arg-type]
 
 
-def _open_server(url: StorageUrl) -> optuna.storages.RDBStorage:
+def _open_server(url: StorageUrl, *, skip_table_creation: bool = False) -> optuna.storages.RDBStorage:
     import optuna
-    import sqlalchemy
 
     # A pinged connection is made anew when the server was restarted between two epochs.
     settings = {"creator": _Connect(url), "pool_pre_ping": True, "pool_size": 2}
-    try:
-        with _password_at_hand(url.password):
-            return optuna.storages.RDBStorage(optuna_address(url), engine_kwargs=settings)
-    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
-        cause = getattr(error, "orig", None) or error
-        reason = " ".join(str(cause).split())
-        raise SweepError(f"storage: {url.shown} cannot be used: {_without(url.password, reason)}") from None
+    with _in_one_line(url), _password_at_hand(url.password):
+        return optuna.storages.RDBStorage(optuna_address(url), settings, skip_table_creation=skip_table_creation)
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from search.control import STOPPED_BY_SCHEDULER, Outcome, Stop
+from search.pareto import Mode, Weighed
 from trainables.errors import SweepError
 
 if TYPE_CHECKING:
@@ -17,18 +19,24 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from search.rules import Mode
 
-# User attributes: of the study, what it is about; of a trial, which experiment's driver began it.
-DEFINITION, DRIVER = "definition", "driver"
+_DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+# User attributes: of the study, what it is about; of a trial, which experiment's driver began it, and what its model
+# costs, where the sweep weighs that.
+DEFINITION, DRIVER, COST = "definition", "driver", "cost"
 
 
 def create_study(
-    name: str, mode: Mode, storage: optuna.storages.BaseStorage, definition: dict[str, Any] | None = None
+    name: str,
+    mode: Mode,
+    storage: optuna.storages.BaseStorage,
+    definition: dict[str, Any] | None = None,
+    objectives: int = 1,
 ) -> optuna.Study:
     """Create a study; one of that name is never joined.
 
     Args:
+        objectives: 2 where it minimises what a model costs as well.
         definition: what the study is about (see search/definition.py), kept in it for whoever works on it later.
 
     Raises:
@@ -38,7 +46,7 @@ def create_study(
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            direction="maximize" if mode == "max" else "minimize",
+            directions=[_DIRECTIONS[mode], _DIRECTIONS["min"]][:objectives],
             # Ray's scheduler decides; a pruner of Optuna's would only be asked for nothing.
             pruner=optuna.pruners.NopPruner(),
             load_if_exists=False,
@@ -53,7 +61,8 @@ def create_study(
 def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
     """Write into a study what it is about; last the definition, which says that all is there."""
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-        study.set_metric_names([definition["metric"]])  # Dashboards say "Objective 0" otherwise.
+        # Dashboards say "Objective 0" otherwise.
+        study.set_metric_names(definition["objectives"] or [definition["metric"]])
     study.set_user_attr(DEFINITION, definition)
 
 
@@ -81,11 +90,13 @@ def tell_end(
     mode: Mode,
     attrs: dict[str, Any],
     unreported: Collection[int] = (),
+    cost: float = 0.0,
 ) -> Outcome:
     """End a trial in the study, with its reason, and return how it ended.
 
-    COMPLETE has the best objective over its epochs as its value; PRUNED keeps its last one, which is what TPE reads;
-    a trial that failed, or has no result, is FAIL.
+    COMPLETE has the best objective over its epochs as its value, and its cost as a second one in a study with two
+    objectives; PRUNED keeps its last objective, which is what TPE reads (with two objectives Optuna keeps none); a
+    trial that failed, or has no result, is FAIL.
 
     The decision is written first, then what was not reported yet, then the state: a driver that is killed in between
     leaves a trial of which a resumed one knows how it was to end (see `decided_end`).
@@ -94,6 +105,7 @@ def tell_end(
         values: finite objective by epoch.
         attrs: further user attributes.
         unreported: those epochs among `values` that the study does not hold yet.
+        cost: what its model costs.
     """
     epoch = best_epoch(values, mode)
     best = None if epoch is None else values[epoch]
@@ -108,8 +120,14 @@ def tell_end(
         study._storage.set_trial_user_attr(trial_id, key, value)
     for step in unreported:
         study._storage.set_trial_intermediate_value(trial_id, step, values[step])
-    study.tell(number, best if state == TrialState.COMPLETE else None, state=state)
-    return Outcome(state.name, stop, best, epoch)  # type: ignore[arg-type]
+    told = [best, cost][: len(study.directions)] if state == TrialState.COMPLETE else None
+    study.tell(number, told, state=state)  # type: ignore[arg-type]
+    return Outcome(state.name, stop, best, epoch, cost)  # type: ignore[arg-type]
+
+
+def report(trial: optuna.Trial, epoch: int, value: float) -> None:
+    """Write an epoch's objective into the study: `Trial.report` refuses to where there are two objectives."""
+    trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
 
 def decided_end(trial: FrozenTrial) -> Stop | None:
@@ -123,8 +141,13 @@ def decided_end(trial: FrozenTrial) -> Stop | None:
 
 def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
     """Return the trials that are RUNNING: all, or those that one driver's experiment has begun."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return [trial for trial in running if driver is None or trial.user_attrs.get(DRIVER) == driver]
+    return [trial for trial in own_trials(study, driver) if trial.state == TrialState.RUNNING]
+
+
+def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
+    """Return the trials that one driver's experiment has begun, all where the study has no other driver (None)."""
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
 
 
 def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> dict[int, Outcome]:
@@ -133,7 +156,7 @@ def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str |
     for trial in open_trials(study, driver):
         values = finite_values(trial)
         own = Stop(stop.kind, max(values, default=None), stop.reason)
-        outcomes[trial.number] = tell_end(study, trial.number, values, own, mode, {})
+        outcomes[trial.number] = tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
     return outcomes
 
 
@@ -146,6 +169,17 @@ def best_value(trial: FrozenTrial) -> float | None:
     """Return the best objective of a trial that has ended well, None for one that failed or has no result."""
     epoch = trial.user_attrs.get("best_epoch")
     return None if trial.state == TrialState.FAIL or epoch is None else trial.intermediate_values.get(epoch)
+
+
+def cost_of(trial: FrozenTrial) -> float:
+    """Return what a trial's model costs; 0 where the sweep does not weigh that."""
+    return float(trial.user_attrs.get(COST, 0.0))
+
+
+def weighed(trial: FrozenTrial) -> Weighed | None:
+    """Return what a trial that has ended well reached, and at what cost; None for any other."""
+    value = best_value(trial)
+    return None if value is None or not trial.state.is_finished() else Weighed(trial.number, value, cost_of(trial))
 
 
 def best_epoch(values: dict[int, float], mode: Mode) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from ray import tune
 
+from search.autoscaling import cluster_grows, first_nodes
 from search.budget_watch import WatchBudget, check_budget
 from search.checkpoints import KeepBestCheckpoints
 from search.config import SweepConfig
@@ -34,16 +35,17 @@ from search.scheduler import EndWhenAsked, StudyScheduler
 from search.searcher import StudySearch
 from search.space import Choices, Range
 from search.storage import opened_storage
-from search.study import best_value, close_open_trials, open_trials
+from search.study import close_open_trials, open_trials, own_trials, weighed
 from search.sweep_file import write_sweep
 from search.tensorboard import TensorBoardRuns
 from search.warm_start import describe, gather, write_warm_start
 from trainables.backbones import check_image_size, check_weights
 from trainables.config import TrialConfig
-from trainables.dataset import Dataset, open_dataset
+from trainables.dataset import Dataset
 from trainables.double_correction import double_corrections_in_trials
 from trainables.errors import SweepError
 from trainables.handoff import Handoff, write_json
+from trainables.remote_dataset import open_dataset_at
 
 
 def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None, *, join: bool = False) -> Handoff:
@@ -91,18 +93,23 @@ def check(config: SweepConfig) -> Dataset:
     for backbone in _searched_or_fixed(config, "backbone"):
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
-    return open_dataset(Path(config.dataset))
+    return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)
 
 
 def divided(
     config: SweepConfig, nodes: Sequence[Node], dataset: Dataset, trainable: type[tune.Trainable] | None
 ) -> tuple[Share, Forecast | None]:
     """Each trial's share of the machine, and what the sweep will cost; measured where the trials are our own."""
+    grows = cluster_grows()
+    if grows:
+        nodes = first_nodes(config.resources, config.trials)
     if trainable is not None:
-        return share(config.resources, nodes), None
+        return share(config.resources, nodes, grows), None
     photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
     resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
-    return share(resources, nodes), expected
+    if grows:  # What was measured is how many trials a node holds; how many nodes there will be, nobody knows.
+        resources = resources.model_copy(update={"concurrent_trials": config.resources.concurrent_trials})
+    return share(resources, nodes, grows), expected
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,7 @@ def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -
             search_alg=searcher,
             scheduler=StudyScheduler(config, rule, control, record.replay if config.storage else None),
             num_samples=trials,
-            max_concurrent_trials=part.concurrent,
+            max_concurrent_trials=part.limit,
             # Warm workers: TensorFlow is imported once per worker, not once per trial.
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -210,16 +217,16 @@ def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -
 
 def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tune.Callback]:
     plan, config = driver.plan, driver.plan.config
-    earlier = study.get_trials(deepcopy=False)
+    earlier = own_trials(study, plan.owner)
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
     checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, control, quota)
-    checkpoints.take_up((trial.number, best_value(trial)) for trial in earlier if trial.state.is_finished())
+    checkpoints.take_up((trial.number, weighed(trial)) for trial in earlier if trial.state.is_finished())
     progress = Progress(config, driver.part.concurrent, control)
     progress.take_up(earlier)
     callbacks = [
         EpochLog(plan.experiment, control),
         checkpoints,
-        TensorBoardRuns(plan.experiment, config.metric, list(config.space), control),
+        TensorBoardRuns(plan.experiment, config.metric, list(config.space), control, config.cost),
         progress,
         EndWithoutWaiting(control),
         ForgetEndedTrials(),

@@ -1,6 +1,7 @@
 """The sweep file: one YAML file, every key of which `key=value` overrides."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import yaml
 
 from search.config import SweepConfig, sweep_config
 from search.space import DEFAULT_SPACE, Choices
+from search.storage import redact
+from search.study_address import Source
 from trainables.backbones import WEIGHT_KINDS
+from trainables.bucket import is_url
 from trainables.errors import SweepError
 
 SWEEP_FILE = "sweep.yaml"
@@ -29,9 +33,12 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     values.setdefault("experiment", f"runs/{values['name']}")
     config = sweep_config(values)
     # Workers have another current folder, so every path that reaches them must be absolute.
-    paths: dict[str, Any] = {"dataset": _absolute(config.dataset), "experiment": _absolute(config.experiment)}
-    paths["store"] = _absolute(config.store) if config.store else None
-    paths["warm_start"] = tuple(_absolute(experiment) for experiment in config.warm_start)
+    paths: dict[str, Any] = {
+        "dataset": config.dataset if is_url(config.dataset) else _absolute(config.dataset),
+        "experiment": _folder("experiment", config.experiment),
+        "store": _folder("store", config.store) if config.store else None,
+        "warm_start": tuple(_source(source) for source in config.warm_start),
+    }
     if "weights" in config.trial:
         paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
     searched = config.space.get("weights")
@@ -84,7 +91,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SweepError(f"{file} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise SweepError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+        raise SweepError(f"{file} is not YAML: {redact(' '.join(str(error).split()))}") from None
     if not isinstance(values, dict):
         raise SweepError(f"{file} must map keys to values; search/sweeps/default.yaml is an example")
     return values
@@ -92,8 +99,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
+    shown = redact(override)
     if not equals or not key:
-        raise SweepError(f"--set takes key=value, not {override!r}")
+        raise SweepError(f"--set takes key=value, not {shown!r}")
     *path, last = key.split(".")
     section = values
     for depth, part in enumerate(path):
@@ -102,15 +110,22 @@ def _apply(values: dict[str, Any], override: str) -> None:
             section[part] = _copy(DEFAULT_SPACE) if depth == 0 and part == "space" else {}
         section = section[part]
         if not isinstance(section, dict):
-            raise SweepError(f"--set {override}: {'.'.join(path[: depth + 1])} has no keys, it is {section!r}")
+            raise SweepError(f"--set {shown}: {'.'.join(path[: depth + 1])} has no keys, it is {redact(repr(section))}")
     try:
         section[last] = parse_yaml(text)
     except yaml.YAMLError:
-        raise SweepError(f"--set {override}: the value is not YAML") from None
+        raise SweepError(f"--set {shown}: the value is not YAML") from None
 
 
 def _copy(space: dict[str, Any]) -> dict[str, Any]:
     return {name: dict(spec) if isinstance(spec, dict) else list(spec) for name, spec in space.items()}
+
+
+def _source(source: Source) -> Source:
+    if isinstance(source, str):
+        return _absolute(source)
+    storage = source.storage
+    return replace(source, storage=Path(_absolute(str(storage)))) if isinstance(storage, Path) else source
 
 
 def _weights(spec: Any) -> Any:
@@ -118,6 +133,12 @@ def _weights(spec: Any) -> Any:
     if isinstance(spec, dict):
         return {backbone: _weights(one) for backbone, one in spec.items()}
     return spec if spec in WEIGHT_KINDS else _absolute(spec)
+
+
+def _folder(key: str, path: str) -> str:
+    if is_url(path):
+        raise SweepError(f"{key}: must be a folder, not the URL {redact(path)}; only the dataset may lie at a URL")
+    return _absolute(path)
 
 
 def _absolute(path: str) -> str:

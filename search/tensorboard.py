@@ -38,9 +38,13 @@ class TensorBoardRuns(Callback):
     the next one starts (tensorboardX's SummaryWriter writes from a queue, which its flush does not wait for).
     """
 
-    def __init__(self, experiment: Path, metric: str, knobs: list[str], control: Control) -> None:
+    def __init__(
+        self, experiment: Path, metric: str, knobs: list[str], control: Control, cost: str | None = None
+    ) -> None:
+        """Args: `cost` is what a model costs, as the results say it: a second metric of HParams."""
         self._experiment = experiment
         self._metric = metric
+        self._costs = [cost] if cost else []
         self._knobs = knobs
         self._control = control
         self._writers: dict[int, _Run] = {}
@@ -58,7 +62,7 @@ class TensorBoardRuns(Callback):
             self._last[number] = sys.maxsize
         run = self._writers[number] = _Run(folder)
         values = {knob: knob_value(trial.config, knob) for knob in self._knobs}
-        run.add(_experiment_summary(values, f"best_{self._metric}"))
+        run.add(_experiment_summary(values, [f"best_{self._metric}", *self._costs]))
         run.add(_session_start(f"trial {number:04d}", values))
         if not self._laid_out:  # One run says for all of them how the Custom Scalars tab is laid out.
             run.add(custom_scalars(_layout(self._metric)))
@@ -78,7 +82,7 @@ class TensorBoardRuns(Callback):
             self._best.pop(number, None)
             self._best |= _best_before(self._experiment, number, self._metric, epoch)
         self._last[number] = epoch
-        values = {name: result[name] for name in _SCALARS if _is_number(result.get(name))}
+        values = {name: result[name] for name in (*_SCALARS, *self._costs) if _is_number(result.get(name))}
         if self._metric in values:
             better_of = max if better(self._metric) == "max" else min
             self._best[number] = better_of(self._best.get(number, values[self._metric]), values[self._metric])
@@ -165,9 +169,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _experiment_summary(values: dict[str, Any], metric: str) -> Summary:
+def _experiment_summary(values: dict[str, Any], tags: list[str]) -> Summary:
     knobs = [HParamInfo(name=name, type=DataType.Value(_data_type(value))) for name, value in values.items()]
-    metrics = [MetricInfo(name=MetricName(tag=metric), display_name=metric)]
+    metrics = [MetricInfo(name=MetricName(tag=tag), display_name=tag) for tag in tags]
     content = HParamsPluginData(experiment=Experiment(hparam_infos=knobs, metric_infos=metrics), version=0)
     return _summary("_hparams_/experiment", content)
 

@@ -2,11 +2,17 @@
 
 import argparse
 import sys
+import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trainables.bucket import folder_or_url
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from trainables.dataset import Dataset
 
 Options = TypeVar("Options", bound="BaseModel")
 
@@ -15,6 +21,7 @@ examples:
   python -m trainables prepare ../shared/data/rare_families runs/dataset --min-photos 20
   python -m trainables prepare rare-species runs/dataset --label-level genus --group near-duplicates bursts
   python -m trainables prepare demo/photos demo/dataset --exclude demo/exclude.txt
+  python -m trainables prepare rare-species s3://bucket/dataset
 
 PHOTOS is a folder of class folders; metadata.csv (the study's columns) or metadata/rarespecies-catalog.csv (the
 hub's) is used when it is there. OUT gets TFRecord shards with the original bytes, photos.csv, excluded.csv (what was
@@ -23,8 +30,9 @@ three groups of photos is kept in training only.
 """
 
 _CHECK = """\
-example:
+examples:
   python -m trainables check runs/dataset
+  python -m trainables check s3://bucket/dataset
 
 Reads every shard, takes hashes and looks of all photos anew, and proves that no photo, no copy and no near-duplicate
 is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
@@ -43,7 +51,7 @@ def add_commands(subparsers: Any) -> None:
     """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
     _add_prepare(command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE))
     check = command(subparsers, "check", "prove that a dataset's splits share no photo", _CHECK)
-    check.add_argument("dataset", metavar="DATASET", type=Path, help="folder that `prepare` wrote")
+    check.add_argument("dataset", metavar="DATASET", type=folder_or_url, help="folder or URL that `prepare` wrote")
     check.set_defaults(run=run_check)
     demo = command(subparsers, "demo-photos", "write a small set of real images to try things with", _DEMO)
     demo.add_argument("out", metavar="OUT", type=Path, help="new folder")
@@ -56,15 +64,15 @@ def run_prepare(arguments: argparse.Namespace) -> int:
     from trainables.dataset import EXCLUDED
     from trainables.prepare import PrepareOptions, prepare
 
-    out: Path = arguments.out
-    manifest = prepare(
-        arguments.photos, out, options_from(arguments, PrepareOptions), say=lambda line: print(line, flush=True)
-    )
+    out: Path | str = arguments.out
+    options = options_from(arguments, PrepareOptions)
+    with _output(out) as folder:
+        manifest = prepare(arguments.photos, folder, options, say=lambda line: print(line, flush=True))
     for line in manifest.warnings:
         print(f"warning: {line}", file=sys.stderr)
     if manifest.excluded:
         reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.excluded.items())
-        print(f"left out: {reasons}; each is listed in {out / EXCLUDED}")
+        print(f"left out: {reasons}; each is listed in {out}/{EXCLUDED}")
     counts = ", ".join(f"{sum(families.values())} {split}" for split, families in manifest.counts.items())
     print(f"{len(manifest.class_names)} classes, {counts} photos in {out}; fingerprint {manifest.fingerprint[:12]}")
     return 0
@@ -72,9 +80,14 @@ def run_prepare(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check the shards' bytes, then the splits; one line per damage or leak on stderr."""
-    from trainables.dataset import open_dataset
+    from trainables.remote_dataset import open_dataset_at
 
-    dataset = open_dataset(arguments.dataset)
+    # What lies at a URL is read from there, whatever copies this machine has.
+    with tempfile.TemporaryDirectory(prefix="raretune-") as store:
+        return _check(open_dataset_at(arguments.dataset, Path(store)))
+
+
+def _check(dataset: "Dataset") -> int:
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
@@ -91,6 +104,15 @@ def run_check(arguments: argparse.Namespace) -> int:
     if not proof.passed:
         print(*(f"error: {line}" for line in proof.leaks), sep="\n", file=sys.stderr)
     return 0 if proof.passed else 2
+
+
+def _output(out: Path | str) -> AbstractContextManager[Path]:
+    """The folder to write to: `out`, or a temporary one that then goes to the URL `out`."""
+    if isinstance(out, Path):
+        return nullcontext(out)
+    from trainables.remote_dataset import sent_to
+
+    return sent_to(out)
 
 
 def run_demo_photos(arguments: argparse.Namespace) -> int:
@@ -135,7 +157,12 @@ def options_from(arguments: argparse.Namespace, model: "type[Options]") -> "Opti
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
-    add("out", metavar="OUT", type=Path, help="new or empty folder for the dataset")
+    add(
+        "out",
+        metavar="OUT",
+        type=folder_or_url,
+        help="new or empty folder for the dataset, or a URL such as s3://bucket/dataset",
+    )
     add("--seed", type=int, default=0, help="what the split depends on besides the photos (default 0)")
     add("--fractions", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VALIDATION", "TEST"),
         help="shares of the photos, sum 1 (default 0.7 0.15 0.15)")  # fmt: skip

@@ -103,10 +103,11 @@ class EncodedPhoto(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared folder whose manifest is there and valid."""
+    """A prepared folder whose manifest is there and valid; `url` is where it was brought from, if it was."""
 
     folder: Path
     manifest: Manifest
+    url: str | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:

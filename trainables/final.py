@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trainables.config import TrialConfig
 from trainables.confusion_picture import CONFUSION_FILE, draw_confusion
-from trainables.dataset import Dataset, open_dataset
+from trainables.dataset import Dataset
 from trainables.double_correction import double_corrections
 from trainables.errors import SweepError
 from trainables.example_photos import write_examples
@@ -32,6 +32,7 @@ from trainables.model_card import write_model_card
 from trainables.output import check_free, whole_or_nothing
 from trainables.pictures import write_pictures
 from trainables.provenance import git_commit, versions
+from trainables.remote_dataset import open_dataset_at
 from trainables.tail import State
 from trainables.worker import Worker
 
@@ -100,8 +101,8 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     """
     started = time.monotonic()
     check_free(out)
-    dataset = _same_dataset(handoff)
     store = options.store or out.parent.parent / "store"  # Where the sweep's own lies, next to the experiment.
+    dataset = _same_dataset(handoff, store)
     worker = Worker(dataset, store, options.store_bytes, options.threads or usable_cores())
     config = _final_config(handoff.config, options)
     weights = worker.weights(config)
@@ -133,8 +134,8 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     return metrics
 
 
-def _same_dataset(handoff: Handoff) -> Dataset:
-    dataset = open_dataset(handoff.dataset)
+def _same_dataset(handoff: Handoff, store: Path) -> Dataset:
+    dataset = open_dataset_at(handoff.dataset, store)
     if dataset.fingerprint != handoff.dataset_fingerprint:
         raise SweepError(
             f"{handoff.dataset} is not the dataset of the sweep: its fingerprint is {dataset.fingerprint[:12]}…, "
@@ -191,7 +192,9 @@ def _proved(dataset: Dataset, say: Say) -> LeakProof:
     proof = prove_disjoint(dataset)
     if not proof.passed:
         more = f" (and {len(proof.leaks) - 1} more)" if len(proof.leaks) > 1 else ""
-        raise SweepError(f"the splits of {dataset.folder} are not disjoint: {proof.leaks[0]}{more}; prepare it again")
+        raise SweepError(
+            f"the splits of {dataset.url or dataset.folder} are not disjoint: {proof.leaks[0]}{more}; prepare it again"
+        )
     say("the splits are disjoint by photo id, content and group")
     return proof
 
@@ -261,7 +264,7 @@ def _metrics(
         "sweep_score": handoff.score,
         "alarm": _alarm(handoff, outcome),
         "warnings": _warnings(outcome, dataset),
-        "dataset": {"folder": str(dataset.folder), "fingerprint": dataset.fingerprint},
+        "dataset": {"folder": str(dataset.folder), "url": dataset.url, "fingerprint": dataset.fingerprint},
         "config": config.model_dump(),
         "leaks": {**proof.model_dump(), "passed": proof.passed},
         "versions": versions(),

@@ -1,4 +1,4 @@
-"""best.json: how a sweep hands its best configuration to the final stage."""
+"""best.json: how a sweep hands its best configuration to the final stage; and others of its front, beside it."""
 
 import json
 import os
@@ -10,12 +10,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainables.config import TrialConfig, one_line
 from trainables.errors import SweepError
 
+FRONT_FOLDER = "pareto"
+
 
 class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to say where it came from.
 
-    `score` is the objective's value (`metric`, `mode`) at `epoch`; `dataset` is the prepared folder's absolute path
-    and `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None outside a
+    `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` is what the model costs, where the sweep
+    weighed that too ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path or its URL, and
+    `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None outside a
     checkout.
     """
 
@@ -27,6 +30,7 @@ class Handoff(BaseModel):
     mode: str
     score: float
     epoch: int
+    costs: dict[str, float] = {}
     study: str
     trial: int
     dataset: str
@@ -38,6 +42,7 @@ class Handoff(BaseModel):
 
 def write_handoff(handoff: Handoff, file: Path) -> None:
     """Write best.json in one step: a reader sees the old file or the whole new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_json(handoff.model_dump(), file)
 
 
@@ -53,6 +58,17 @@ def read_handoff(file: Path) -> Handoff:
         raise SweepError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
     except ValidationError as error:
         raise SweepError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
+
+
+def front_file(experiment: Path, number: int) -> Path:
+    """Return where a trial of the front stands, in the form of best.json."""
+    return experiment / FRONT_FOLDER / f"trial_{number:04d}.json"
+
+
+def final_folder(handoff: Path) -> Path:
+    """Return the final stage's folder: final/ beside best.json, or there final_trial_0007/ for one of the front."""
+    folder = handoff.absolute().parent
+    return folder.parent / f"final_{handoff.stem}" if folder.name == FRONT_FOLDER else folder / "final"
 
 
 def write_json(value: object, file: Path) -> None:

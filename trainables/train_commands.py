@@ -13,8 +13,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "history.csv and pictures.",
         epilog="example: python -m trainables retrain runs/first/best.json",
     )
-    parser.add_argument("best", type=Path, metavar="BEST.json", help="what the sweep handed over")
-    parser.add_argument("--out", type=Path, help="folder to write (default: final/ beside BEST.json)")
+    parser.add_argument(
+        "best", type=Path, metavar="BEST.json", help="what the sweep handed over, or one of its pareto/"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder to write (default: final/ beside BEST.json; of one in pareto/, final_TRIAL/)"
+    )
     parser.add_argument(
         "--threshold",
         type=float,
@@ -39,10 +43,10 @@ def _retrain(arguments: argparse.Namespace) -> int:
     from trainables.config import one_line
     from trainables.device import prepare_tensorflow
     from trainables.errors import SweepError
-    from trainables.handoff import read_handoff
+    from trainables.handoff import final_folder, read_handoff
 
     handoff = read_handoff(arguments.best)
-    out = arguments.out or arguments.best.absolute().parent / "final"
+    out = arguments.out or final_folder(arguments.best)
     prepare_tensorflow(arguments.threads)
     from trainables.final import FinalOptions, retrain
 

@@ -23,10 +23,10 @@ _WORKERS: dict[str, Any] = {}
 class FineTuneTrial(tune.Trainable):
     """Fine-tunes one configuration; a step is an epoch.
 
-    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path), `store` (the node-local
-    store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial), `plan`
-    (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints lie)
-    and `checkpoint_every` (epochs; 0: none).
+    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path or URL), `store` (the
+    node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
+    `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
+    lie), `checkpoint_every` (epochs; 0: none) and `cost` (which of cost.COSTS every result says; None: none).
 
     It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
     another one after this driver was killed, needs to know nothing of what has been before.
@@ -46,9 +46,15 @@ class FineTuneTrial(tune.Trainable):
         self._checkpoints = Checkpoints(Path(run["checkpoint_dir"]), run["checkpoint_every"])
         checkpoint, self._note = self._checkpoints.newest()
         self._again: Result | None = None
+        self._cost: Result = {}
         if checkpoint is not None:
             self._run.load(checkpoint.state)
             self._again = checkpoint.result
+        name = run.get("cost")
+        if name is not None:
+            with _memory_errors():
+                # A trial keeps the cost that it began with, also where another machine goes on with it.
+                self._cost = {name: (self._again or {}).get(name) or self._worker.cost(name, values)}
         self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -83,6 +89,7 @@ class FineTuneTrial(tune.Trainable):
         setup, self._setup_seconds = self._setup_seconds, 0.0
         return {
             **result,
+            **self._cost,
             "setup_seconds": setup,
             **{f"store_{name}": value for name, value in asdict(self._worker.take_store_use()).items()},
             "host": socket.gethostname(),
@@ -111,9 +118,10 @@ def _worker(run: dict[str, Any]) -> Any:
         from trainables.device import prepare_tensorflow
 
         prepare_tensorflow(run["threads"])
-        from trainables.dataset import open_dataset
+        from trainables.remote_dataset import open_dataset_at
         from trainables.worker import Worker
 
-        dataset = open_dataset(run["dataset"])
-        _WORKERS[key] = Worker(dataset, Path(run["store"]), run.get("store_bytes"), run["threads"])
+        store = Path(run["store"])
+        dataset = open_dataset_at(run["dataset"], store)
+        _WORKERS[key] = Worker(dataset, store, run.get("store_bytes"), run["threads"])
     return _WORKERS[key]

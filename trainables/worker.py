@@ -21,6 +21,7 @@ from trainables.backbones import (
     scale_pixels,
 )
 from trainables.config import TrialConfig
+from trainables.cost import MODEL_MB, latency_ms, model_mb
 from trainables.cut import PIXELS, Cut, find_cut
 from trainables.dataset import Dataset, EncodedPhoto, read_split
 from trainables.errors import SweepError
@@ -46,6 +47,7 @@ class Worker:
         self._bases: dict[tuple[str, int, str, int], Any] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._tails: dict[tuple[Any, ...], Tail] = {}
+        self._latencies: dict[tuple[int, int], float] = {}
         self._open: list[StoredFeatures] = []
         self._use = StoreUse()
 
@@ -100,6 +102,16 @@ class Worker:
         if key not in self._bases:
             self._bases[key] = self._build(config)
         return self._bases[key]
+
+    def cost(self, name: str, config: TrialConfig) -> float:
+        """What the model of a configuration costs, by one of `cost.COSTS`; time is measured once for each model."""
+        base = self.base(config)
+        if name == MODEL_MB:
+            return model_mb(base, config.dense_units, self.classes)
+        key = id(base), config.dense_units
+        if key not in self._latencies:
+            self._latencies[key] = latency_ms(base, config, self.classes)
+        return self._latencies[key]
 
     def fallback(self) -> str | None:
         """Why activations of the present run are not stored, or None."""

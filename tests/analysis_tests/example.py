@@ -23,11 +23,16 @@ PHYLA = {
 FAMILIES = [f"{phylum}_{family}" for phylum, names in PHYLA.items() for family in names.split()]
 
 
-def make_example(folder: Path, trials: int = 20, seed: int = 7, final: bool = True, families: int = 30) -> Example:
-    """Write dataset/ and experiment/ (with final/ unless told otherwise) below `folder`."""
+def make_example(
+    folder: Path, trials: int = 20, seed: int = 7, final: bool = True, families: int = 30, cost: str | None = None
+) -> Example:
+    """Write dataset/ and experiment/ (with final/ unless told otherwise) below `folder`.
+
+    `cost` is the second objective of a sweep that weighed one.
+    """
     chance = np.random.default_rng(seed)
     counts = _counts(chance, families)
-    example = Example(folder / "dataset", folder / "experiment", simulate_sweep(chance, trials))
+    example = Example(folder / "dataset", folder / "experiment", simulate_sweep(chance, trials), cost)
     write_dataset(example.dataset, counts, seed)
     write_sweep(example)
     if final:

@@ -42,6 +42,10 @@ class Trial:
         return max(self.curve)
 
     @property
+    def cost(self) -> float:
+        return 87.2 + 0.0082 * self.params["dense_units"]
+
+    @property
     def best_epoch(self) -> int:
         return int(np.argmax(self.curve)) + 1
 
@@ -53,6 +57,7 @@ class Example:
     dataset: Path
     experiment: Path
     trials: list[Trial] = field(default_factory=list)
+    cost: str | None = None
 
     @property
     def best(self) -> Trial:
@@ -122,16 +127,21 @@ def write_sweep(example: Example) -> None:
 def write_study(example: Example) -> None:
     """study.db, with the attributes that the sweep stores."""
     storage = f"sqlite:///{example.experiment / 'study.db'}"
-    study = optuna.create_study(storage=storage, study_name=NAME, direction="maximize")
-    study.add_trials([_optuna_trial(trial) for trial in example.trials])
+    directions = ["maximize", "minimize"] if example.cost else ["maximize"]
+    study = optuna.create_study(storage=storage, study_name=NAME, directions=directions)
+    study.add_trials([_optuna_trial(trial, weighed=example.cost is not None) for trial in example.trials])
 
 
-def _optuna_trial(trial: Trial) -> optuna.trial.FrozenTrial:
+def _optuna_trial(trial: Trial, weighed: bool) -> optuna.trial.FrozenTrial:
     attributes = {"config": full_config(trial), "stop": trial.stop, "best_epoch": trial.best_epoch, "host": "node-1"}
     attributes |= {"device": "cpu", "seconds": 12.5 * len(trial.curve), "seed": 1000 + trial.number}
+    told = None if trial.state == TrialState.FAIL else [trial.best]
+    if weighed:
+        attributes["cost"] = trial.cost
+        told = [trial.best, trial.cost] if trial.state == TrialState.COMPLETE else None
     return create_trial(
         state=trial.state,
-        value=None if trial.state == TrialState.FAIL else trial.best,
+        values=told,
         params=trial.params,
         distributions=SPACE,
         intermediate_values=dict(enumerate(trial.curve, start=1)),
@@ -171,6 +181,7 @@ def sweep_config(example: Example) -> dict[str, Any]:
         "experiment": str(example.experiment),
         "metric": "val_macro_f1",
         "mode": "max",
+        "objectives": ["val_macro_f1", example.cost] if example.cost else [],
         "trials": len(example.trials),
         "seed": 7,
         "space": space,

@@ -28,7 +28,7 @@ SEEN_BY = {
 TOGETHER = [
     ("blue", "vermilion"),  # trained to its end, stopped early; went on, stopped; no lower, lower; right, wrong
     ("blue", "orange", "purple"),  # training, validation, test; before, after
-    ("green", "blue", "vermilion", "faint"),  # best so far, and the ends of trials
+    ("green", "blue", "vermilion", "faint"),  # best so far, or the front, and the ends of trials
     ("blue", "faint", "ink"),  # the best tenth, the others, the best
     ("green", "muted", "vermilion"),  # better, not told apart, worse
 ]

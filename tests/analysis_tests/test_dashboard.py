@@ -1,15 +1,24 @@
 """analysis/dashboard.py with servers that start in no time; the real ones run in tests/end_to_end_tests."""
 
+import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from analysis import dashboard
-from analysis.__main__ import parser
+from analysis.__main__ import main, parser
+from search.continuing import open_study
+from search.records import study_storage
+from search.storage import opened_storage
+from search.sweep_file import write_sweep
+from tests.search_tests.example import sweep
+from tests.search_tests.postgres import PASSWORD, USER, server
 from trainables.errors import SweepError
 
 ANSWERS = """
@@ -75,6 +84,45 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="no experiment"):
         dashboard.show_dashboards(tmp_path, "127.0.0.1", print)
+
+
+@pytest.fixture(scope="module")
+def on_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An experiment whose study is on a PostgreSQL server that asks for a password."""
+    folder = tmp_path_factory.mktemp("on_server")
+    with server() as address:
+        config = sweep(folder, name="shared", storage=f"postgresql://{USER}:{PASSWORD}@{address}/postgres")
+        Path(config.experiment).mkdir()
+        write_sweep(config, Path(config.experiment))
+        with opened_storage(folder, config.storage) as storage:
+            open_study(config, "f", storage, join=False)
+        yield Path(config.experiment)
+
+
+def test_a_password_that_is_nowhere_is_one_line_that_says_where_to_put_it(
+    on_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["dashboard", str(on_server)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and PASSWORD not in said.err
+    assert said.err.startswith("error: storage: postgresql://raretune@127.0.0.1") and "no password supplied" in said.err
+    assert said.err.endswith("set PGPASSWORD, or add it to ~/.pgpass\n")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    assert study_storage(on_server).startswith("postgresql+psycopg://raretune@127.0.0.1")
+
+
+@pytest.mark.slow
+def test_the_dashboard_reads_the_server_with_the_password_of_pgpass(
+    on_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".pgpass").write_text(f"*:*:*:{USER}:{PASSWORD}\n")
+    (tmp_path / ".pgpass").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with dashboard._optuna_dashboard(on_server, "127.0.0.1") as served:
+        dashboard.wait_until_it_answers(served, "127.0.0.1")
+        with urlopen(f"http://127.0.0.1:{served.port}/api/studies", timeout=60) as answer:
+            assert [study["study_name"] for study in json.load(answer)["study_summaries"]] == ["shared"]
 
 
 def test_the_address_of_the_study_stands_in_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

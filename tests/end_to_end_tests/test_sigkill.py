@@ -1,4 +1,8 @@
-"""A driver killed for real, with Ray: what is left of it, and how the sweep ends that was resumed."""
+"""A driver killed for real, with Ray: what is left of it, and how the sweep ends that was resumed.
+
+Most of it is on a trainable that trains nothing (tests/search_tests/synthetic.py), so that a life takes seconds; the
+last test is on the real one, by the commands that a user types.
+"""
 
 import contextlib
 import json
@@ -16,6 +20,8 @@ import pytest
 
 from search.records import Experiment, TrialRecord, read_epochs, read_experiment
 from tests.search_tests.event_files import read_events
+from trainables.digits import write_digits
+from trainables.prepare import PrepareOptions, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = "tests.search_tests.killed_driver"
@@ -111,4 +117,66 @@ def test_ctrl_c_twice_stops_at_once_and_resume_goes_on_with_the_running_trial(tm
     assert done.returncode == 0, done.stderr
     experiment = read_experiment(tmp_path / "experiment")
     assert experiment.trials[0].state == "COMPLETE" and len(experiment.trials) == 3
+    check_logs(experiment)
+
+
+# The real trainable: small, one trial at a time, repeatable.
+REAL = {
+    "trials": 3,
+    "seed": 3,
+    "startup_trials": 2,
+    "space": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "unfrozen_layers": [0, 30]},
+    "trial": {"backbone": "mobilenet_v2", "weights": "random", "image_size": 32, "epochs": 3, "augment_views": 1},
+    "early_stopping": {"min_results": 1},
+    "resources": {"concurrent_trials": 1, "threads_per_trial": 1, "gpus_per_trial": 0, "measure": False},
+    "address": "local",
+}
+
+
+def search(*arguments: str | Path, log: Path) -> subprocess.Popen[bytes]:
+    """Begin a command of ours in a session of its own."""
+    command = [sys.executable, "-m", "search", *map(str, arguments)]
+    environment = {**os.environ, "RAY_worker_niceness": "0"}
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True, env=environment
+        )
+
+
+def kill_after(driver: subprocess.Popen[bytes], epochs: Path, count: int) -> list[tuple[int, float]]:
+    """Kill a driver once a trial has so many epochs; return what it leaves of Ray (process id, time of creation)."""
+    deadline = time.monotonic() + 600
+    while len(read_epochs(epochs)) < count:
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    left = [(child.pid, child.create_time()) for child in psutil.Process(driver.pid).children(recursive=True)]
+    driver.kill()
+    assert driver.wait(60) == -signal.SIGKILL
+    return left
+
+
+def test_real_training_that_was_killed_ends_with_the_scores_of_one_that_was_not(tmp_path: Path) -> None:
+    """Two minutes; weights, optimizer, schedule, augmentation and dropout all have to go on where they were."""
+    write_digits(tmp_path / "photos", most=30, fewest=12)
+    prepare(tmp_path / "photos", tmp_path / "dataset", PrepareOptions(workers=1))
+    (tmp_path / "sweep.yaml").write_text(json.dumps({**REAL, "dataset": str(tmp_path / "dataset")}))
+    whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "log"
+    left: list[tuple[int, float]] = []
+    try:
+        driver = search("run", tmp_path / "sweep.yaml", "--experiment", whole, log=log)
+        assert driver.wait(900) == 0, log.read_text()
+        driver = search("run", tmp_path / "sweep.yaml", "--experiment", broken, log=log)
+        left += kill_after(driver, broken / "trials" / "0000" / "epochs.jsonl", 2)
+        driver = search("resume", broken, log=log)
+        left += kill_after(driver, broken / "trials" / "0001" / "epochs.jsonl", 1)
+        driver = search("resume", broken, log=log)
+        assert driver.wait(900) == 0, log.read_text()
+    finally:
+        driver.kill()
+        clear_away(left)
+    expected, experiment = read_experiment(whole), read_experiment(broken)
+    assert [told(trial) for trial in experiment.trials] == [told(trial) for trial in expected.trials]
+    assert experiment.best is not None and expected.best is not None
+    assert (experiment.best.trial, experiment.best.score) == (expected.best.trial, expected.best.score)
+    assert len(experiment.provenance["resumed"]) == 2
     check_logs(experiment)

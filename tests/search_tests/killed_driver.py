@@ -34,6 +34,8 @@ def main() -> int:
     parser.add_argument("--die-after", type=int)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--storage")
+    parser.add_argument("--join", action="store_true")
     options = parser.parse_args()
     if options.die_after:
         _die_after(options.die_after, options.delay, options.folder)
@@ -41,15 +43,16 @@ def main() -> int:
     if (options.folder / "experiment" / "sweep.yaml").exists():
         best, _ = resume_sweep(options.folder / "experiment", options.set, trainable)
     else:
-        best = run_sweep(config(options.folder, options.trials, options.epochs), trainable)
+        begun = config(options.folder, options.trials, options.epochs, options.storage)
+        best = run_sweep(begun, trainable, join=options.join)
     print(f"best {best.score:.6f}: trial {best.trial}")
     return 0
 
 
-def config(folder: Path, trials: int, epochs: int) -> SweepConfig:
+def config(folder: Path, trials: int, epochs: int, storage: str | None = None) -> SweepConfig:
     return sweep(
         folder, trials=trials, trial={"epochs": epochs}, seed=7, startup_trials=4, checkpoint_every=1,
-        early_stopping={"min_results": 2},
+        early_stopping={"min_results": 2}, storage=storage,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class SyntheticTrial(tune.Trainable):
         time.sleep(self.SECONDS)
         self._epoch += 1
         self._fail_if_asked()
-        result = self._metrics()
+        result = self._metrics() | self._cost()
         if not math.isfinite(result["val_loss"]) and "quiet" not in self._fault:
             result |= {
                 "done": True,
@@ -95,6 +95,10 @@ class SyntheticTrial(tune.Trainable):
                 flag.touch()
                 os._exit(1)
 
+    def _cost(self) -> dict[str, Any]:
+        name = self._settings["run"].get("cost")
+        return {} if name is None else {name: model_mb(self._settings)}
+
     def _metrics(self) -> dict[str, Any]:
         score = math.nan if self._fault.get("nan") == self._epoch else self._curve[self._epoch - 1]
         if score > self._best:
@@ -119,6 +123,11 @@ class SyntheticTrial(tune.Trainable):
             "host": "synthetic",
             "device": "CPU",
         }
+
+
+def model_mb(config: dict[str, Any]) -> float:
+    """What a model of this width would take: the head's share of InceptionV3, in MB."""
+    return 87.2 + 0.0082 * float(config["dense_units"])
 
 
 def curve(config: dict[str, Any]) -> list[float]:

@@ -51,6 +51,15 @@ def test_a_plateau_counts_trials_since_the_last_real_improvement(mode: str) -> N
     assert spent.over(0) == "plateau: the best value has not improved by more than 0.01 for 3 trials"
 
 
+def test_with_two_objectives_a_plateau_is_so_many_trials_that_were_no_better_than_all_that_cost_no_more() -> None:
+    spent = spending(plateau={"trials": 2})
+    for best, cost in [(0.8, 90), (0.5, 30), (0.6, 30), (0.1, 10), (0.55, 40)]:
+        spent.trial_ended(best, cost)
+    assert spent.over(0) is None, "all but the last were better than what costs no more"
+    spent.trial_ended(0.8, 90)
+    assert spent.over(0) == "plateau: the best value has not improved for 2 trials"
+
+
 @pytest.mark.parametrize(
     ("budget", "line"),
     [

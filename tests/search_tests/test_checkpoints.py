@@ -8,6 +8,7 @@ import pytest
 
 from search.checkpoints import KeepBestCheckpoints
 from search.control import Control, Outcome, Stop
+from search.pareto import Mode, Weighed
 from search.plan import trial_folder
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.checkpoint import Checkpoints, epoch_of, generations
@@ -43,15 +44,17 @@ def trial(number: int) -> FakeTrial:
 @pytest.mark.parametrize(("keep", "mode", "expected"), KEPT)
 @pytest.mark.parametrize("taken_up", [False, True])
 def test_the_best_ended_trials_and_the_running_ones_keep_theirs(
-    tmp_path: Path, keep: int, mode: str, expected: list[int], taken_up: bool
+    tmp_path: Path, keep: int, mode: Mode, expected: list[int], taken_up: bool
 ) -> None:
     control = Control()
     callback = KeepBestCheckpoints(tmp_path, mode, keep, control)
     for number in [*range(len(OUTCOMES)), 99]:
         write(tmp_path, number)
     if taken_up:
-        ended = [None if state == "FAIL" else best for state, best in OUTCOMES]
-        callback.take_up(enumerate(ended))
+        callback.take_up(
+            (number, None if state == "FAIL" or best is None else Weighed(number, best))
+            for number, (state, best) in enumerate(OUTCOMES)
+        )
     else:
         for number, (state, best) in enumerate(OUTCOMES):
             control.outcomes[number] = Outcome(state, ENDED, best, 1)  # type: ignore[arg-type]
@@ -79,8 +82,18 @@ def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_
 ) -> None:
     size = max([write(tmp_path, number) for number in range(4)])
     callback = KeepBestCheckpoints(tmp_path, "max", 5, Control(), quota=files * size + size // 2)
-    callback.take_up([(0, 0.1), (1, 0.9)])
+    callback.take_up([(0, Weighed(0, 0.1)), (1, Weighed(1, 0.9))])
     result: dict[str, Any] = {"epoch": 2}
     for number in (2, 3):
         callback.on_trial_result(0, [], trial(number), result)
     assert left(tmp_path) == expected
+
+
+def test_with_two_objectives_those_of_the_front_stay(tmp_path: Path) -> None:
+    control = Control()
+    callback = KeepBestCheckpoints(tmp_path, "max", 1, control)
+    for number, (best, cost) in enumerate([(0.5, 20.0), (0.7, 30.0), (0.4, 20.0), (0.3, 10.0), (0.6, 20.0)]):
+        write(tmp_path, number)
+        control.outcomes[number] = Outcome("COMPLETE", ENDED, best, 1, cost)
+        callback.on_trial_complete(0, [], trial(number))
+    assert list(left(tmp_path)) == [1, 3, 4]

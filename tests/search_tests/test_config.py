@@ -35,6 +35,23 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
         ({"mode": "maximize"}, "mode: input should be 'max' or 'min', not 'maximize'"),
         ({"mode": "min"}, "mode: val_macro_f1 is better when larger; use max"),
         ({"metric": "val_loss", "mode": "max"}, "mode: val_loss is better when smaller; use min"),
+        (
+            {"objectives": ["val_macro_f1", "speed"]},
+            "objectives: must be a metric and one of model_mb, latency_ms, such as [val_macro_f1, model_mb], not "
+            "[val_macro_f1, speed]",
+        ),
+        ({"objectives": ["val_macro_f1", "val_accuracy"]}, "objectives: must be a metric and one of"),
+        ({"objectives": ["model_mb", "model_mb"]}, "objectives: must be a metric and one of"),
+        ({"objectives": ["model_mb", "val_macro_f1"]}, "objectives: must be a metric and one of"),
+        ({"objectives": ["val_macro_f1"]}, "objectives: must be a metric and one of"),
+        ({"objectives": ["val_macro_f1", "model_mb", "latency_ms"]}, "objectives: must be a metric and one of"),
+        ({"objectives": "model_mb"}, "objectives: input should be a valid tuple"),
+        ({"objectives": ["val_f1", "model_mb"]}, "metric: nobody reports 'val_f1'; reported are: train_accuracy"),
+        (
+            {"objectives": ["val_loss", "model_mb"], "metric": "val_macro_f1"},
+            "metric: is val_macro_f1, but the first of `objectives` is val_loss",
+        ),
+        ({"objectives": ["val_macro_f1", "model_mb"], "sampler": "gp"}, "sampler: gp models one objective only; with"),
         ({"space": {}}, "space: must map at least one knob"),
         (
             {"space": {"dropout": {"low": 0.6, "high": 0}}},
@@ -85,3 +102,10 @@ def test_the_mode_follows_from_the_metric() -> None:
 def test_a_sweep_cannot_be_changed_once_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         sweep(tmp_path).trials = 3  # type: ignore[misc]
+
+
+def test_the_first_of_two_objectives_is_the_metric_and_the_second_what_a_model_costs() -> None:
+    config = sweep_config({**GIVEN, "objectives": ["val_loss", "latency_ms"]})
+    assert (config.metric, config.mode, config.cost) == ("val_loss", "min", "latency_ms")
+    assert sweep_config(config.model_dump()) == config
+    assert sweep_config(GIVEN).cost is None

@@ -1,4 +1,4 @@
-"""One contract for every sampler with every kind of early stopping."""
+"""One contract for every sampler with every kind of early stopping, for one objective and for two."""
 
 import itertools
 
@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.space import distributions
 from tests.search_tests.example import sweep
+from tests.search_tests.synthetic import model_mb
 from tests.search_tests.tune_loop import PlayedSweep
 
 SAMPLERS = ("tpe", "random", "grid", "gp")
@@ -20,13 +21,23 @@ SPACE = {
 TRIALS = 16
 
 
-@pytest.fixture(params=itertools.product(SAMPLERS, STOPPINGS), ids="-".join, scope="module")
+ONE = [(sampler, stopping, "alone") for sampler, stopping in itertools.product(SAMPLERS, STOPPINGS)]
+TWO = [
+    (sampler, stopping, "model_mb") for sampler, stopping, _ in ONE if sampler != "gp"
+]  # The Gaussian process models one.
+
+
+@pytest.fixture(params=[*ONE, *TWO], ids="-".join, scope="module")
 def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[PlayedSweep, list[FrozenTrial]]:
-    sampler, stopping = request.param
+    sampler, stopping, cost = request.param
+    objectives = [] if cost == "alone" else ["val_macro_f1", cost]
     folder = tmp_path_factory.mktemp("contract")
-    config = sweep(folder, trials=TRIALS, seed=5, space=SPACE, sampler=sampler, early_stopping={"kind": stopping})
+    stop = {"kind": stopping}
+    config = sweep(
+        folder, trials=TRIALS, seed=5, space=SPACE, sampler=sampler, early_stopping=stop, objectives=objectives
+    )
     game = PlayedSweep(config, faults={11: 1, 12: 2})
     return game, game.play(beside=2)
 
@@ -70,10 +81,23 @@ def test_every_epoch_is_in_the_study_and_the_value_is_the_best_of_them(
         assert sorted(values) == list(range(1, ended + (trial.state != TrialState.FAIL)))
         if values:
             assert values[trial.user_attrs["best_epoch"]] == max(values.values())
+        two = played[0].config.cost is not None
+        cost = [trial.user_attrs["cost"]] if two else []
         if trial.state == TrialState.COMPLETE:
-            assert trial.value == max(values.values())
+            assert trial.values == [max(values.values()), *cost]
         if trial.state == TrialState.PRUNED:
-            assert trial.value == values[ended]
+            assert trial.values == (None if two else [values[ended]])
+
+
+def test_a_trial_is_stopped_by_none_whose_model_is_larger(played: tuple[PlayedSweep, list[FrozenTrial]]) -> None:
+    game, trials = played
+    known = {trial.number: trial for trial in trials if trial.state != TrialState.FAIL}
+    best = {number: max(trial.intermediate_values.values()) for number, trial in known.items()}
+    for number, trial in known.items():
+        if trial.state == TrialState.PRUNED and game.config.cost:
+            cost = trial.user_attrs["cost"]
+            assert cost == pytest.approx(model_mb(trial.params))
+            assert any(best[other] > best[number] for other in known if known[other].user_attrs["cost"] <= cost)
 
 
 def test_the_same_seed_gives_the_same_sweep(played: tuple[PlayedSweep, list[FrozenTrial]]) -> None:

@@ -31,6 +31,10 @@ SPACE = {
 }
 
 
+ATTRS = ("stop", "config", "cost")
+TWO = ["val_macro_f1", "model_mb"]
+
+
 class Killed(BaseException):
     """No handler of ours may catch it."""
 
@@ -89,7 +93,7 @@ def live(config: SweepConfig, storage: DyingStorage, checkpoints: dict[int, int]
 def told(storage: optuna.storages.BaseStorage) -> list[tuple[Any, ...]]:
     trials = optuna.load_study(study_name="test", storage=storage).get_trials()
     return [
-        (t.number, t.state.name, t.params, t.intermediate_values, t.value, t.user_attrs["stop"], t.user_attrs["config"])
+        (t.number, t.state.name, t.params, t.intermediate_values, t.values, *(t.user_attrs.get(key) for key in ATTRS))
         for t in trials
     ]
 
@@ -101,9 +105,19 @@ def unkilled(config: SweepConfig) -> tuple[list[tuple[Any, ...]], int]:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "stopping"), [("tpe", "asha"), ("grid", "hyperband"), ("gp", "median"), ("random", "none")]
+    ("sampler", "stopping", "objectives"),
+    [
+        ("tpe", "asha", []),
+        ("tpe", "asha", TWO),
+        ("grid", "hyperband", []),
+        ("grid", "median", TWO),
+        ("gp", "median", []),
+        ("random", "none", []),
+    ],
 )
-def test_a_sweep_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Path, sampler: str, stopping: str) -> None:
+def test_a_sweep_killed_again_and_again_ends_as_one_that_never_was(
+    tmp_path: Path, sampler: str, stopping: str, objectives: list[str]
+) -> None:
     config = sweep(
         tmp_path,
         trials=9,
@@ -112,6 +126,7 @@ def test_a_sweep_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Pat
         startup_trials=3,
         early_stopping={"kind": stopping, "min_results": 2},
         seed=5,
+        objectives=objectives,
     )
     expected, _ = unkilled(config)
     dice = random.Random(f"{sampler} {stopping}")
@@ -127,8 +142,12 @@ def test_a_sweep_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Pat
     assert told(storage) == expected
 
 
-def test_there_is_no_moment_at_which_a_kill_changes_the_sweep(tmp_path: Path) -> None:
-    config = sweep(tmp_path, trials=4, trial={"epochs": 3}, startup_trials=2, seed=8, early_stopping={"min_results": 1})
+@pytest.mark.parametrize("objectives", [[], TWO])
+def test_there_is_no_moment_at_which_a_kill_changes_the_sweep(tmp_path: Path, objectives: list[str]) -> None:
+    short: dict[str, Any] = {"trials": 4, "trial": {"epochs": 3}, "startup_trials": 2, "seed": 8}
+    if objectives:  # Models of one size, so that they are held against each other.
+        short |= {"objectives": objectives, "space": {**SPACE, "dense_units": [128]}}
+    config = sweep(tmp_path, early_stopping={"min_results": 1}, **short)
     expected, writes = unkilled(config)
     assert {trial[1] for trial in expected} == {"COMPLETE", "PRUNED"}
     for moment in range(1, writes + 1):

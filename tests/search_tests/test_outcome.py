@@ -1,15 +1,17 @@
 """search/outcome.py: what is handed over."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from search.config import SweepConfig
+from search.continuing import open_study
 from search.control import Stop
 from search.outcome import best_trial, hand_over, summarise
 from search.storage import open_storage
-from search.study import create_study, tell_end
+from search.study import report, tell_end
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.config import TrialConfig
 from trainables.errors import SweepError
@@ -18,15 +20,17 @@ from trainables.handoff import read_handoff
 MAX, ASHA, FAILED = Stop("max_epochs", 3, "ran"), Stop("asha", 1, "too low"), Stop("failed", 2, "loss was nan")
 
 
-def study_of(config: SweepConfig, *trials: tuple[Stop, list[float]]):  # type: ignore[no-untyped-def]
+def study_of(config: SweepConfig, *trials: tuple[Stop, list[float]], costs: Sequence[float] = ()):  # type: ignore[no-untyped-def]
     Path(config.experiment).mkdir(parents=True)
-    study = create_study(config.name, config.mode, open_storage(Path(config.experiment)))
+    study = open_study(config, FINGERPRINT, open_storage(Path(config.experiment)), join=False)
     for number, (stop, values) in enumerate(trials):
         trial = study.ask()
         trial.set_user_attr("config", TrialConfig(dropout=number / 10).model_dump())
         for epoch, value in enumerate(values, start=1):
-            trial.report(value, epoch)
-        tell_end(study, number, dict(enumerate(values, start=1)), stop, config.mode, {})
+            report(trial, epoch, value)
+        cost = costs[number] if costs else 0.0
+        attrs = {"cost": cost} if costs else {}
+        tell_end(study, number, dict(enumerate(values, start=1)), stop, config.mode, attrs, cost=cost)
     return study
 
 
@@ -55,6 +59,23 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "forecast": None,
         "repeats": 0,
     }
+
+
+def test_of_two_objectives_every_trial_of_the_front_is_handed_over_and_the_best_of_them_as_ever(tmp_path: Path) -> None:
+    config = sweep(tmp_path, objectives=["val_macro_f1", "model_mb"])
+    told = [(MAX, [0.2, 0.5]), (MAX, [0.3]), (ASHA, [0.4]), (FAILED, [0.9]), (MAX, [0.1])]
+    study = study_of(config, *told, costs=[90.0, 30.0, 90.0, 10.0, 40.0])
+    best = hand_over(study, config, FINGERPRINT, "all trials ended", 1)
+    folder = Path(config.experiment)
+    assert (best.trial, best.score, best.costs) == (0, 0.5, {"model_mb": 90.0})
+    assert sorted(file.name for file in (folder / "pareto").iterdir()) == ["trial_0000.json", "trial_0001.json"]
+    assert read_handoff(folder / "pareto" / "trial_0000.json") == best == read_handoff(folder / "best.json")
+    smaller = read_handoff(folder / "pareto" / "trial_0001.json")
+    assert (smaller.score, smaller.costs, smaller.config.dropout) == (0.3, {"model_mb": 30.0}, 0.1)
+    assert json.loads((folder / "sweep_summary.json").read_text())["front"] == [
+        {"trial": 0, "value": 0.5, "epoch": 2, "cost": 90.0},
+        {"trial": 1, "value": 0.3, "epoch": 1, "cost": 30.0},
+    ]
 
 
 def test_a_trial_cut_off_by_the_sweeps_end_may_be_the_best(tmp_path: Path) -> None:

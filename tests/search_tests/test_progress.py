@@ -70,6 +70,21 @@ def test_on_a_terminal_it_draws_a_table(tmp_path: Path) -> None:
     assert "1 of 2 slots busy; this machine: CPU " in text
 
 
+def test_with_two_objectives_each_row_says_what_its_model_costs_and_the_front_is_counted(tmp_path: Path) -> None:
+    out = io.StringIO()
+    console, control = Console(file=out, force_terminal=True, width=160), Control()
+    progress = Progress(sweep(tmp_path, objectives=["val_macro_f1", "model_mb"]), 1, control, console)
+    progress.setup()
+    for number, (value, cost) in enumerate([(0.5, 87.25), (0.6, 91.5), (0.4, 89.5)]):
+        progress.on_trial_start(0, [], trial(number))
+        progress.on_trial_result(0, [], trial(number), {"epoch": 1, "val_macro_f1": value, "model_mb": cost})
+    progress.on_experiment_end([])
+    text = out.getvalue()
+    assert "model_mb" in text and "87.2" in text and "91.5" in text
+    assert "best 0.6000 (trial 1), 2 on the front" in text
+    assert [row.number for row in progress._view.front()] == [1, 0]
+
+
 def rows(*trials: tuple[int, str, float | None]) -> SweepView:
     view = SweepView("val_macro_f1", "max", trials=100, max_epochs=9, concurrent=2)
     view.rows = {n: TrialView(n, {"dropout": 0.25, "backbone": "b"}, state, 3, best, best) for n, state, best in trials}

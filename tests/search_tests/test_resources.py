@@ -35,6 +35,24 @@ def test_trials_share_the_cores_and_gpus(settings: dict[str, object], nodes: lis
     assert share(Resources.model_validate(settings), nodes) == shared
 
 
+@pytest.mark.parametrize(
+    ("settings", "part", "limit"),
+    [
+        ({}, Share(4, 4, 1, grows=True), None),
+        ({"gpus_per_trial": 0.5}, Share(8, 2, 0.5, grows=True), None),
+        ({"concurrent_trials": 32}, Share(32, 4, 1), 32),
+        ({"concurrent_trials": 2}, Share(2, 4, 1), 2),
+    ],
+)
+def test_where_nodes_come_when_asked_for_they_or_a_stated_number_are_the_limit(
+    settings: dict[str, object], part: Share, limit: int | None
+) -> None:
+    """A trial's threads are what it can have on a node that is full, however few trials run at first."""
+    found = share(Resources.model_validate(settings), [GPU], grows=True)
+    assert (found, found.limit) == (part, limit)
+    assert share(Resources(), [GPU]).limit == 4
+
+
 @pytest.mark.parametrize("cores", range(1, 65))
 @pytest.mark.parametrize("wanted", ["auto", 1, 2, 3, 7, 64])
 def test_cores_are_never_given_twice(cores: int, wanted: int | str) -> None:

@@ -61,6 +61,10 @@ def test_a_driver_killed_before_the_hand_over_is_made_up_for_without_training(
         ("seed=5", "seed: the study 'test' was begun with 0, so it cannot become 5; what may be changed: trials, "),
         ("metric=val_loss", "metric: the study 'test' was begun with val_macro_f1"),
         ("space.dropout.high=0.5", "space: the study 'test' was begun with"),
+        (
+            "objectives=[val_macro_f1, model_mb]",
+            "objectives: the study 'test' was begun with [], so it cannot become [",
+        ),
         ("sampler=tpe", "sampler: the study"),
         ("early_stopping.kind=none", "early_stopping: the study"),
         ("trial.batch_size=8", "trial.batch_size: the study 'test' was begun with 32, so it cannot become 8"),
@@ -102,6 +106,44 @@ def test_what_is_no_experiment_or_is_being_run_is_refused_in_one_line(config: Sw
     (Path(config.experiment) / "provenance.json").write_text("{")
     with pytest.raises(SweepError, match=r"provenance\.json is missing or damaged"):
         resume_sweep(Path(config.experiment))
+
+
+@pytest.mark.parametrize(
+    ("loss", "line"),
+    [
+        ("missing", "holds no study 'test', though {trials} holds trials of it: restore it from a copy, or run the"),
+        ("empty", "holds no study 'test', though {trials} holds trials of it"),
+        ("cut off", "cannot be read: database disk image is malformed"),
+        ("overwritten", "cannot be read: file is not a database"),
+    ],
+)
+def test_a_study_that_was_lost_is_one_line_and_no_sweep_begins_over_its_trials(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], loss: str, line: str
+) -> None:
+    study, trials = Path(config.experiment) / "study.db", Path(config.experiment) / "trials"
+    (trials / "0000").mkdir(parents=True)
+    content = study.read_bytes()
+    left = {"missing": None, "empty": b"", "cut off": content[: len(content) // 2], "overwritten": b"x" * 5000}[loss]
+    study.unlink()
+    if left is not None:
+        study.write_bytes(left)
+    assert resume(config, "trials=9") == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {study} {line.format(trials=trials)}") and said.err.count("\n") == 1
+    assert not (Path(config.experiment) / "best.json").exists()
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_fewer_trials_than_have_ended_are_a_sweep_that_has_ended(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], trials: int
+) -> None:
+    assert resume(config, f"trials={trials}") == 0
+    best = read_handoff(Path(config.experiment) / "best.json")
+    assert resume(config, f"trials={trials}") == 0
+    said = capsys.readouterr().out
+    assert "nothing is left to do; --set trials=N asks for more than sweep.yaml" in said
+    assert read_handoff(Path(config.experiment) / "best.json") == best
+    assert "trials: 3\n" in (Path(config.experiment) / "sweep.yaml").read_text()
 
 
 def test_a_moved_experiment_is_resumed_where_it_is(config: SweepConfig, tmp_path: Path) -> None:

@@ -127,17 +127,42 @@ def test_without_early_stopping_nobody_is_stopped() -> None:
     assert NeverStop().judge(0, 1, -math.inf) is None
 
 
+@pytest.mark.parametrize("kind", ["asha", "hyperband", "median"])
+def test_a_trial_is_held_only_against_those_that_cost_no_more(kind: str) -> None:
+    early = EarlyStopping.model_validate({"kind": kind, "min_results": 2})
+    rule = make_rule(early, 9, "max", seed=0)
+    for trial in range(30):
+        assert rule.judge(trial, 1, 0.9, cost=90.0) is None
+    assert [rule.judge(trial, 1, 0.1, cost=30.0) for trial in range(30, 60)] == [None] * 30, "they are smaller"
+    stops = [rule.judge(trial, 1, 0.05, cost=90.0) for trial in range(60, 90)]
+    known = [stop for stop in stops if stop is not None]
+    assert known and all("at no higher cost" in stop.reason for stop in known)
+    smaller = [rule.judge(trial, 1, 0.05, cost=30.0) for trial in range(90, 120)]
+    assert all(stop is None or (stop.cutoff or 1.0) <= 0.1 for stop in smaller) and any(smaller)
+
+
+def test_a_trials_cost_is_the_one_of_its_first_result() -> None:
+    rule = halving(min_results=1)
+    rule.judge(0, 1, 0.9, cost=10.0)
+    rule.judge(0, 3, 0.9, cost=99.0)
+    rule.judge(1, 1, 0.9, cost=20.0)
+    stop = rule.judge(1, 3, 0.1, cost=20.0)
+    assert stop is None, "its best is as good"
+    assert rule.judge(2, 3, 0.1, cost=20.0) is not None
+
+
 @settings(deadline=None)
-@given(curves=CURVES, kind=KINDS, seed=st.integers(0, 9))
+@given(curves=CURVES, kind=KINDS, seed=st.integers(0, 9), costs=st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=12))
 def test_a_rule_replayed_from_the_record_decides_as_the_one_that_lived_through_it(
-    curves: list[list[float]], kind: str, seed: int
+    curves: list[list[float]], kind: str, seed: int, costs: list[float]
 ) -> None:
     early = EarlyStopping.model_validate({"kind": kind, "min_results": 1})
     lived, replayed = make_rule(early, 9, "max", seed), make_rule(early, 9, "max", seed)
-    reports = [(trial, epoch, value) for trial, values in enumerate(curves) for epoch, value in enumerate(values, 1)]
+    trials = [(trial, dict(enumerate(values, 1)), costs[trial]) for trial, values in enumerate(curves)]
+    reports = [(trial, epoch, value, cost) for trial, values, cost in trials for epoch, value in values.items()]
     _interleave(lived, reports, seed)
-    replay(replayed, [(trial, dict(enumerate(values, 1))) for trial, values in enumerate(curves)])
-    verdicts = [[rule.judge(99, epoch, 0.5) for epoch in range(1, 9)] for rule in (lived, replayed)]
+    replay(replayed, trials)
+    verdicts = [[rule.judge(99, epoch, 0.5, 1.0) for epoch in range(1, 9)] for rule in (lived, replayed)]
     assert verdicts[0] == verdicts[1]
 
 
@@ -151,9 +176,9 @@ def test_the_best_trial_is_never_stopped(curves: list[list[float]], kind: str) -
     assert [rule.judge(99, epoch, 1.0) for epoch in range(1, 10)] == [None] * 9
 
 
-def _interleave(rule: StopRule, reports: list[tuple[int, int, float]], seed: int) -> None:
+def _interleave(rule: StopRule, reports: list[tuple[int, int, float, float]], seed: int) -> None:
     """Report in a random order that keeps each trial's epochs in order."""
-    order = [trial for trial, _, _ in reports]
+    order = [trial for trial, *_ in reports]
     random.Random(seed).shuffle(order)
     queues = {trial: [report for report in reports if report[0] == trial] for trial in order}
     for trial in order:

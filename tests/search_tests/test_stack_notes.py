@@ -140,7 +140,7 @@ def test_note_6_rungs_are_rebuilt_from_the_study_which_ray_does_not_do(tmp_path:
     game = PlayedSweep(sweep(tmp_path, trials=15, seed=2, early_stopping={"kind": "asha", "brackets": 2}))
     trials = game.play(beside=3)
     rebuilt = make_rule(game.config.early_stopping, 9, "max", game.config.seed)
-    replay(rebuilt, [(trial.number, trial.intermediate_values) for trial in trials])
+    replay(rebuilt, [(trial.number, trial.intermediate_values, 0.0) for trial in trials])
     assert isinstance(rebuilt, HalvingRule) and isinstance(game.rule, HalvingRule)
     assert rebuilt.results == game.rule.results and len(rebuilt.results) > 1
 

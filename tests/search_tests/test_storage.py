@@ -14,21 +14,26 @@ import pytest
 import ray.cloudpickle
 from optuna.trial import TrialState
 
+from search.__main__ import main
 from search.config import SweepConfig, sweep_config
 from search.continuing import Record, check_name, open_study
 from search.plan import Plan
-from search.provenance import add_session
+from search.provenance import add_session, provenance
 from search.records import read_experiment
 from search.resume import read_resumed
 from search.rules import HalvingRule, make_rule
 from search.searcher import StudySearch
 from search.storage import StorageUrl, close_storage, open_storage, opened_storage, parse_url, redact
+from search.stored_study import read_study
 from search.study import DRIVER, create_study, load_study, open_trials
 from search.sweep_file import dump_sweep, write_sweep
-from tests.search_tests.example import sweep
+from search.warm_start import describe, gather, write_warm_start
+from tests.search_tests.example import FINGERPRINT, sweep
 from tests.search_tests.postgres import PASSWORD, USER, server
+from tests.search_tests.test_warm_start import NARROW, plain_study
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.errors import SweepError
+from trainables.handoff import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,6 +130,29 @@ def test_only_a_study_about_the_same_is_joined(on_server: SweepConfig, tmp_path:
         check_name(sweep(tmp_path / "sqlite"), "f", join=True)
 
 
+def test_join_on_the_command_line_is_refused_in_one_line_before_anything_is_written(
+    on_server: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(dump_sweep(on_server))
+    storage = f"storage=postgresql://{USER}:{PASSWORD}@{_host(on_server)}/postgres"
+
+    def refused(*arguments: str) -> str:
+        assert main(["run", str(file), *arguments]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1 and PASSWORD not in said.err
+        assert not Path(on_server.experiment).exists()
+        return said.err
+
+    assert "--join: this storage holds no study" in refused("--join", "--set", storage)
+    with opened_storage(tmp_path, on_server.storage) as there:
+        open_study(on_server, FINGERPRINT, there, join=False)
+    assert "exists in this storage; give the sweep another `name`" in refused("--set", storage)
+    assert "seed: the study" in refused("--join", "--set", storage, "--set", "seed=8")
+    assert "--join: needs the key storage" in refused("--join", "--set", "storage=null")
+    assert "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass" in refused("--join")
+
+
 def test_drivers_beside_each_other_share_trials_rungs_and_nothing_else(on_server: SweepConfig, tmp_path: Path) -> None:
     config = on_server.model_copy(update={"trials": 4})
     with opened_storage(tmp_path, config.storage) as mine, opened_storage(tmp_path, config.storage) as theirs:
@@ -201,6 +229,43 @@ def test_no_password_is_in_anything_that_is_written(on_server: SweepConfig, tmp_
     assert again.storage is not None and again.storage.password == PASSWORD
     with pytest.raises(SweepError, match="the study stays where it is"):
         read_resumed(folder, ["storage=postgresql://elsewhere/s"])
+
+
+def test_a_warm_start_from_the_server_keeps_its_password_out_of_all_that_is_written(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = database.replace("postgresql://", "postgresql+psycopg://")
+    plain_study(address, "anybodys").set_metric_names(["val_macro_f1"])
+    given = {"storage": database, "study": "anybodys"}
+    config = sweep(tmp_path, warm_start=[given], space=NARROW)
+    folder = Path(config.experiment)
+    folder.mkdir()
+    gathered = gather(config, FINGERPRINT)
+    assert gathered["sources"][0]["taken"] == 4
+    assert describe(gathered["sources"][0]).endswith("warning: it differs in momentum")
+    write_warm_start(gathered, folder)
+    write_sweep(config, folder)
+    monkeypatch.setattr("sys.argv", ["search", "run", "--set", f"warm_start=[{{storage: {database}, study: x}}]"])
+    write_json(provenance(0, "d", FINGERPRINT), folder / "provenance.json")
+    (folder / "tuner.pkl").write_bytes(ray.cloudpickle.dumps(config))
+    written = [file for file in folder.iterdir() if file.is_file()]
+    assert len(written) == 4 and not [file for file in written if PASSWORD.encode() in file.read_bytes()]
+    assert read_resumed(folder, []).warm_start == config.warm_start
+    with pytest.raises(SweepError, match=r"storage: postgresql://.* cannot be used: .*; the password is in no file"):
+        gather(read_resumed(folder, []), FINGERPRINT)
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    assert gather(read_resumed(folder, []), FINGERPRINT) == gathered
+
+
+def test_reading_leaves_a_database_without_a_study_without_tables(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE others")
+    there = parse_url(database.replace("/postgres", "/others"))
+    with pytest.raises(SweepError, match="it holds no tables of Optuna's"):
+        read_study(there, "x")
+    with psycopg.connect(database.replace("/postgres", "/others")) as connection:
+        count = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    assert count == (0,)
 
 
 def test_a_connection_that_was_cut_is_made_anew(on_server: SweepConfig, database: str, tmp_path: Path) -> None:

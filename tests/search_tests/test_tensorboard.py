@@ -69,6 +69,16 @@ def test_the_metric_of_hparams_is_the_best_value_so_far(runs: TensorBoardRuns, t
     assert set(events.Tags()["scalars"]) == {"val_macro_f1", "train_loss", "best_val_macro_f1"}
 
 
+def test_what_a_model_costs_is_the_second_metric_of_hparams(tmp_path: Path) -> None:
+    runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, Control(), "model_mb")
+    runs.on_trial_start(0, [], trial(0))
+    runs.on_trial_result(0, [], trial(0), {"epoch": 1, "val_macro_f1": 0.5, "model_mb": 88.5})
+    events = read(tmp_path, 0)
+    metrics = hparams(events, metadata.EXPERIMENT_TAG).metric_infos
+    assert [info.name.tag for info in metrics] == ["best_val_macro_f1", "model_mb"]
+    assert [point.value for point in events.Scalars("model_mb")] == [88.5]
+
+
 @pytest.mark.parametrize(
     ("state", "status"), [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAIL", "STATUS_FAILURE")]
 )

@@ -11,16 +11,15 @@ from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
 from search.config import SweepConfig
-from search.continuing import Record
+from search.continuing import Record, open_study
 from search.control import Control
-from search.definition import definition
 from search.plan import Plan
 from search.rules import StopRule, make_rule
 from search.samplers import check_sampler
 from search.scheduler import StudyScheduler
 from search.searcher import StudySearch
-from search.study import create_study, open_trials
-from tests.search_tests.synthetic import curve
+from search.study import open_trials
+from tests.search_tests.synthetic import curve, model_mb
 
 
 class PlayedSweep:
@@ -41,7 +40,7 @@ class PlayedSweep:
         self.control = Control()
         self.rule: StopRule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
         storage = storage or optuna.storages.InMemoryStorage()
-        study = study or create_study(config.name, config.mode, storage, definition(config, "fingerprint"))
+        study = study or open_study(config, "fingerprint", storage, join=False)
         Record(study, self.rule).replay()
         self.searcher = StudySearch(Plan(config, 1), self.control, study, open_trials(study))
         self._checkpoint = checkpoint
@@ -85,6 +84,8 @@ class PlayedSweep:
     def report(self, trial: "FakeTrial", epoch: int, value: float, *, last: bool = False) -> bool:
         """Hand in one result as TuneController does; return whether the trial has ended with it."""
         trial.last_result = {"epoch": epoch, self.config.metric: value, "config": trial.config, "hostname": "here"}
+        if self.config.cost:
+            trial.last_result[self.config.cost] = model_mb(trial.config)
         if last:
             trial.last_result |= {"done": True, "stop_kind": "max_epochs", "stop_reason": f"ran all {epoch} epochs"}
         result = flatten_dict(trial.last_result)

@@ -1,7 +1,9 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.s3_server import s3_server
 from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, red_or_green
 from trainables.dataset import Dataset
 from trainables.handoff import write_json
@@ -11,6 +13,13 @@ from trainables.handoff import write_json
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four families of drawn pictures, prepared; read only."""
     return make_dataset(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[None]:
+    """An S3 server with an empty bucket, s3://bucket."""
+    with s3_server("bucket"):
+        yield
 
 
 @pytest.fixture(scope="session")

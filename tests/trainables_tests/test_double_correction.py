@@ -29,11 +29,12 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return prepared(tmp_path_factory.mktemp("copied"), copies=2)
 
 
-def prepared(folder: Path, copies: int) -> Dataset:
+def prepared(folder: Path, copies: int, of: slice = slice(40, None)) -> Dataset:
+    """Two families of 40 photos, with re-encoded copies of some; those of the family "b" are the last 40."""
     from PIL import Image
 
     sources = write_photos(folder / "photos", {"a": 40, "b": 40})
-    for source in sources[40:]:
+    for source in sources[of]:
         with Image.open(folder / "photos" / source) as picture:
             for copy in range(copies):
                 picture.save(folder / "photos" / source.replace(".jpg", f"-{copy}.jpg"), quality=60 + copy)
@@ -91,6 +92,15 @@ def test_copies_of_a_family_that_was_oversampled_before_are_told(plain: Dataset,
     # Where it is left alone, its weights know of the copies: one correction.
     trained = counts(copied)
     assert double_corrections(copied, "class_weights", balance("class_weights", trained), trained, []) == []
+
+
+def test_a_few_pictures_of_which_there_are_many_are_no_oversampling(tmp_path: Path) -> None:
+    """Scanned digits: some photos of a family look alike by nature, however few others there are."""
+    dataset = prepared(tmp_path, copies=8, of=slice(40, 50))
+    photos, different = counts(dataset)[1], different_photos(dataset)[1]
+    assert photos > 2 * different
+    trained = counts(dataset) * [1, 3]
+    assert double_corrections(dataset, "class_weights", balance("class_weights", trained), trained, [1]) == []
 
 
 def test_near_duplicates_are_copies_and_bursts_are_not(copied: Dataset) -> None:

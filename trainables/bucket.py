@@ -1,0 +1,160 @@
+"""Files below a URL: s3://, gs:// and abfs:// through pyarrow, whose wheel holds their clients, all others by fsspec.
+
+Credentials, regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role,
+gcloud's login and so on. They may not stand in a URL, because a URL is written into records.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from trainables.errors import SweepError
+
+_PROBE = ".writable"
+_BLOCK = 2**22
+_SECRET = re.compile(r"(key|token|secret|password|signature|sig)=", re.IGNORECASE)
+_BY_PYARROW = ("s3", "gs", "gcs", "abfs", "abfss", "file")
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
+
+def is_url(place: Path | str) -> bool:
+    """Say whether a place is a URL, and not a folder."""
+    return isinstance(place, str) and _URL.match(place) is not None
+
+
+def folder_or_url(place: str) -> Path | str:
+    """Take a place from the command line: a URL as it is (a path would swallow one of its slashes), else a path."""
+    return place if is_url(place) else Path(place)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there."""
+
+    url: str
+    files: Any
+    path: str
+
+    def names(self) -> list[str]:
+        """Return the names of all files below, sorted; none where there is no such folder.
+
+        Raises:
+            SweepError: it cannot be listed.
+        """
+        from pyarrow import fs
+
+        with self._told("its files cannot be listed"):
+            found = self.files.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
+            return sorted(info.path.removeprefix(f"{self.path}/") for info in found if info.is_file)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a small file; None where there is none.
+
+        Raises:
+            SweepError: it cannot be read.
+        """
+        with self._told(f"{name} cannot be read"):
+            try:
+                with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                return None
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Yield the content of a file in blocks of a few MiB.
+
+        Raises:
+            SweepError: there is no such file, or it cannot be read.
+        """
+        with self._told(f"{name} cannot be read"), self.files.open_input_stream(f"{self.path}/{name}") as stream:
+            while block := stream.read(_BLOCK):
+                yield block
+
+    def send(self, file: Path, name: str) -> None:
+        """Write a local file there; a reader sees the old one or the whole new one.
+
+        Raises:
+            SweepError: no such bucket, no permission, or the place cannot be reached.
+        """
+        target = f"{self.path}/{name}"
+        with self._told(f"{name} cannot be written"):
+            if self.files.type_name in _OBJECT_STORES:  # An object is there when all of it is.
+                self._copy(file, target)
+                return
+            folder, _, last = target.rpartition("/")
+            partial = f"{folder}/.{last}.partial"
+            self.files.create_dir(folder, recursive=True)
+            self._copy(file, partial)
+            self.files.move(partial, target)
+
+    def check_writable(self) -> None:
+        """Write an empty file there and delete it.
+
+        Raises:
+            SweepError: as `send`.
+        """
+        with tempfile.NamedTemporaryFile() as empty:
+            self.send(Path(empty.name), _PROBE)
+        with self._told(f"{_PROBE} cannot be deleted"):
+            self.files.delete_file(f"{self.path}/{_PROBE}")
+
+    def _copy(self, file: Path, target: str) -> None:
+        with file.open("rb") as source, self.files.open_output_stream(target) as sink:
+            while block := source.read(_BLOCK):
+                sink.write(block)
+
+    @contextmanager
+    def _told(self, problem: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Each client has errors of its own, and fsspec's share no class.
+            raise SweepError(f"{self.url}: {problem}: {one_line_of(error)}") from None
+
+
+def open_bucket(url: str) -> Bucket:
+    """Find the file system behind a URL; nothing is asked of it yet, as far as its client allows.
+
+    Raises:
+        SweepError: nobody knows the protocol, the package for it is missing, or credentials stand in the URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SweepError(f"{url} is no URL: {error}") from None
+    if ":" in parts.netloc.rpartition("@")[0] or _SECRET.search(parts.query):
+        raise SweepError(
+            f"a URL of {parts.scheme}:// holds credentials, and would be written into records; "
+            "give them by the environment, a profile or the machine's role"
+        )
+    files, path = _file_system(url.rstrip("/"), parts.scheme)
+    return Bucket(url.rstrip("/"), files, path.rstrip("/"))
+
+
+def one_line_of(error: Exception) -> str:
+    """Return what an error of a client says, on one line without the parts that only its maker needs."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r" \(Request ID: .*?\)", "", text)[:300]
+
+
+def _file_system(url: str, protocol: str) -> tuple[Any, str]:
+    from pyarrow import ArrowInvalid, fs
+
+    try:
+        if protocol in _BY_PYARROW:
+            files, path = fs.FileSystem.from_uri(url)
+            return files, str(path)
+        import fsspec
+
+        files, path = fsspec.core.url_to_fs(url)
+        return fs.PyFileSystem(fs.FSSpecHandler(files)), str(path)
+    except ImportError as error:
+        raise SweepError(f"{url}: a package for {protocol}:// is missing: {one_line_of(error)}") from None
+    except (ArrowInvalid, OSError, ValueError) as error:
+        some = "s3, gs, abfs, file, and what fsspec has a package for"
+        raise SweepError(f"{url} cannot be used: {one_line_of(error)} (known are {some})") from None
