@@ -26,8 +26,8 @@ from pathlib import Path
 from tests.cluster_tests.hosts import SHARED, missing
 from tests.cluster_tests.onprem import DRIVER, STORE, OnPrem, best, digits, onprem, trials, wait_until
 
-TRIALS, EPOCHS, SECONDS = 24, 8, 1.5
-REAL_TRIALS, REAL_EPOCHS = 9, 3
+EPOCHS, SECONDS = 8, 1.5
+REAL_EPOCHS = 3
 PATIENCE = 600.0
 
 Harm = Callable[[OnPrem, float], None]
@@ -35,10 +35,14 @@ Harm = Callable[[OnPrem, float], None]
 
 @dataclass(frozen=True)
 class Drill:
-    """The harm, the host whose next trial shows that it is over (None: any), and whether the driver is hurt."""
+    """The harm, the host whose next trial shows that it is over (None: any), and whether the driver is hurt.
+
+    There are as many `trials` as keep the sweep going until then.
+    """
 
     harm: Harm
     host: str | None
+    trials: int = 24
     resumed: bool = False
 
 
@@ -66,7 +70,7 @@ def drill(cluster: OnPrem, name: str) -> bool:
     """Run a sweep, do the harm in its middle, and say what came of it; return whether nothing was lost."""
     print(f"--- {name}", flush=True)
     chosen, began = DRILLS[name], time.monotonic()
-    words = real_sweep(cluster, name) if chosen.resumed else sleeping_sweep(name)
+    words = (real_sweep if chosen.resumed else sleeping_sweep)(cluster, name)
     with running(cluster, name, ["ray", "submit", cluster.file, "cluster/submit.py", "--", *words]) as sweep:
         assert wait_until(lambda: busy(cluster, name), PATIENCE), log(cluster, name)
         say(began, "trials have run on both workers; doing the harm")
@@ -77,16 +81,16 @@ def drill(cluster: OnPrem, name: str) -> bool:
     if chosen.resumed:
         resume_twice(cluster, name, began)
     recovery(cluster, name, harmed, chosen.host)
-    return account(cluster, name, REAL_TRIALS if chosen.resumed else TRIALS)
+    return account(cluster, name, chosen.trials)
 
 
-def sleeping_sweep(name: str) -> list[str]:
-    words = [f"{SHARED}/{name}", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seconds", str(SECONDS)]
-    return [DRIVER, *words, "--no-early-stopping"]
+def sleeping_sweep(_: OnPrem, name: str) -> list[str]:
+    numbers = ["--trials", str(DRILLS[name].trials), "--epochs", str(EPOCHS), "--seconds", str(SECONDS)]
+    return [DRIVER, f"{SHARED}/{name}", *numbers, "--no-early-stopping"]
 
 
 def real_sweep(cluster: OnPrem, name: str) -> list[str]:
-    changes = {"dataset": digits(cluster), "store": STORE, "trials": REAL_TRIALS, "trial.weights": "random"}
+    changes = {"dataset": digits(cluster), "store": STORE, "trials": DRILLS[name].trials, "trial.weights": "random"}
     changes |= {"trial.epochs": REAL_EPOCHS, "early_stopping.kind": "none", "checkpoint_every": 1}
     changes |= {"trial.backbone": "mobilenet_v2", "space.unfrozen_layers": "[0,20]"}
     words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
@@ -240,9 +244,9 @@ def say(began: float, text: str) -> None:
 
 DRILLS = {
     "raylet": Drill(kill_raylet, "worker1"),
-    "link": Drill(cut_link, "worker1"),
+    "link": Drill(cut_link, "worker1", trials=72),
     "disk": Drill(fill_disk, "worker2"),
-    "driver": Drill(kill_driver, None, resumed=True),
+    "driver": Drill(kill_driver, None, trials=9, resumed=True),
 }
 
 if __name__ == "__main__":
