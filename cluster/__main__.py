@@ -14,6 +14,7 @@ A sweep that outlives the laptop, and the final stage on a GPU of the cluster:
     python -m cluster submit --cluster cluster/onprem.yaml -- \\
         search/sweeps/default.yaml --experiment /mnt/raretune/first
     python -m cluster logs JOB --follow --cluster cluster/onprem.yaml
+    python -m cluster resume /mnt/raretune/first --cluster cluster/onprem.yaml
     python -m cluster submit --cluster cluster/onprem.yaml --gpus 1 -- \\
         -m trainables retrain /mnt/raretune/first/best.json
 """
@@ -87,6 +88,11 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     submit = commands.add_parser("submit", parents=[where, sent], help="send a sweep, or another command, as a job")
     submit.add_argument("words", nargs="+", metavar="-- SWEEP.yaml ...", help="a sweep and its options; -m MODULE ...")
     submit.set_defaults(command=_job("submit"))
+
+    resume = commands.add_parser("resume", parents=[where, sent], help="go on with a sweep whose driver is no more")
+    resume.add_argument("experiment", metavar="EXPERIMENT", help="the sweep's folder, as the cluster sees it")
+    resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
+    resume.set_defaults(command=_job("resume"))
 
     commands.add_parser("list", parents=[where], help="list all jobs").set_defaults(command=_job("table"))
     for name, text in (

@@ -31,7 +31,8 @@ from cluster.findings import (
 # Where `ray up` leaves the cluster file on the head.
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 
-PATIENCE = 60.0
+# For an answer (seconds); a node that looks imports TensorFlow, if it has GPUs.
+PATIENCE = 240.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def examine(address: str, ask: Examination) -> list[Finding]:
 def _examine(ask: Examination) -> list[Finding]:
     nodes = _wait_for(ask)
     joined = [node["NodeManagerAddress"] for node in nodes]
-    answers = [_answer(node) for node in nodes]
+    looks = [_ask(node, probe.look, node["Resources"].get("GPU", 0.0) > 0) for node in nodes]
+    answers = [_answer(node, look) for node, look in zip(nodes, looks, strict=True)]
     findings = [check_nodes(ask.expected, joined, ask.wait), *check_answers(answers)]
     alive = [(node, answer) for node, answer in zip(nodes, answers, strict=True) if not answer.error]
     if not alive:
@@ -115,33 +117,40 @@ def _is_head(node: dict[str, Any]) -> bool:
     return "node:__internal_head__" in node["Resources"]
 
 
-def _on(node: dict[str, Any], function: Any, *arguments: Any) -> Any:
-    """Run a function of `probe` on a node, beside whatever runs there, and return its result."""
+def _ask(node: dict[str, Any], function: Any, *arguments: Any) -> Any:
+    """Have a function of `probe` run on a node, beside whatever runs there; return Ray's reference to its result."""
     here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(function)
-    return ray.get(task.remote(*arguments), timeout=4 * PATIENCE)
+    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(function).remote(*arguments)
 
 
-def _answer(node: dict[str, Any]) -> NodeAnswer:
+def _answer(node: dict[str, Any], look: Any) -> NodeAnswer:
     address, gpus = node["NodeManagerAddress"], node["Resources"].get("GPU", 0.0)
     try:
-        seen = _on(node, probe.look, gpus > 0)
+        seen = ray.get(look, timeout=PATIENCE)
         # Asked again once the worker is warm: the shorter the question, the surer the clock.
         before = time.time()
-        there = _on(node, probe.clock)
+        there = ray.get(_ask(node, probe.clock), timeout=PATIENCE)
         after = time.time()
     except Exception as error:
         return NodeAnswer(address, gpus, error=" ".join(str(error).split())[:200])
     return NodeAnswer(address, gpus, seen, "", there - (before + after) / 2, (after - before) / 2)
 
 
+def _everywhere(
+    asked: Sequence[tuple[dict[str, Any], NodeAnswer]], function: Any, *arguments: Any
+) -> list[tuple[str, Any]]:
+    """Run a function of `probe` on nodes at once; return what each said, by its name."""
+    references = [_ask(node, function, *arguments) for node, _ in asked]
+    names = [answer.name for _, answer in asked]
+    return list(zip(names, ray.get(references, timeout=PATIENCE), strict=True))
+
+
 def _token(alive: list[tuple[dict[str, Any], NodeAnswer]]) -> list[Finding]:
     head, others = alive[0][0], alive[1:]
     dashboard = ray._private.worker.get_dashboard_url() or ""
     port = dashboard.rpartition(":")[2]
-    inside = _on(head, probe.ask_dashboard, dashboard)
-    address = f"{head['NodeManagerAddress']}:{port}"
-    outside = {answer.name: _on(node, probe.ask_dashboard, address) for node, answer in others}
+    inside = ray.get(_ask(head, probe.ask_dashboard, dashboard), timeout=PATIENCE)
+    outside = dict(_everywhere(others, probe.ask_dashboard, f"{head['NodeManagerAddress']}:{port}"))
     return check_token([answer for _, answer in alive], inside, outside)
 
 
@@ -149,13 +158,12 @@ def _shared(place: str, alive: list[tuple[dict[str, Any], NodeAnswer]]) -> list[
     nonce = uuid.uuid4().hex[:12]
     marks = {answer.name: f".doctor-{nonce}-{answer.address}" for _, answer in alive}
     writers = {mark: name for name, mark in marks.items()}
-    failed = {answer.name: _on(node, probe.write_mark, place, marks[answer.name]) for node, answer in alive}
+    writing = {answer.name: _ask(node, probe.write_mark, place, marks[answer.name]) for node, answer in alive}
+    failed = {name: ray.get(why, timeout=PATIENCE) for name, why in writing.items()}
     failed = {name: why for name, why in failed.items() if why}
     written = [mark for name, mark in marks.items() if name not in failed]
     readers = [(node, answer) for node, answer in alive if answer.name not in failed]
-    unseen = {
-        answer.name: [writers[mark] for mark in _on(node, probe.read_marks, place, written)] for node, answer in readers
-    }
-    for node, _ in readers:
-        _on(node, probe.remove_marks, place, written)
+    missed = _everywhere(readers, probe.read_marks, place, written)
+    unseen = {name: [writers[mark] for mark in marks_unseen] for name, marks_unseen in missed}
+    _everywhere(readers, probe.remove_marks, place, written)
     return check_shared(place, failed, unseen)

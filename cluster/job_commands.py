@@ -8,12 +8,27 @@ from contextlib import contextmanager
 from ray.job_submission import JobSubmissionClient
 
 from cluster import jobs
+from cluster.errors import ClusterError
 from cluster.launcher import dashboard
 
 
 def submit(options: argparse.Namespace) -> int:
     """Send a sweep or another command."""
     return _send(options.words, options)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Send a driver that goes on with a sweep, as `python -m search resume` does.
+
+    Raises:
+        ClusterError: the experiment is not named as the cluster sees it.
+    """
+    experiment = options.experiment
+    if not experiment.startswith("/") and "://" not in experiment:
+        place = "a job has a working folder of its own; say where it lies on the cluster, from / on"
+        raise ClusterError(f"experiment: {experiment} is not an absolute path; {place}")
+    changes = [word for change in options.set for word in ("--set", change)]
+    return _send(["resume", experiment, *changes], options)
 
 
 def table(options: argparse.Namespace) -> int:

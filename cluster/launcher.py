@@ -19,7 +19,7 @@ from cluster.errors import ClusterError
 # Longer than the 5 s between two tries of ssh.
 FORWARD_SECONDS = 60.0
 
-_SSH = "ssh -i ~/ray_bootstrap_key.pem -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+_SSH = "ssh -n -i ~/ray_bootstrap_key.pem -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 _SSH += " -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10"
 
 # As Ray's launcher runs commands itself: our setup puts Ray on the path in ~/.bashrc.
@@ -74,9 +74,9 @@ def down(file: Path) -> int:
     if provider["type"] == "local" and "worker_ips" in provider:
         user = described["auth"]["ssh_user"]
         # The head first: its autoscaler would start a worker again that ended before it.
-        lines = ["ray stop || echo FAILED on the head"]
-        lines += [f"{_SSH} {user}@{worker} '{_STOP}' || echo FAILED on {worker}" for worker in provider["worker_ips"]]
-        status, output = on_head(file, "; ".join(lines))
+        workers = provider["worker_ips"]
+        stops = [f"({_SSH} {user}@{worker} '{_STOP}' || echo FAILED on {worker}) &" for worker in workers]
+        status, output = on_head(file, f"ray stop || echo FAILED on the head; {' '.join(stops)} wait")
         failed = [line for line in output.splitlines() if line.startswith("FAILED")]
         if status or failed:
             print(f"Ray may run on: {'; '.join(failed) or output}", file=sys.stderr)

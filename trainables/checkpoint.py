@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from trainables.shelf import open_shelf
 State = dict[str, npt.NDArray[Any]]
 
 # epoch-000007.<the first 16 digits of the content's SHA-256>.npz
+_DIGITS = 16
 _NAME = re.compile(r"epoch-(\d{6,})\.([0-9a-f]{16})\.npz")
 _RESULT, _EARLIER = "result.json", "earlier.json"
 GENERATIONS = 2
@@ -71,10 +72,9 @@ class Checkpoints:
         Returns:
             Why it could not be written (a full disk, say), or nothing: training can go on without.
         """
-        content = _pack(state, result, earlier)
-        name = f"epoch-{int(result['epoch']):06d}.{_digest(content)}.npz"
+        epoch = f"epoch-{int(result['epoch']):06d}"
         try:
-            self._shelf.put(name, content)
+            self._shelf.put(epoch, lambda file: f"{epoch}.{_write(state, result, earlier, file)}.npz")
             for old in newest_first(self._shelf.sizes())[GENERATIONS:]:
                 self._shelf.delete(old)
         except OSError as error:
@@ -121,11 +121,32 @@ def epoch_of(file: Path | str) -> int:
     return int(match[1])
 
 
-def _pack(state: State, result: Result, earlier: Sequence[Result]) -> memoryview:
-    packed = io.BytesIO()
+class _Hashing:
+    """A file that takes the SHA-256 of all that is written to it; it cannot seek, so that nothing is written twice."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes | memoryview) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def read(self, size: int = -1) -> bytes:
+        """NumPy takes only what has this for a file."""
+        raise io.UnsupportedOperation("read")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _write(state: State, result: Result, earlier: Sequence[Result], file: Path) -> str:
+    """Write a checkpoint as one pass over its bytes, and return their digest."""
     texts = {_RESULT: _as_array(result), _EARLIER: _as_array(list(earlier))}
-    np.savez(packed, allow_pickle=False, **texts, **state)
-    return packed.getbuffer()
+    with file.open("wb") as out:
+        hashing = _Hashing(out)
+        np.savez(hashing, allow_pickle=False, **texts, **state)
+    return hashing.digest.hexdigest()[:_DIGITS]
 
 
 def _as_array(value: object) -> npt.NDArray[np.uint8]:
@@ -145,4 +166,4 @@ def _unpack(name: str, content: bytes | None) -> Checkpoint | None:
 
 
 def _digest(content: bytes | memoryview) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]

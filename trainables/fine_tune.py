@@ -114,17 +114,21 @@ class FineTuning:
     def state(self) -> State:
         """All that is needed to go on: weights, optimizer, epoch, the best epoch and its weights."""
         progress = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_score": self.best_score}
-        best = {f"best-{name}": value for name, value in self.best_weights.items()}
-        return {**self.tail.state(), **best, **{name: np.asarray(value) for name, value in progress.items()}}
+        # While the last epoch is the best, its weights are the tail's, and need not be kept twice.
+        best = {} if self.best_epoch == self.epoch else self.best_weights
+        return {
+            **self.tail.state(),
+            **{f"best-{name}": value for name, value in best.items()},
+            **{name: np.asarray(value) for name, value in progress.items()},
+        }
 
     def load(self, state: State) -> None:
         """Go on from what `state` gave."""
         self.tail.load(state)
         self.epoch, self.best_epoch = int(state["epoch"]), int(state["best_epoch"])
         self.best_score = float(state["best_score"])
-        self.best_weights = {
-            name.removeprefix("best-"): value for name, value in state.items() if name.startswith("best-")
-        }
+        best = {name.removeprefix("best-"): value for name, value in state.items() if name.startswith("best-")}
+        self.best_weights = self.tail.weights() if self.best_epoch == self.epoch else best
 
     def _train(self) -> Metrics:
         config = self.config

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +24,12 @@ class Shelf(Protocol):
     def read(self, name: str) -> bytes | None:
         """Return a file's content, None where it cannot be read."""
 
-    def put(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file; a reader sees none of it or all."""
+    def put(self, beginning: str, write: Callable[[Path], str]) -> None:
+        """Have a file written at the path that `write` is given, then name it as `write` says; so it is whole or absent.
+
+        Args:
+            beginning: what its name begins with.
+        """
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -64,13 +70,13 @@ class FolderShelf:
         except OSError:
             return None
 
-    def put(self, name: str, content: bytes | memoryview) -> None:
+    def put(self, beginning: str, write: Callable[[Path], str]) -> None:
         """See Shelf."""
         self._folder.mkdir(parents=True, exist_ok=True)
         # The worker of a driver that was killed may live a moment longer and write the same file.
-        temporary = self._folder / f".{name}.{socket.gethostname()}-{os.getpid()}"
+        temporary = self._folder / f".{beginning}.{socket.gethostname()}-{os.getpid()}"
         try:
-            temporary.write_bytes(content)
+            name = write(temporary)
             temporary.replace(self._folder / name)
         except OSError:
             temporary.unlink(missing_ok=True)
@@ -100,9 +106,12 @@ class BucketShelf:
         """See Shelf."""
         return self._bucket.read(name)
 
-    def put(self, name: str, content: bytes | memoryview) -> None:
+    def put(self, beginning: str, write: Callable[[Path], str]) -> None:
         """See Shelf."""
-        self._bucket.put(content, name)
+        with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
+            file = Path(temporary) / beginning
+            name = write(file)
+            self._bucket.send(file, name)
 
     def delete(self, name: str) -> None:
         """See Shelf."""

@@ -6,7 +6,7 @@ As root, with openssh-server, rsync and iproute2 installed; hosts are network na
 
 A host holds two trials at once. Two figures: epochs per second of the whole sweep, with the start of every worker
 process (which all hosts here pay on the same cores), and from the end of each slot's first trial on, when workers are
-warm; both against one host, and the second against the ideal (slots / seconds per epoch).
+warm; both against the first number of hosts, and the second against the ideal (slots / seconds per epoch).
 """
 
 import argparse
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=36)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="per epoch")
+    parser.add_argument("--hosts", type=int, nargs="+", choices=(1, 2, 3), default=(1, 2, 3), help="[1 2 3]")
     options = parser.parse_args()
     if reason := missing():
         print(f"error: {reason}", file=sys.stderr)
@@ -36,9 +37,9 @@ def main() -> int:
     ):
         print(cluster.doctor("--shared", str(SHARED)).stdout, flush=True)
         alone: tuple[float, float] | None = None
-        for hosts in (1, 2, 3):
+        for hosts in options.hosts:
             whole, warm = measure(cluster, hosts, options)
-            alone = alone or (whole, warm)
+            alone = alone or (whole / hosts, warm / hosts)
             ideal = hosts * SLOTS / options.seconds
             line = f"{hosts} hosts, {hosts * SLOTS} slots: "
             line += f"whole {whole:5.2f} epochs/s, {whole / alone[0] / hosts:.0%} of linear; "

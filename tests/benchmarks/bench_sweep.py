@@ -84,7 +84,9 @@ def main() -> None:
         families = len(dataset.class_names)
         print(f"{photos['train']} + {photos['validation']} photos of {families} families at {arguments.size} px")
         print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f} before")
-        common = {"dataset": str(dataset.folder), "weights": arguments.weights, "settings": arguments.set}
+        # Workers have another current folder.
+        weights = str(Path(arguments.weights).absolute()) if Path(arguments.weights).is_file() else arguments.weights
+        common = {"dataset": str(dataset.folder), "weights": weights, "settings": arguments.set}
         common |= {"size": arguments.size, "epochs": arguments.epochs}
         rows = [
             kept(Job(peer, seed, count, folder=str(Path(scratch, f"{peer}-{seed}-{count}")), **common), arguments.keep)

@@ -4,6 +4,10 @@ By hand, as root, with openssh-server, rsync and iproute2 installed: a shell on 
 workers are reached over ssh and nothing else is:
 
     python -m tests.cluster_tests.hosts FOLDER -- bash
+
+Whether this machine lets anyone make namespaces (exit status 0), or why not (1):
+
+    python -m tests.cluster_tests.hosts --allowed
 """
 
 import os
@@ -30,6 +34,20 @@ ADDRESSES = {"laptop": "10.77.0.1", "head": "10.77.0.10", "worker1": "10.77.0.11
 
 # The shared storage: on the head and the workers, not on the laptop.
 SHARED = Path("/mnt")
+
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+_UNSHARE = ["unshare", "--pid", "--mount", "--net", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL"]
+
+# What a host and the laptop's bridge need of the machine, each for a moment.
+_TRY = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+hostname probe
+ip link add bridge type bridge
+ip link add one type veth peer name other
+"""
 
 # Sees a fresh pid, mount, network, host name and IPC namespace; bash is process 1, and reaps what loses its parent.
 _INIT = r"""
@@ -74,10 +92,16 @@ Subsystem sftp internal-sftp
 
 def missing() -> str | None:
     """Say why hosts cannot be made here, or return None."""
+    absent = sorted({package for command, package in NEEDED.items() if not _find(command)})
+    return f"these packages are missing: {' '.join(absent)}" if absent else forbidden()
+
+
+def forbidden() -> str | None:
+    """Say why this machine does not let hosts be made, whatever is installed, or return None: it is tried."""
     if os.geteuid() != 0:
         return "making network namespaces needs root"
-    absent = sorted({package for command, package in NEEDED.items() if not _find(command)})
-    return f"these packages are missing: {' '.join(absent)}" if absent else None
+    done = subprocess.run([*_UNSHARE, "bash", "-c", _TRY], env={"PATH": _PATH}, capture_output=True, text=True)
+    return None if done.returncode == 0 else " ".join(done.stderr.split()) or "namespaces are not allowed here"
 
 
 class Hosts:
@@ -158,7 +182,7 @@ class Hosts:
         shutil.copy(f"{self.key}.pub", folder / "authorized_keys")
         _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host_key")])
         env = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": _PATH,
             "HOME": str(Path.home()),
             "NAME": name,
             "FOLDER": str(folder),
@@ -166,19 +190,8 @@ class Hosts:
             "TMP_SIZE": self.tmp_size.get(name, ""),
             "KEPT": " ".join(_kept()),
         }
-        unshare = [
-            "unshare",
-            "--pid",
-            "--mount",
-            "--net",
-            "--uts",
-            "--ipc",
-            "--fork",
-            "--mount-proc",
-            "--kill-child=KILL",
-        ]
         process = subprocess.Popen(
-            ["nice", "-n", "10", "setpriv", "--pdeathsig", "KILL", *unshare, "bash", "-c", _INIT],
+            ["nice", "-n", "10", "setpriv", "--pdeathsig", "KILL", *_UNSHARE, "bash", "-c", _INIT],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -219,7 +232,7 @@ def _kept() -> list[str]:
 
 
 def _find(command: str) -> str | None:
-    return shutil.which(command, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    return shutil.which(command, path=_PATH)
 
 
 def _run(command: list[str]) -> None:
@@ -237,7 +250,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Run a command on the laptop."""
+    """Run a command on the laptop, or say whether there may be one."""
+    if sys.argv[1:] == ["--allowed"]:
+        reason = forbidden()
+        print(reason or "namespaces can be made here")
+        return 1 if reason else 0
     folder, _, *command = sys.argv[1:]
     with Hosts(Path(folder)) as hosts:
         shutil.copy(hosts.key, hosts.home("laptop") / "key.pem")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,15 @@ from typing import Any
 import yaml
 
 from tests.cluster_tests.hosts import ADDRESSES, CHECKOUT, SHARED, Hosts
+from trainables.digits import write_digits
 
 DRIVER = "tests/cluster_tests/driver.py"
+
+# On each host's own disk.
+STORE = "/tmp/raretune-store"
+
+# What a host runs when nothing of ours does.
+_IDLE = ("bash -c", "sleep ", "sshd", "/usr/sbin/sshd", "ps ")
 
 
 class OnPrem:
@@ -33,7 +41,7 @@ class OnPrem:
         described["file_mounts"]["~/raretune/tests"] = "tests"
         commands = [line for line in described["setup_commands"] if "pip install" not in line]
         assert len(commands) == len(described["setup_commands"]) - 1
-        described["setup_commands"] = [f"ln -sfn {CHECKOUT / '.venv'} ~/raretune-env", *commands]
+        described["setup_commands"] = [f"ln -sfn {sys.prefix} ~/raretune-env", *commands]
         for key in ("head_start_ray_commands", "worker_start_ray_commands"):
             described[key][-1] += f" --num-cpus={self._cpus} --object-store-memory=80000000"
         home = self.hosts.home("laptop")
@@ -51,7 +59,7 @@ class OnPrem:
         """`python -m cluster down`."""
         self.laptop("python", "-m", "cluster", "down", self.file)
 
-    def laptop(self, *words: str, check: bool = True, timeout: float = 240) -> CompletedProcess[str]:
+    def laptop(self, *words: str, check: bool = True, timeout: float = 400) -> CompletedProcess[str]:
         """Run a command on the laptop, in the checkout."""
         return self.hosts.run("laptop", *words, env={"RAY_USAGE_STATS_ENABLED": "0"}, check=check, timeout=timeout)
 
@@ -61,9 +69,13 @@ class OnPrem:
 
     def job(self, verb: str, *words: str, check: bool = True) -> CompletedProcess[str]:
         """`python -m cluster VERB` for this cluster."""
-        return self.laptop("python", "-m", "cluster", verb, "--cluster", self.file, *words, check=check)
+        return self.laptop(*self.job_words(verb), *words, check=check)
 
-    def submit(self, *words: str, timeout: float = 240) -> CompletedProcess[str]:
+    def job_words(self, verb: str) -> list[str]:
+        """Return the words of `python -m cluster VERB` for this cluster."""
+        return ["python", "-m", "cluster", verb, "--cluster", self.file]
+
+    def submit(self, *words: str, timeout: float = 400) -> CompletedProcess[str]:
         """`ray submit … cluster/submit.py -- …`."""
         return self.laptop("ray", "submit", self.file, "cluster/submit.py", "--", *words, timeout=timeout)
 
@@ -79,6 +91,16 @@ class OnPrem:
         """Return the command lines of Ray's processes on a host."""
         return [line for line in self.hosts.processes(name) if "/ray/" in line or line.startswith(("ray::", "raylet"))]
 
+    def left_behind(self, seconds: float = 20) -> list[str]:
+        """Return what is still running on any host when `seconds` have passed: connections of ssh linger for ten."""
+
+        def running() -> list[str]:
+            lines = [f"{name}: {line}" for name in self.hosts.names for line in self.hosts.processes(name)]
+            return [line for line in lines if not line.partition(": ")[2].startswith(_IDLE)]
+
+        wait_until(lambda: not running(), seconds)
+        return running()
+
 
 @contextmanager
 def onprem(folder: Path, cpus: int = 1, tmp_size: Mapping[str, str] = {}) -> Iterator[OnPrem]:
@@ -87,6 +109,13 @@ def onprem(folder: Path, cpus: int = 1, tmp_size: Mapping[str, str] = {}) -> Ite
         cluster = OnPrem(hosts, cpus)
         cluster.up()
         yield cluster
+
+
+def digits(cluster: OnPrem) -> str:
+    """Prepare a few of scikit-learn's digits on the shared storage; return the dataset as every node sees it."""
+    write_digits(cluster.shared("photos"), most=24, fewest=12)
+    cluster.hosts.run("head", "python", "-m", "trainables", "prepare", f"{SHARED}/photos", f"{SHARED}/dataset")
+    return f"{SHARED}/dataset"
 
 
 def trials(experiment: Path) -> list[dict[str, Any]]:
@@ -130,4 +159,4 @@ def in_ci() -> bool:
     return bool(os.environ.get("CI"))
 
 
-__all__ = ["DRIVER", "SHARED", "OnPrem", "best", "in_ci", "onprem", "trials", "wait_until"]
+__all__ = ["DRIVER", "SHARED", "STORE", "OnPrem", "best", "digits", "in_ci", "onprem", "trials", "wait_until"]

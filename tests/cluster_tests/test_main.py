@@ -17,6 +17,18 @@ def test_the_words_of_a_sweep_are_not_taken_for_our_own(monkeypatch: pytest.Monk
     assert seen == [["s.yaml", "--set", "trials=3", "--experiment", "/mnt/e"]]
 
 
+def test_a_sweep_is_resumed_by_its_place_on_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(job_commands, "_send", lambda words, options: seen.append(words) or 0)
+    assert main(["resume", "/mnt/first", "--set", "trials=40"]) == 0
+    assert seen == [["resume", "/mnt/first", "--set", "trials=40"]]
+
+
+def test_a_sweep_to_resume_is_not_named_as_the_laptop_sees_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "runs/first"]) == 2
+    assert capsys.readouterr().err.startswith("error: experiment: runs/first is not an absolute path")
+
+
 @pytest.mark.parametrize("words", [["down", "none.yaml"], ["doctor", "--cluster", "none.yaml"]])
 def test_a_missing_cluster_file_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2

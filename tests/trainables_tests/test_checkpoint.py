@@ -1,12 +1,15 @@
 """trainables/checkpoint.py: whole or absent, and the generation before."""
 
+import hashlib
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from trainables import checkpoint
 from trainables.bucket import Bucket
 from trainables.checkpoint import Checkpoints, epoch_of, generations
 from trainables.errors import SweepError
@@ -74,11 +77,14 @@ def test_what_a_killed_process_left_unfinished_is_not_looked_at_and_cleared_away
 def test_a_full_disk_is_said_and_the_checkpoint_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = written(tmp_path, 1)
 
-    def full(self: Path, _: bytes) -> int:
-        self.touch()
-        raise OSError(28, "No space left on device")
+    whole = checkpoint._Hashing.write
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    def full(self: Any, content: bytes) -> int:
+        if self.digest.digest() != hashlib.sha256().digest():  # The first bytes still found room.
+            raise OSError(28, "No space left on device")
+        return whole(self, content)
+
+    monkeypatch.setattr(checkpoint._Hashing, "write", full)
     assert checkpoints.write(STATE, {"epoch": 2}) == "no checkpoint of epoch 2: No space left on device"
     assert [epoch_of(file) for file in generations(tmp_path)] == [1] and len(list(tmp_path.iterdir())) == 1
 

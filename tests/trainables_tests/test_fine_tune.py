@@ -106,6 +106,21 @@ def test_the_best_epochs_weights_come_back(worker: Worker) -> None:
     assert run.evaluate(worker.part("validation", SMALL)).metrics.macro_f1 == pytest.approx(best["val_macro_f1"])
 
 
+def test_a_resumed_run_has_the_best_epochs_weights_whether_it_is_the_last_or_not(worker: Worker) -> None:
+    config = SMALL.model_copy(update={"learning_rate": 1e-12})  # No epoch is better than the first.
+    run = worker.start(config)
+    for epoch in (1, 2):
+        run.run_epoch()
+        assert (run.epoch, run.best_epoch) == (epoch, 1)
+        state = {name: value.copy() for name, value in run.state().items()}
+        best = {name: value.copy() for name, value in run.best_weights.items()}
+        resumed = worker.start(config)
+        resumed.load(state)
+        assert best and resumed.best_weights.keys() == best.keys()
+        assert all((resumed.best_weights[name] == best[name]).all() for name in best)
+        run = resumed
+
+
 def test_the_simple_cnn_trains_from_scratch_batch_norm_included(worker: Worker) -> None:
     config = SMALL.model_copy(update={"backbone": "simple_cnn", "unfrozen_layers": 0})
     run = worker.start(config)

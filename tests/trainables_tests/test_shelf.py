@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainables.errors import SweepError
-from trainables.shelf import open_shelf
+from trainables.shelf import Shelf, open_shelf
 
 
 @pytest.fixture(params=["folder", "file", "memory", "s3"])
@@ -20,12 +20,20 @@ def place(request: pytest.FixtureRequest, s3: None, tmp_path: Path) -> Path | st
     return places[request.param]
 
 
+def put(shelf: Shelf, name: str, content: bytes) -> None:
+    def write(file: Path) -> str:
+        file.write_bytes(content)
+        return name
+
+    shelf.put(name[:1], write)
+
+
 def test_what_is_put_is_listed_read_replaced_and_deleted(place: Path | str) -> None:
     shelf = open_shelf(place)
     assert shelf.sizes() == {} and shelf.read("a") is None
-    shelf.put("a", b"one")
-    shelf.put("b", memoryview(b"three"))
-    shelf.put("a", b"longer")
+    put(shelf, "a", b"one")
+    put(shelf, "b", b"three")
+    put(shelf, "a", b"longer")
     assert shelf.sizes() == {"a": 6, "b": 5}
     assert (shelf.read("a"), shelf.read("b")) == (b"longer", b"three")
     shelf.delete("a")
@@ -36,4 +44,4 @@ def test_what_is_put_is_listed_read_replaced_and_deleted(place: Path | str) -> N
 
 def test_a_bucket_that_is_not_there_is_one_line_and_not_an_empty_place(s3: None) -> None:
     with pytest.raises(SweepError, match=r"^s3://nowhere/a: b cannot be written: .*"):
-        open_shelf("s3://nowhere/a").put("b", b"")
+        put(open_shelf("s3://nowhere/a"), "b", b"")

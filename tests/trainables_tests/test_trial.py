@@ -80,8 +80,8 @@ def test_a_checkpoint_holds_what_is_trained_and_not_the_frozen_backbone(config: 
     trial.step()
     trained = trial._run.tail.parameters() * 4
     (file,) = generations(tmp_path / "trial")
-    # Weights, two moments of Adam, the best epoch's weights.
-    assert trained * 3.9 < file.stat().st_size < trained * 4.2 + 20_000
+    # Weights and two moments of Adam; the best epoch's weights are these.
+    assert trained * 2.9 < file.stat().st_size < trained * 3.2 + 20_000
 
 
 def test_without_checkpoints_none_is_written(config: dict[str, Any], tmp_path: Path) -> None:
