@@ -38,9 +38,14 @@ class Checkpoint:
     result: Result
     earlier: tuple[Result, ...] = ()
 
-    def unheard(self, known: int) -> list[Result]:
-        """Return the results that a driver lacks which knows of epochs up to `known`; the last one in any case."""
-        return [*(result for result in self.earlier if int(result["epoch"]) > known), self.result]
+    def unheard(self, known: int | None) -> list[Result]:
+        """Return the results that a driver lacks which knows of epochs up to `known`; the last one in any case.
+
+        Args:
+            known: None where the driver knows of all but the last.
+        """
+        earlier = () if known is None else self.earlier
+        return [*(result for result in earlier if int(result["epoch"]) > (known or 0)), self.result]
 
 
 class Checkpoints:

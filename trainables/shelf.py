@@ -25,7 +25,7 @@ class Shelf(Protocol):
         """Return a file's content, None where it cannot be read."""
 
     def put(self, beginning: str, write: Callable[[Path], str]) -> None:
-        """Have a file written at the path that `write` is given, then name it as `write` says; so it is whole or absent.
+        """Have `write` write a file at the path that it is given, then name it as it says: whole or absent.
 
         Args:
             beginning: what its name begins with.

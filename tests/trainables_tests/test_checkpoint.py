@@ -130,9 +130,9 @@ def test_a_url_that_cannot_be_read_is_not_taken_for_an_empty_or_a_damaged_one(
     assert [epoch_of(file) for file in generations(tmp_path)] == [1]
 
 
-@pytest.mark.parametrize(("known", "unheard"), [(0, [1, 2, 3]), (1, [2, 3]), (2, [3]), (3, [3])])
+@pytest.mark.parametrize(("known", "unheard"), [(0, [1, 2, 3]), (1, [2, 3]), (2, [3]), (3, [3]), (None, [3])])
 def test_results_that_the_driver_lacks_are_told_again_and_the_last_one_in_any_case(
-    tmp_path: Path, known: int, unheard: list[int]
+    tmp_path: Path, known: int | None, unheard: list[int]
 ) -> None:
     checkpoints = Checkpoints(tmp_path, 3)
     checkpoints.write(STATE, {"epoch": 3}, [{"epoch": 1}, {"epoch": 2}])

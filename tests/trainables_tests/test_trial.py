@@ -47,6 +47,18 @@ def test_a_trial_that_is_begun_again_repeats_its_last_result_and_goes_on(
         assert [result[name] for result in results] == [result[name] for result in expected[1:]]
 
 
+def test_a_trial_whose_driver_knew_less_than_its_checkpoint_tells_it_all_again(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    run = {**config["run"], "checkpoint_dir": tmp_path.as_uri()}
+    first = FineTuneTrial({**config, "run": run})
+    expected = [first.step() for _ in range(3)]
+    later = FineTuneTrial({**config, "run": {**run, "known_epochs": 1}})
+    results = [later.step() for _ in range(3)]
+    assert [result["epoch"] for result in results] == [2, 3, 4]
+    assert [result["val_loss"] for result in results[:2]] == [result["val_loss"] for result in expected[1:]]
+
+
 def test_a_trial_that_had_ended_says_so_again_and_trains_no_further(config: dict[str, Any]) -> None:
     first = FineTuneTrial(config)
     results = [first.step() for _ in range(SMALL.epochs)]
