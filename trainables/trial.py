@@ -27,7 +27,8 @@ class FineTuneTrial(tune.Trainable):
     node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
     `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
     lie: a folder or a URL), `checkpoint_every` (epochs; 0: none), `known_epochs` (up to which epoch the driver knew the
-    trial's results when it began it; None by default: of all but the checkpoint's own) and `cost` (which of cost.COSTS every result says; None: none).
+    trial's results when it began it; without it, of all but the checkpoint's own) and `cost` (which of cost.COSTS every
+    result says; None: none).
 
     It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
     another one after this driver was killed, needs to know nothing of what has been before.

@@ -26,6 +26,7 @@ def test_a_trial_gets_the_fixed_knobs_the_suggestion_its_seeds_and_where_things_
         "plan": [0, 31, 62],
         "checkpoint_dir": str(tmp_path / "experiment" / "trials" / "0007"),
         "checkpoint_every": 0,
+        "known_epochs": 0,
         "cost": None,
     }
     assert plan.trial_folder(12345) == trial_folder(tmp_path / "experiment", 12345)
