@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ class Mirror:
         self._due = threading.Event()
         self._closing = False
         self._warned = False
+        self._renewed = 0.0
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
     def start(self) -> None:
@@ -105,18 +107,24 @@ class Mirror:
         Raises:
             SweepError: as `close`.
         """
-        renew(self._bucket, self._lease)
+        self._renew()
         here = dict(sorted(records(self._folder), key=lambda item: _order(item[0])))
         for name in self._sent.files.keys() - here.keys() - {STUDY_FILE}:
             self._bucket.delete(name)
             del self._sent.files[name]
         for name, mark in here.items():
+            if time.monotonic() > self._renewed + EVERY_SECONDS:  # Thousands of files take minutes.
+                self._renew()
             if name == STUDY_FILE:
                 self._bring_study()
             elif self._sent.files.get(name) != mark:
                 self._send(name)
                 self._sent.files[name] = mark
         self._sent.write(self._folder)
+
+    def _renew(self) -> None:
+        renew(self._bucket, self._lease)
+        self._renewed = time.monotonic()
 
     def _work(self) -> None:
         while not self._closing:
@@ -304,7 +312,7 @@ def _read_sent(folder: Path, url: str) -> Sent:
 
 def _back_up(file: Path, copy: Path) -> None:
     """Copy a database that is being written to, as a plain file without a journal."""
-    source = contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True))
+    source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
     with source as database, contextlib.closing(sqlite3.connect(copy)) as target:
         database.backup(target)
         target.execute("PRAGMA journal_mode=DELETE")
