@@ -6,6 +6,7 @@ gcloud's login and so on. They may not stand in a URL, because a URL is written 
 
 import re
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ class Bucket:
                 self._copy(file, target)
                 return
             folder, _, last = target.rpartition("/")
-            partial = f"{folder}/.{last}.partial"
+            # Two may write it at the same time: a driver that was killed leaves workers for a moment.
+            partial = f"{folder}/.{last}.{uuid.uuid4().hex[:8]}.partial"
             self.files.create_dir(folder, recursive=True)
             self._copy(file, partial)
             self.files.move(partial, target)

@@ -118,4 +118,4 @@ class BucketShelf:
         self._bucket.delete(name)
 
     def clear_unfinished(self, prefix: str) -> None:
-        """Do nothing: an object is there when all of it is, and what `Bucket.send` leaves elsewhere is sent over."""
+        """Do nothing: an object is there when all of it is, and what `Bucket.send` leaves elsewhere is hidden."""

@@ -175,6 +175,9 @@ def test_a_driver_whose_experiment_was_taken_over_ends_and_brings_nothing_more(
         callback = BringToMirror(mirror, control)
         callback.on_step_end(1, [])
         assert control.error is None
+        deadline = time.monotonic() + 20
+        while "study.db" not in (tmp_path / "w" / ".mirror.json").read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)  # Its first pass, after which it sleeps.
         with monkeypatch.context() as patched:
             patched.setattr(lease, "FRESH_SECONDS", 0)
             lease.take(open_bucket(url))
