@@ -90,7 +90,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     submit.set_defaults(command=_job("submit"))
 
     resume = commands.add_parser("resume", parents=[where, sent], help="go on with a sweep whose driver is no more")
-    resume.add_argument("experiment", metavar="EXPERIMENT", help="its folder, as the cluster sees it, or its URL")
+    resume.add_argument("experiment", metavar="EXPERIMENT", help="folder as the cluster sees it, or URL")
     resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
     resume.set_defaults(command=_job("resume"))
 
