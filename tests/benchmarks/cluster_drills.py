@@ -58,7 +58,9 @@ def main() -> int:
         onprem(Path(folder) / "hosts", tmp_size={"worker2": "400m"}) as cluster,
     ):
         print(cluster.doctor("--shared", str(SHARED), "--least-gb", "0.1", "--wait", "240").stdout, flush=True)
-        lost = [name for name in options.drills if not drill(cluster, name)]
+        # The disk stays full, and a node that can start no process makes trials fail: that drill comes last.
+        drills = sorted(options.drills, key=lambda name: DRILLS[name].harm is fill_disk)
+        lost = [name for name in drills if not drill(cluster, name)]
         cluster.down()
         left = cluster.left_behind()
     print(f"processes left behind: {len(left)}", *left, sep="\n    ")
