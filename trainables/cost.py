@@ -1,7 +1,13 @@
 """What a model costs whoever uses it: its size, and the time that it takes to predict one photo."""
 
+import hashlib
+import json
+import os
 import statistics
 import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +52,27 @@ def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
         predict(photo)
         seconds.append(time.perf_counter() - started)
     return 1000 * statistics.median(seconds)
+
+
+def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], float]) -> float:
+    """Return what was measured of a model on this machine before, or measure it.
+
+    So every trial of a sweep on a machine, and a sweep that is resumed there, weighs one model alike. Of several
+    processes that measure it at once, the first one's figure stays.
+
+    Args:
+        model: all that tells it from others; JSON.
+        folder: where figures are kept, one file for each model; whoever deletes it has them measured again.
+    """
+    file = folder / f"{hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16]}.json"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.stem}-{os.getpid()}")
+        temporary.write_text(json.dumps({**model, LATENCY_MS: measure()}))
+        with suppress(FileExistsError):
+            os.link(temporary, file)
+        temporary.unlink()
+    return float(json.loads(file.read_text())[LATENCY_MS])
 
 
 class Predictor:

@@ -21,13 +21,15 @@ from trainables.backbones import (
     scale_pixels,
 )
 from trainables.config import TrialConfig
-from trainables.cost import MODEL_MB, latency_ms, model_mb
+from trainables.cost import MODEL_MB, latency_ms, model_mb, remembered
 from trainables.cut import PIXELS, Cut, find_cut
 from trainables.dataset import Dataset, EncodedPhoto, read_split
+from trainables.device import device_name
 from trainables.errors import SweepError
 from trainables.features import Features, Photos, Prefix, StoredFeatures, StoreUse, UncachedFeatures
 from trainables.fine_tune import FineTuning, Part
 from trainables.images import decode_resized
+from trainables.provenance import versions
 from trainables.store import Array, Store, StoreFull
 from trainables.tail import Tail
 
@@ -47,7 +49,7 @@ class Worker:
         self._bases: dict[tuple[str, int, str, int], Any] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._tails: dict[tuple[Any, ...], Tail] = {}
-        self._latencies: dict[tuple[int, int], float] = {}
+        self._latencies = store_root / "latencies"
         self._open: list[StoredFeatures] = []
         self._use = StoreUse()
 
@@ -104,14 +106,15 @@ class Worker:
         return self._bases[key]
 
     def cost(self, name: str, config: TrialConfig) -> float:
-        """What the model of a configuration costs, by one of `cost.COSTS`; time is measured once for each model."""
+        """What the model of a configuration costs, by one of `cost.COSTS`; time is measured once per model and node."""
         base = self.base(config)
         if name == MODEL_MB:
             return model_mb(base, config.dense_units, self.classes)
-        key = id(base), config.dense_units
-        if key not in self._latencies:
-            self._latencies[key] = latency_ms(base, config, self.classes)
-        return self._latencies[key]
+        model = {
+            **{knob: getattr(config, knob) for knob in ("backbone", "image_size", "dense_units")},
+            **{"classes": self.classes, "device": device_name(), "threads": self._threads, "versions": versions()},
+        }
+        return remembered(model, self._latencies, lambda: latency_ms(base, config, self.classes))
 
     def fallback(self) -> str | None:
         """Why activations of the present run are not stored, or None."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
-from trainables.cost import LATENCY_MS, MODEL_MB, Predictor
+from trainables.cost import LATENCY_MS, MODEL_MB, Predictor, remembered
 from trainables.dataset import Dataset
 from trainables.export import whole_model
 from trainables.trial import FineTuneTrial
@@ -47,6 +47,24 @@ def test_time_is_measured_once_for_each_model(worker: Worker) -> None:
     assert first > 0
     assert worker.cost(LATENCY_MS, SMALL.model_copy(update={"learning_rate": 0.1, "unfrozen_layers": 0})) == first
     assert worker.cost(LATENCY_MS, SMALL.model_copy(update={"dense_units": 32})) != first
+
+
+def test_every_worker_on_a_machine_weighs_one_model_alike(
+    worker: Worker, small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_worker(small_dataset, tmp_path).cost(LATENCY_MS, SMALL)
+    monkeypatch.setattr("trainables.worker.latency_ms", lambda *_: 1e9)
+    assert make_worker(small_dataset, tmp_path).cost(LATENCY_MS, SMALL) == first
+    assert make_worker(small_dataset, tmp_path / "another-node").cost(LATENCY_MS, SMALL) == 1e9
+
+
+def test_of_two_that_measure_at_once_the_first_figure_stays(tmp_path: Path) -> None:
+    def second() -> float:
+        return remembered({"model": 1}, tmp_path, lambda: 5.0) + 1  # Another process is done before this one.
+
+    assert remembered({"model": 1}, tmp_path, second) == 5.0
+    assert remembered({"model": 2}, tmp_path, lambda: 7.0) == 7.0
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_trial_says_its_cost_with_every_result_and_keeps_the_one_that_it_began_with(
