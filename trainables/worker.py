@@ -31,7 +31,7 @@ from trainables.fine_tune import FineTuning, Part
 from trainables.images import decode_resized
 from trainables.provenance import versions
 from trainables.store import Array, Store, StoreFull
-from trainables.tail import Tail
+from trainables.tail import Body, Tail
 
 CALIBRATION_PHOTOS = 128
 
@@ -48,7 +48,7 @@ class Worker:
         self._weights: dict[tuple[str, str], Weights] = {}
         self._bases: dict[tuple[str, int, str, int], Any] = {}
         self._prefixes: dict[str, Prefix] = {}
-        self._tails: dict[tuple[Any, ...], Tail] = {}
+        self._bodies: dict[tuple[Any, ...], Body] = {}
         self._latencies = store_root / "latencies"
         self._open: list[StoredFeatures] = []
         self._use = StoreUse()
@@ -149,12 +149,10 @@ class Worker:
     def _tail(self, config: TrialConfig) -> Tail:
         base = self.base(config)
         cut = self._cut(config, config.unfrozen_layers)
-        key = (id(base), cut, config.dense_units, config.optimizer, config.tail_precision)
-        if key not in self._tails:
-            self._tails[key] = Tail(
-                base, cut, config.dense_units, self.classes, config.optimizer, config.tail_precision
-            )
-        return self._tails[key]
+        key = (id(base), cut, config.optimizer, config.tail_precision)
+        if key not in self._bodies:
+            self._bodies[key] = Body(base, cut, self.classes, config.optimizer, config.tail_precision)
+        return Tail(self._bodies[key], config.dense_units)
 
     def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:
         base = self.base(config)

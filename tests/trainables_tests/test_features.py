@@ -11,7 +11,7 @@ from trainables.dataset import Dataset
 from trainables.features import Prefix, StoredFeatures, UncachedFeatures
 from trainables.fine_tune import FineTuning, Part
 from trainables.store import Store
-from trainables.tail import Tail
+from trainables.tail import Body, Tail
 
 INCEPTION = TrialConfig(
     weights="random", image_size=75, unfrozen_layers=31, batch_size=16, epochs=2, dense_units=32, augment_views=2
@@ -112,7 +112,7 @@ def test_training_the_tail_on_stored_activations_equals_training_the_whole_model
         (cut, lambda photos: StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut.name, [cut.name])),
         (whole_cut, lambda photos: UncachedFeatures(prefix, photos, PIXELS)),
     ):
-        tail = Tail(base, this, INCEPTION.dense_units, worker.classes, "sgd")
+        tail = Tail(Body(base, this, worker.classes, "sgd"), INCEPTION.dense_units)
         parts = [Part(features(photos), photos.labels) for photos in (train, validation)]
         run = FineTuning(
             tail, parts[:1], parts[1], INCEPTION.model_copy(update={"learning_rate": 0.01}), worker.classes
