@@ -34,6 +34,9 @@ from trainables.store import Array, Store, StoreFull
 from trainables.tail import Body, Tail
 
 CALIBRATION_PHOTOS = 128
+# Heads of so many widths and cuts: the lists of values that sweeps search are shorter, and TensorFlow keeps 1.4 MB of a
+# compiled function that is thrown away.
+TAILS_KEPT = 16
 
 
 class Worker:
@@ -49,6 +52,7 @@ class Worker:
         self._bases: dict[tuple[str, int, str, int], Any] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._bodies: dict[tuple[Any, ...], Body] = {}
+        self._tails: dict[tuple[Any, ...], Tail] = {}
         self._latencies = store_root / "latencies"
         self._open: list[StoredFeatures] = []
         self._use = StoreUse()
@@ -152,7 +156,11 @@ class Worker:
         key = (id(base), cut, config.optimizer, config.tail_precision)
         if key not in self._bodies:
             self._bodies[key] = Body(base, cut, self.classes, config.optimizer, config.tail_precision)
-        return Tail(self._bodies[key], config.dense_units)
+        tail = self._tails.pop((key, config.dense_units), None) or Tail(self._bodies[key], config.dense_units)
+        self._tails[key, config.dense_units] = tail  # The newest last.
+        if len(self._tails) > TAILS_KEPT:
+            del self._tails[next(iter(self._tails))]
+        return tail
 
     def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:
         base = self.base(config)

@@ -9,10 +9,12 @@ worker does; every width and cut is met in the first trials, so that what grows 
 import argparse
 import gc
 import os
+import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,12 +34,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = make_dataset(Path(folder))
         run = {"dataset": str(dataset.folder), "store": str(Path(folder, "store")), "threads": 1}
-        run |= {"plan": list(UNFROZEN_LAYERS)}
+        run |= {
+            "plan": list(UNFROZEN_LAYERS),
+            "checkpoint_dir": str(Path(folder, "checkpoints")),
+            "checkpoint_every": 1,
+        }
         resident, costs = train(run, arguments.trials)
     print_table(resident, costs)
 
 
-def train(run: dict[str, object], trials: int) -> tuple[list[int], list[float]]:
+def train(run: dict[str, Any], trials: int) -> tuple[list[int], list[float]]:
     """Resident bytes after each trial, and its seconds besides training and evaluating."""
     generator = np.random.default_rng(0)
     resident, costs = [], []
@@ -50,6 +56,7 @@ def train(run: dict[str, object], trials: int) -> tuple[list[int], list[float]]:
             "dropout": float(generator.uniform(0, 0.6)),
             "seed": number,
         }
+        shutil.rmtree(run["checkpoint_dir"], ignore_errors=True)
         started = time.perf_counter()
         config = {**SMALL.model_dump(), **knobs, "run": run}
         if trial is None:
