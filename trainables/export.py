@@ -42,7 +42,7 @@ def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
 
     backbone = keras.models.clone_model(base)
     backbone.set_weights(base.get_weights())
-    for layer in tail.body.model.layers if tail.body.model is not None else ():
+    for layer in tail.body.layers:
         if layer.weights:
             backbone.get_layer(layer.name).set_weights(layer.get_weights())
     backbone.trainable = False

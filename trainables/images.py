@@ -121,6 +121,7 @@ def _lies_on_its_side(picture: Image.Image) -> bool:
     try:
         return _orientation(picture) in (5, 6, 7, 8)
     except Exception:
+        # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
         return False
 
 

@@ -41,8 +41,9 @@ class Body:
 
         self.model = clone_tail(base, cut, precision)
         self.channels, self.classes = int(base.output.shape[-1]), classes
+        self.layers = [] if self.model is None else self.model.layers
         self.variables = [] if self.model is None else self.model.trainable_variables
-        self.statistics = _moving_statistics(self.model)
+        self.statistics = _moving_statistics(self.layers)
         self._base = base
         self.optimizer = Updates(optimizer, self.variables)
         crossing = [(None, self.channels)] if self.model is None else [tensor.shape for tensor in self.model.inputs]
@@ -63,7 +64,7 @@ class Body:
     def reset(self) -> None:
         """Start over: the backbone's own weights, an optimizer without memory."""
         # From the base and from zeros: a copy of where each tail starts would double what a worker holds.
-        for layer in [] if self.model is None else self.model.layers:
+        for layer in self.layers:
             start = self._base.get_layer(layer.name).weights if layer.weights else []
             for variable, value in zip(layer.weights, start, strict=True):
                 variable.assign(value)
@@ -240,10 +241,10 @@ class Tail:
         return [*self.body.optimizer.variables, *self._optimizer.variables]
 
 
-def _moving_statistics(model: Any | None) -> list[Any]:
+def _moving_statistics(layers: Sequence[Any]) -> list[Any]:
     """Variables that BatchNorm layers update while they train; empty where all of them are frozen."""
-    layers = [] if model is None else [layer for layer in model.layers if is_batch_norm(layer) and layer.trainable]
-    return [variable for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
+    training = [layer for layer in layers if is_batch_norm(layer) and layer.trainable]
+    return [variable for layer in training for variable in (layer.moving_mean, layer.moving_variance)]
 
 
 def _smooth(labels: Any, classes: int, smoothing: Any) -> Any:
