@@ -2,7 +2,8 @@
 
 A convolution with a 1 × 1 kernel is a matrix product over channels. Said so, it alone costs about 15 % less on a CPU
 (a quarter less in bfloat16) on feature maps of a few pixels, where kernels are larger than what they are applied to and
-laying them out anew for every batch is a good part of the work; tests/benchmarks/LOG.md has the figures.
+laying them out anew for every batch is a good part of the work. Wider kernels meet mostly padding on such maps, and
+oneDNN takes long for their gradient, in bfloat16 above all; tests/benchmarks/LOG.md has the figures.
 """
 
 from typing import Any
@@ -23,6 +24,60 @@ class PointwiseConv2D(keras.layers.Conv2D):
         return self.activation(tf.reshape(rows, [-1, *inputs.shape[1:-1], self.filters]))
 
 
+class SmallMapConv2D(keras.layers.Conv2D):
+    """Keras' Conv2D with stride 1 and "same" padding, whose kernel's gradient on small maps is a product for each tap.
+
+    A tap (a position in the kernel) meets only those pixels whose neighbour it is: what it meets of the padding is left
+    out, two fifths of a 3 × 3 kernel's work on a map of 3 × 3 pixels. On GPUs it is Keras' own: not measured there.
+    """
+
+    MOST_PIXELS = 64  # Of a map: InceptionV3's last blocks at 299 px. On larger ones oneDNN's way is as fast.
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Return float [n, h, w, filters] for float [n, h, w, channels]."""
+        height, width = inputs.shape[1:3]
+        small = height is not None and width is not None and height * width <= self.MOST_PIXELS
+        if not small or tf.config.list_physical_devices("GPU"):
+            return super().convolution_op(inputs, kernel)
+        return _convolve(inputs, tf.convert_to_tensor(kernel))
+
+
+@tf.custom_gradient
+def _convolve(inputs: Any, kernel: Any) -> Any:
+    def gradients(upstream: Any) -> tuple[Any, Any]:
+        of_inputs = tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=[1, 1, 1, 1], padding="SAME"
+        )
+        return of_inputs, kernel_gradient(inputs, upstream, tuple(kernel.shape))
+
+    return tf.nn.conv2d(inputs, kernel, 1, "SAME"), gradients
+
+
+def kernel_gradient(inputs: Any, upstream: Any, shape: tuple[int, int, int, int]) -> Any:
+    """Return the gradient of a convolution with stride 1 and "same" padding by its kernel.
+
+    Args:
+        inputs: float [n, h, w, channels]; h and w are known.
+        upstream: the gradient by the convolution's output, float [n, h, w, filters].
+        shape: the kernel's, (rows, columns, channels, filters).
+    """
+    rows, columns, channels, filters = shape
+    height, width = inputs.shape[1:3]
+    taps = []
+    for down in range(-((rows - 1) // 2), rows // 2 + 1):
+        for right in range(-((columns - 1) // 2), columns // 2 + 1):
+            (below, above), (beside, before) = _overlap(height, down), _overlap(width, right)
+            pixels = tf.reshape(inputs[:, below, beside], [-1, channels])
+            taps.append(tf.matmul(pixels, tf.reshape(upstream[:, above, before], [-1, filters]), transpose_a=True))
+    return tf.reshape(tf.stack(taps), shape)
+
+
+def _overlap(size: int, shift: int) -> tuple[slice, slice]:
+    """Where a side of `size` pixels, shifted, lies on itself: in the shifted one and in the other, empty where not."""
+    shift = max(-size, min(size, shift))
+    return slice(max(0, shift), size + min(0, shift)), slice(max(0, -shift), size - max(0, shift))
+
+
 def copy_part(part: Any, precision: str) -> Any:
     """Copy a functional Keras model; what is trained in the copy leaves the original as it is.
 
@@ -35,14 +90,18 @@ def copy_part(part: Any, precision: str) -> Any:
     def copy_operation(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):  # ConvNeXt adds with a bare `+`, which has no dtype of its own.
             return type(layer).from_config(layer.get_config())
-        kind = PointwiseConv2D if _is_pointwise(layer) else type(layer)
-        return kind.from_config({**layer.get_config(), "dtype": policy})
+        return _fastest(layer).from_config({**layer.get_config(), "dtype": policy})
 
     copy = keras.models.clone_model(part, clone_function=copy_operation)
     copy.set_weights(part.get_weights())
     return copy
 
 
-def _is_pointwise(layer: Any) -> bool:
+def _fastest(layer: Any) -> Any:
+    """The class that computes what the layer does."""
     plain = type(layer) is keras.layers.Conv2D and layer.data_format == "channels_last"
-    return plain and (*layer.kernel_size, *layer.strides, *layer.dilation_rate, layer.groups) == (1,) * 7
+    if not plain or (*layer.strides, *layer.dilation_rate, layer.groups) != (1,) * 5:
+        return type(layer)
+    if tuple(layer.kernel_size) == (1, 1):
+        return PointwiseConv2D
+    return SmallMapConv2D if layer.padding == "same" else type(layer)

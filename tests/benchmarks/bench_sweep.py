@@ -179,15 +179,19 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _task(job: Job) -> sweep_peers.Task:
-    dataset = open_dataset(Path(job.dataset))
+def decoded(dataset: Dataset, size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Training and validation photos as pixels, uint8 [n, size, size, 3], and labels, int64 [n]."""
     splits = {}
     for split in ("train", "validation"):
-        pixels = np.stack([decode_resized(photo.image, job.size) for photo in read_split(dataset, split)])
+        pixels = np.stack([decode_resized(photo.image, size) for photo in read_split(dataset, split)])
         splits[split] = pixels, np.array([row.label for row in dataset.photos(split)], np.int64)
+    return splits
+
+
+def _task(job: Job) -> sweep_peers.Task:
+    dataset = open_dataset(Path(job.dataset))
     return sweep_peers.Task(
-        train=splits["train"],
-        validation=splits["validation"],
+        **decoded(dataset, job.size),
         classes=len(dataset.class_names),
         weights=job.weights,
         trials=job.trials,

@@ -68,6 +68,30 @@ def test_what_the_sweep_says_is_kept_and_only_forecast(tmp_path: Path, probed: l
     assert probed == [(1, 4)]
 
 
+@pytest.mark.parametrize(
+    ("flags", "trial", "said"),
+    [
+        ("fma avx512_bf16 avx512f", {}, True),
+        ("amx_bf16", {}, True),
+        ("fma avx512f", {}, False),
+        ("avx512_bf16", {"precision": "float32"}, False),
+    ],
+)
+def test_who_has_not_decided_hears_that_the_processor_computes_faster_in_bfloat16(
+    tmp_path: Path,
+    probed: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: str,
+    trial: dict[str, str],
+    said: bool,
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: One\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(packing, "CPUINFO", tmp_path / "cpuinfo")
+    plan_resources(config(tmp_path).model_copy(update={"trial": trial}), [Node(2, 0)], 5, PHOTOS)
+    assert ("trial.precision=bfloat16" in capsys.readouterr().out) is said
+
+
 def test_a_measurement_that_fails_leaves_the_sweep_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainables.backbones import Weights, build_backbone
-from trainables.copies import PointwiseConv2D, copy_part
+from trainables.copies import PointwiseConv2D, SmallMapConv2D, copy_part
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,36 @@ def test_a_copy_of_a_backbone_computes_the_same(backbone: str) -> None:
     np.testing.assert_allclose(
         copy_part(base, "float32")(pixels, training=False), base(pixels, training=False), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("kernel", [(1, 3), (3, 1), (3, 3), (2, 2), (1, 7), (7, 4)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 3), (8, 8), (9, 8)])
+def test_convolutions_of_small_maps_have_keras_gradients(kernel: tuple[int, int], size: tuple[int, int]) -> None:
+    inputs = keras.Input((*size, 4))
+    stock = keras.Model(inputs, keras.layers.Conv2D(5, kernel, padding="same", activation="relu")(inputs))
+    copy = copy_part(stock, "float32")
+    assert isinstance(copy.layers[1], SmallMapConv2D)
+    pictures = tf.random.stateless_normal((3, *size, 4), (0, 1))
+    (expected, expected_gradients), (got, gradients) = (_with_gradients(model, pictures) for model in (stock, copy))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert len(gradients) == 3  # Of the pictures, the kernel and the bias.
+    for one, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_on_small_maps_the_kernels_gradient_is_not_the_slow_one() -> None:
+    inputs = keras.Input((3, 3, 4))
+    model = copy_part(keras.Model(inputs, keras.layers.Conv2D(5, 3, padding="same")(inputs)), "bfloat16")
+    step = tf.function(lambda pictures: _with_gradients(model, pictures)[1])
+    operations = {
+        operation.type for operation in step.get_concrete_function(tf.zeros((2, 3, 3, 4))).graph.get_operations()
+    }
+    assert "Conv2DBackpropInput" in operations and "Conv2DBackpropFilter" not in operations
+
+
+def _with_gradients(model: keras.Model, pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    with tf.GradientTape() as tape:
+        tape.watch(pictures)
+        outputs = tf.cast(model(pictures), tf.float32)
+        loss = tf.reduce_sum(tf.sin(outputs))
+    return outputs, tape.gradient(loss, [pictures, *model.trainable_variables])
