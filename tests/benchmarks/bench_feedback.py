@@ -87,14 +87,16 @@ def stock(config: SweepConfig, epochs: int) -> dict[str, Any]:
 
 def ours(config: SweepConfig, epochs: int, told_as_stock: bool = False) -> dict[str, Any]:
     """Play Raretune; return the configuration with the best epoch."""
-    game = _OnTheseCurves(config)
+    game = CurveSweep(config)
     if told_as_stock:
         tell_as_stock(game)
     play(game._trial, epochs)
     return max(game.reported, key=lambda pair: pair[0])[1]
 
 
-class _OnTheseCurves(PlayedSweep):
+class CurveSweep(PlayedSweep):
+    """A sweep over these learning curves; `reported` holds the value and configuration of each epoch."""
+
     def __init__(self, config: SweepConfig) -> None:
         super().__init__(config)
         self.reported: list[tuple[float, dict[str, Any]]] = []

@@ -25,6 +25,19 @@ def test_the_first_at_a_rung_go_on_unjudged() -> None:
     assert expected_epochs(EarlyStopping(grace_epochs=1, min_results=3), 9, 3) == 9
 
 
+def test_with_a_sampler_that_learns_more_go_on() -> None:
+    rule = EarlyStopping(grace_epochs=1, min_results=1)
+    share = 3**-0.6
+    expected = 1 + 2 * share + 6 * share**2
+    assert expected_epochs(rule, 9, 10**6, learns=True) == pytest.approx(expected, rel=1e-3)
+    common = {"name": "s", "dataset": "d", "experiment": "e", "trial": {"epochs": 9}}
+    epochs = {
+        name: forecast(sweep_config({**common, "sampler": name}), PACKING, 1, PHOTOS).epochs
+        for name in ("tpe", "gp", "random")
+    }
+    assert epochs["tpe"] == epochs["gp"] > 1.2 * epochs["random"]
+
+
 def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
     trial = {"image_size": 100, "epochs": 4, "augment_views": 3}
     config = sweep_config(
