@@ -31,7 +31,7 @@ class SmallMapConv2D(keras.layers.Conv2D):
     out, two fifths of a 3 × 3 kernel's work on a map of 3 × 3 pixels. On GPUs it is Keras' own: not measured there.
     """
 
-    MOST_PIXELS = 64  # Of a map: InceptionV3's last blocks at 299 px. On larger ones oneDNN's way is as fast.
+    MOST_PIXELS = 64  # Of a map: InceptionV3's last blocks at 299 px. On larger ones oneDNN is as fast in float32.
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Return float [n, h, w, filters] for float [n, h, w, channels]."""

@@ -13,7 +13,8 @@ its first trial does not shrink with the photos, so compare the quick form by "o
 Every search runs in a process of its own, from nothing: no activation is stored and no package loaded before. Peak
 memory is the sum over its processes, shared pages counted once (PSS), seen every two seconds. "in steps" is the share
 of the wall-clock, of as many trials as run at once, inside training steps of a tail; "own cost" what a warm trial takes
-besides its epochs. Our time before the first trial ("start") includes measuring how many trials run at once.
+besides its epochs. Our time before the first trial ("start") includes measuring how many trials run at once. Below the
+table stands what the wall-clock of our sweeps went to, per trial that runs at once.
 """
 
 import argparse
@@ -177,6 +178,12 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             f"{times:8.1f}×{of_trials:9.1f}×{3600 * row['trials'] / row['seconds']:9.0f}{row['best']:9.4f}"
             f"{row['peak'] / 1e9:9.2f}{row['disk'] / 1e9:9.2f}{steps:>9}{own:>9}{row['load']:6.1f}"
         )
+    for row in rows:
+        if "spent" in row:
+            parts = {"before the first trial": row["start"], "steps": row["in_steps"], **row["spent"]}
+            parts["slots without a trial"] = row["seconds"] - sum(parts.values())
+            words = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
+            print(f"{row['trials']} trials of seed {row['seed']}: {words}")
 
 
 def decoded(dataset: Dataset, size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -235,6 +242,22 @@ def _ours(job: Job) -> dict[str, Any]:
         "began": datetime.fromisoformat(min(trial.started for trial in experiment.trials if trial.started)).timestamp(),
         "in_steps": summary["step_seconds"] / summary["forecast"]["concurrent"],
         "own_cost": _own_cost(experiment.trials),
+        "spent": _spent(experiment.trials, summary["forecast"]["concurrent"]),
+    }
+
+
+def _spent(trials: Sequence[Any], concurrent: int) -> dict[str, float]:
+    """What the trials' time went to, besides steps: in seconds, over all trials, divided by how many run at once."""
+
+    def total(key: str) -> float:
+        return sum(epoch.get(key) or 0.0 for trial in trials for epoch in trial.epochs) / concurrent
+
+    epochs, fill = total("epoch_seconds"), total("store_fill_seconds")
+    trial_seconds = sum(trial.seconds or 0.0 for trial in trials) / concurrent
+    return {
+        "filling the store": fill,
+        "evaluating": epochs - total("step_seconds") - fill,
+        "between epochs (workers' start, checkpoints, Ray)": trial_seconds - epochs,
     }
 
 
