@@ -206,6 +206,11 @@ class SweepConfig(BaseModel):
         return self.objectives[1] if self.objectives else None
 
     @property
+    def learns(self) -> bool:
+        """Whether the sampler learns from ended trials, so that later ones tend to be better."""
+        return self.sampler in ("tpe", "gp")
+
+    @property
     def max_epochs(self) -> int:
         """The most epochs that a trial may run."""
         return TrialConfig.model_validate(self.trial).epochs

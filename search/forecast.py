@@ -74,8 +74,7 @@ def forecast(config: SweepConfig, packing: Packing, nodes: int, photos: Mapping[
     views = min(trial.augment_views, config.max_epochs)
     rows = photos["train"] * views + photos["validation"]
     epoch = photos["train"] / packing.train + photos["validation"] / packing.evaluate
-    learns = config.sampler in ("tpe", "gp")
-    epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, learns)
+    epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
     fill = rows / packing.prefix
     pixels = (photos["train"] + photos["validation"]) * trial.image_size**2 * 3
     return Forecast(

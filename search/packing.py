@@ -146,9 +146,8 @@ def _faster(config: SweepConfig) -> list[str]:
     undecided = "precision" not in config.trial and "precision" not in config.space
     if not undecided or not {"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()):
         return []
-    return [
-        "faster       this processor has bfloat16: trial.precision=bfloat16 is about 1.5 times as fast (see README)"
-    ]
+    gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see README)"
+    return [f"faster       this processor has bfloat16: {gain}"]
 
 
 def _cpuinfo(name: str) -> str:

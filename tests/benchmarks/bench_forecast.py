@@ -52,7 +52,7 @@ def epochs_run(trials: int, sampler: str, factor: float, seed: int) -> tuple[int
         )
         game = CurveSweep(config)
         game.play()
-        expected = expected_epochs(config.early_stopping, EPOCHS, trials, sampler == "tpe")
+        expected = expected_epochs(config.early_stopping, EPOCHS, trials, config.learns)
         return len(game.reported), trials * expected
 
 

@@ -24,7 +24,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tests.benchmarks import sweep_peers
-from tests.benchmarks.bench_sweep import chosen_dataset, decoded
+from tests.benchmarks.bench_sweep import chosen_dataset
 from trainables.config import TrialConfig
 from trainables.worker import Worker
 
@@ -32,7 +32,7 @@ SIZE = 139
 FIT = "Keras fit"
 WAYS: dict[str, dict[str, Any]] = {
     "stored float32": {},
-    "a new view in every epoch": {"augment_views": None},
+    "a new view in every epoch": {"augment_views": 1000},
     "stored float16": {"store_dtype": "float16"},
     "bfloat16": {"precision": "bfloat16"},
     "bfloat16, stored float16": {"precision": "bfloat16", "store_dtype": "float16"},
@@ -58,12 +58,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = chosen_dataset(arguments.photos, Path(scratch), arguments.share)
         worker = Worker(dataset, Path(scratch, "store"), None, cores)
-        splits = decoded(dataset, SIZE)
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.ways}
         for seed in arguments.seeds:
             for name in arguments.ways:
                 trial = config(arguments, seed, WAYS[name])
-                rows[name].append(fit(splits, worker, trial) if name == FIT else train(worker, trial))
+                rows[name].append((fit if name == FIT else train)(worker, trial))
                 best, epoch = (rows[name][-1][key] for key in ("best", "epoch"))
                 print(f"seed {seed}, {name}: best macro F1 {best:.4f}, an epoch {epoch:.1f} s", flush=True)
     print_table(rows)
@@ -79,8 +78,7 @@ def config(arguments: argparse.Namespace, seed: int, knobs: dict[str, Any]) -> T
         "patience": 100,
         "seed": seed,
     }
-    every = {"augment_views": arguments.epochs} if "augment_views" in knobs else {}
-    return TrialConfig.model_validate({**fixed, **knobs, **every})
+    return TrialConfig.model_validate({**fixed, **knobs})
 
 
 def train(worker: Worker, config: TrialConfig) -> dict[str, Any]:
@@ -96,13 +94,15 @@ def train(worker: Worker, config: TrialConfig) -> dict[str, Any]:
     }
 
 
-def fit(splits: dict[str, Any], worker: Worker, config: TrialConfig) -> dict[str, Any]:
+def fit(worker: Worker, config: TrialConfig) -> dict[str, Any]:
     """One run of Keras."""
     import keras
 
     keras.backend.clear_session()
+    train, validation = (worker.photos(split, config.image_size) for split in ("train", "validation"))
     task = sweep_peers.Task(
-        **splits,
+        train=(train.pixels, train.labels),
+        validation=(validation.pixels, validation.labels),
         classes=worker.classes,
         weights=str(config.weights),
         trials=1,

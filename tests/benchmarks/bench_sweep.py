@@ -186,19 +186,15 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             print(f"{row['trials']} trials of seed {row['seed']}: {words}")
 
 
-def decoded(dataset: Dataset, size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Training and validation photos as pixels, uint8 [n, size, size, 3], and labels, int64 [n]."""
-    splits = {}
-    for split in ("train", "validation"):
-        pixels = np.stack([decode_resized(photo.image, size) for photo in read_split(dataset, split)])
-        splits[split] = pixels, np.array([row.label for row in dataset.photos(split)], np.int64)
-    return splits
-
-
 def _task(job: Job) -> sweep_peers.Task:
     dataset = open_dataset(Path(job.dataset))
+    splits = {}
+    for split in ("train", "validation"):
+        pixels = np.stack([decode_resized(photo.image, job.size) for photo in read_split(dataset, split)])
+        splits[split] = pixels, np.array([row.label for row in dataset.photos(split)], np.int64)
     return sweep_peers.Task(
-        **decoded(dataset, job.size),
+        train=splits["train"],
+        validation=splits["validation"],
         classes=len(dataset.class_names),
         weights=job.weights,
         trials=job.trials,
