@@ -130,6 +130,7 @@ def run(job: Job) -> dict[str, Any]:
     shutil.rmtree(folder / "store", ignore_errors=True)
     found = json.loads((folder / "found.json").read_text())
     found["start"] = found.pop("began") - started
+    scores = [curve for _, curve in found["curves"]]
     row = {
         "peer": job.peer,
         "seed": job.seed,
@@ -138,9 +139,12 @@ def run(job: Job) -> dict[str, Any]:
         "peak": peak,
         "disk": disk,
         "load": load,
+        "trials": len(scores),
+        "epochs": sum(map(len, scores)),
+        "best": max(score for curve in scores for score in curve),
         **found,
     }
-    print(json.dumps(row), flush=True)
+    print(json.dumps({key: value for key, value in row.items() if key != "curves"}), flush=True)
     return row
 
 
@@ -230,11 +234,9 @@ def _ours(job: Job) -> dict[str, Any]:
     run_sweep(read_sweep(file, list(job.settings)))
     experiment = read_experiment(values["experiment"])
     summary = experiment.summary
-    assert experiment.best is not None and summary is not None
+    assert summary is not None
     return {
-        "trials": len(experiment.trials),
-        "epochs": summary["epochs_run"],
-        "best": experiment.best.score,
+        "curves": [(trial.params, [epoch["val_macro_f1"] for epoch in trial.epochs]) for trial in experiment.trials],
         "began": datetime.fromisoformat(min(trial.started for trial in experiment.trials if trial.started)).timestamp(),
         "in_steps": summary["step_seconds"] / summary["forecast"]["concurrent"],
         "own_cost": _own_cost(experiment.trials),

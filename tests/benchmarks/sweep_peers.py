@@ -41,14 +41,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search did; `best` is the highest validation macro F1 of any epoch.
+    """What a search did: of each trial its configuration and the validation macro F1 of every epoch.
 
     `began` is when its first trial did, in seconds since 1970.
     """
 
-    trials: int
-    epochs: int
-    best: float
+    curves: list[tuple[Params, list[float]]]
     began: float
 
 
@@ -83,11 +81,11 @@ def ray_tune(task: Task) -> Found:
         ),
         run_config=tune.RunConfig(storage_path=str(task.folder), verbose=0),
     )
-    frames = [result.metrics_dataframe for result in tuner.fit() if result.metrics_dataframe is not None]
+    trials = [(result.config, result.metrics_dataframe) for result in tuner.fit()]
     ray.shutdown()
-    best = max(float(frame["val_macro_f1"].max()) for frame in frames)
-    began = min(float((frame["timestamp"] - frame["time_total_s"]).iloc[0]) for frame in frames)
-    return Found(len(frames), sum(map(len, frames)), best, began)
+    frames = [(config, frame) for config, frame in trials if config is not None and frame is not None]
+    began = min(float((frame["timestamp"] - frame["time_total_s"]).iloc[0]) for _, frame in frames)
+    return Found([(config, frame["val_macro_f1"].tolist()) for config, frame in frames], began)
 
 
 def optuna_loop(task: Task) -> Found:
@@ -95,7 +93,7 @@ def optuna_loop(task: Task) -> Found:
     import keras
     import optuna
 
-    scores: list[float] = []
+    curves: list[tuple[Params, list[float]]] = []
 
     def objective(trial: optuna.Trial) -> float:
         keras.backend.clear_session()
@@ -105,23 +103,24 @@ def optuna_loop(task: Task) -> Found:
             "dense_units": trial.suggest_categorical("dense_units", DENSE_UNITS),
             "unfrozen_layers": trial.suggest_categorical("unfrozen_layers", UNFROZEN_LAYERS),
         }
-        first = len(scores)
+        scores: list[float] = []
+        curves.append((params, scores))
         fit(task, params, lambda _, score: scores.append(score))
-        return max(scores[first:])
+        return max(scores)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=task.seed))
     study.optimize(objective, n_trials=task.trials)
     began = study.trials[0].datetime_start
     assert began is not None
-    return Found(len(study.trials), len(scores), max(scores), began.timestamp())
+    return Found(curves, began.timestamp())
 
 
 def keras_tuner(task: Task) -> Found:
     """KerasTuner's Hyperband with factor 3; its number of trials follows from that of epochs, not from `trials`."""
     import keras_tuner as kt
 
-    scores: list[float] = []
+    curves: list[tuple[Params, list[float]]] = []
 
     class Network(kt.HyperModel):  # type: ignore[misc]
         def build(self, hp: Any) -> Any:
@@ -134,6 +133,8 @@ def keras_tuner(task: Task) -> Found:
             return network(task, params)
 
         def fit(self, hp: Any, model: Any, *arguments: Any, **keywords: Any) -> Any:
+            scores: list[float] = []
+            curves.append((dict(hp.values), scores))
             callbacks = [judge_epochs(task, lambda _, score: scores.append(score)), *keywords.pop("callbacks", [])]
             return model.fit(*arguments, callbacks=callbacks, class_weight=_class_weights(task), **keywords)
 
@@ -148,7 +149,7 @@ def keras_tuner(task: Task) -> Found:
     )
     began = time.time()
     tuner.search(pipeline(task), verbose=0)
-    return Found(len(tuner.oracle.trials), len(scores), max(scores), began)
+    return Found(curves, began)
 
 
 PEERS: dict[str, Callable[[Task], Found]] = {"ray": ray_tune, "optuna": optuna_loop, "kerastuner": keras_tuner}
