@@ -4,13 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.config import EarlyStopping, SweepConfig
+from search.config import SweepConfig
 from search.progress import duration
+from search.rules import expected_epochs
 from trainables.config import TrialConfig
-
-# With TPE, reduction_factor ** -LEARNING of the trials that are judged at a rung go on, by simulated sweeps
-# (tests/benchmarks/bench_forecast.py): half of them, not a third.
-LEARNING = 0.6
 
 
 @dataclass(frozen=True)
@@ -85,31 +82,6 @@ def forecast(config: SweepConfig, packing: Packing, nodes: int, photos: Mapping[
         most_seconds=fill + config.trials * config.max_epochs * epoch / nodes,
         concurrent=packing.concurrent * nodes,
     )
-
-
-def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = False) -> float:
-    """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
-
-    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
-    half of the trials when its grace is over.
-
-    Args:
-        learns: the sampler does, so that a trial is better than those before it, which it is judged against: more of
-            them go on (see LEARNING).
-    """
-    if rule.kind == "none":
-        return float(most)
-    if rule.kind == "median":
-        return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
-    share = rule.reduction_factor ** -(LEARNING if learns else 1.0)
-    epochs, going, rung = 0.0, float(trials), 0
-    following = rule.grace_epochs
-    while rung < most:
-        epochs += going * (min(following, most) - rung)
-        rung, following = min(following, most), max(following + 1, round(following * rule.reduction_factor))
-        unjudged = min(going, float(rule.min_results))
-        going = unjudged + (going - unjudged) * share
-    return epochs / trials
 
 
 def forecast_lines(expected: Forecast, config: SweepConfig, packing: Packing) -> list[str]:

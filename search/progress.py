@@ -19,13 +19,14 @@ from search.control import Control
 from search.failure import trial_number
 from search.machine_use import MachineUse
 from search.pareto import Mode, Weighed, front
-from search.rules import rung_epochs
+from search.rules import expected_epochs, rung_epochs
 from search.space import knob_value
 from search.study import best_value, cost_of
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
 _FAILURES = 3
+_EXPECTED_TRIALS = 5
 _REFRESH_SECONDS = 0.5
 # Of a long sweep with short epochs, plain output gets no more epoch lines than this.
 _SECONDS_BETWEEN_EPOCH_LINES = 5.0
@@ -61,8 +62,11 @@ class SweepView:
     rungs: tuple[int, ...] = ()
     cost: str | None = None
     """What a model costs, by name, where the sweep weighs that."""
+    expected_epochs: float | None = None
+    """How many a trial is expected to run; `max_epochs` unless given."""
     rows: dict[int, TrialView] = field(default_factory=dict)
-    seconds_of_ended: list[float] = field(default_factory=list)
+    epochs_here: int = 0
+    """What this driver saw run."""
 
     def best(self) -> TrialView | None:
         """Return the trial with the best value so far."""
@@ -85,13 +89,21 @@ class SweepView:
         """Return the trials that have begun and not ended."""
         return [row for row in self.rows.values() if row.state == "RUNNING"]
 
-    def seconds_left(self) -> float | None:
-        """Estimate from the mean length of the trials so far; None before the first has ended."""
-        if not self.seconds_of_ended:
+    def seconds_left(self, spent: float) -> float | None:
+        """Estimate how long the sweep still takes; None before the first epoch.
+
+        Args:
+            spent: seconds that trials have run under this driver, all of them added up.
+        """
+        if not self.epochs_here:
             return None
-        mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
-        open_trials = self.trials - self.ended() - 0.5 * len(self.running())
-        return max(0.0, open_trials) * mean / self.slots()
+        # The first trials to end ran longest or shortest: what was expected counts as much as this many of them.
+        ended = [row.epoch for row in self.rows.values() if row.state != "RUNNING"]
+        expected = self.max_epochs if self.expected_epochs is None else self.expected_epochs
+        mean = (_EXPECTED_TRIALS * expected + sum(ended)) / (_EXPECTED_TRIALS + len(ended))
+        open_epochs = sum(max(mean - row.epoch, 0.0) for row in self.running())
+        open_epochs += mean * max(0, self.trials - len(self.rows))
+        return open_epochs * spent / self.epochs_here / self.slots()
 
     def slots(self) -> int:
         """Count the trials that can run at once, also on nodes that came after the sweep had begun."""
@@ -108,13 +120,15 @@ class Progress(TrialProgressCallback):
         super().__init__()
         rungs = rungs_of(config)
         sizes = config.trials, config.max_epochs, concurrent
-        self._view = SweepView(config.metric, config.mode, *sizes, rungs, config.cost)
+        epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
+        self._view = SweepView(config.metric, config.mode, *sizes, rungs, config.cost, epochs)
         self._knobs = list(config.space)
         self._control = control
         self._console = console
         self._live: Live | None = None
         self._started = 0.0
         self._begun: dict[int, float] = {}
+        self._seconds_of_ended = 0.0
         self._drawn = 0.0
         self._last_line = 0.0
         self._machine: MachineUse | None = None
@@ -155,6 +169,7 @@ class Progress(TrialProgressCallback):
         row = self._row(trial)
         if result.get("checkpoint_note"):
             self._say(f"trial {row.number}: {result['checkpoint_note']}")
+        self._view.epochs_here += 1
         row.epoch, row.value = result.get("epoch", row.epoch), result.get(self._view.metric)
         row.cost = result.get(self._view.cost, row.cost) if self._view.cost else row.cost
         if isinstance(row.value, float) and row.value == row.value:
@@ -174,7 +189,7 @@ class Progress(TrialProgressCallback):
             return
         row.state, row.best, row.why = outcome.state, outcome.best, outcome.stop.reason
         row.stopped_at, row.cost = outcome.stop.rung, outcome.cost
-        self._view.seconds_of_ended.append(time.monotonic() - self._begun.pop(number, time.monotonic()))
+        self._seconds_of_ended += time.monotonic() - self._begun.pop(number, time.monotonic())
         best = self._view.best()
         so_far = f"best so far {_figure(best.best)} (trial {best.number})" if best else "nothing to hand over yet"
         cost = f"{self._view.cost} {row.cost:.2f}, " if self._view.cost else ""
@@ -221,9 +236,10 @@ class Progress(TrialProgressCallback):
         return f"{busy}; this machine: {self._machine.words()}" if self._machine else busy
 
     def _clock(self) -> str:
-        left = self._view.seconds_left()
+        now = time.monotonic()
+        left = self._view.seconds_left(self._seconds_of_ended + sum(now - begun for begun in self._begun.values()))
         after = "" if left is None else f", about {duration(left)} left"
-        return f"{duration(time.monotonic() - self._started)} elapsed{after}"
+        return f"{duration(now - self._started)} elapsed{after}"
 
     def _say(self, line: str) -> None:
         if self._live is None and self._console is not None:

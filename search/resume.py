@@ -116,9 +116,8 @@ def _take_up(config: SweepConfig, record: dict[str, object], overrides: list[str
 
 def _ended(study: optuna.Study, plan: Plan, started: float) -> tuple[Handoff, bool]:
     """Nothing is left to run: read what was handed over, or hand over what a killed driver could not."""
-    file = plan.experiment / "best.json"
-    if file.is_file():
-        return read_handoff(file), False
+    if all((plan.experiment / marker).is_file() for marker in _MARKERS):
+        return read_handoff(plan.experiment / "best.json"), False
     fingerprint = plan.origin["dataset_fingerprint"]
     seconds = time.monotonic() - started
     return hand_over(study, plan.config, fingerprint, "all trials ended", seconds), True

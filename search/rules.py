@@ -12,6 +12,10 @@ from search.config import EarlyStopping
 from search.control import Stop
 from search.pareto import Mode
 
+# With TPE, reduction_factor ** -LEARNING of the trials that are judged at a rung go on, by simulated sweeps
+# (tests/benchmarks/bench_forecast.py): half of them, not a third.
+LEARNING = 0.6
+
 
 class StopRule(Protocol):
     """One contract for all kinds of early stopping."""
@@ -186,3 +190,28 @@ def unit_draw(seed: int, trial: int, purpose: str) -> float:
     """Return a number in [0, 1) that follows from the seed, the trial's number and the purpose alone."""
     digest = hashlib.sha256(f"{seed}/{trial}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:6]) / 2**48
+
+
+def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = False) -> float:
+    """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
+
+    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
+    half of the trials when its grace is over.
+
+    Args:
+        learns: the sampler does, so that a trial is better than those before it, which it is judged against: more of
+            them go on (see LEARNING).
+    """
+    if rule.kind == "none":
+        return float(most)
+    if rule.kind == "median":
+        return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
+    share = rule.reduction_factor ** -(LEARNING if learns else 1.0)
+    epochs, going, rung = 0.0, float(trials), 0
+    following = rule.grace_epochs
+    while rung < most:
+        epochs += going * (min(following, most) - rung)
+        rung, following = min(following, most), max(following + 1, round(following * rule.reduction_factor))
+        unjudged = min(going, float(rule.min_results))
+        going = unjudged + (going - unjudged) * share
+    return epochs / trials

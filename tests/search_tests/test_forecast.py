@@ -1,7 +1,8 @@
 import pytest
 
 from search.config import EarlyStopping, sweep_config
-from search.forecast import Packing, expected_epochs, forecast, forecast_lines, saved, saved_line
+from search.forecast import Packing, forecast, forecast_lines, saved, saved_line
+from search.rules import expected_epochs
 
 PACKING = Packing(concurrent=2, threads=1, train=500.0, evaluate=1000.0, prefix=100.0, bytes_per_photo=10_000)
 PHOTOS = {"train": 1000, "validation": 200}

@@ -120,11 +120,28 @@ def test_rungs_are_named_only_where_the_scheduler_has_them(tmp_path: Path) -> No
     assert rung_words(rows((0, "COMPLETE", 0.3))) == ""
 
 
-def test_time_left_follows_from_the_trials_so_far() -> None:
+def test_time_left_follows_from_the_epochs_so_far_and_how_many_a_trial_is_expected_to_run() -> None:
     view = rows((0, "COMPLETE", 0.3), (1, "RUNNING", 0.1))
-    assert view.seconds_left() is None
-    view.seconds_of_ended = [10.0, 30.0]
-    assert view.seconds_left() == pytest.approx((100 - 1 - 0.5) * 20 / 2)
+    assert view.seconds_left(60.0) is None
+    view.epochs_here = 6
+    # 10 s an epoch, two trials at once; the ended trial ran 3 epochs, the running one has.
+    mean = (5 * 9 + 3) / 6
+    assert view.seconds_left(60.0) == pytest.approx((98 * mean + mean - 3) * 10 / 2)
+    view.expected_epochs = 3.0
+    assert view.seconds_left(60.0) == pytest.approx(98 * 3 * 10 / 2)
+
+
+def test_a_first_trial_that_runs_to_its_end_does_not_make_the_sweep_look_as_if_all_would(tmp_path: Path) -> None:
+    control = Control()
+    progress = Progress(sweep(tmp_path, trials=100), 1, control, Console(file=io.StringIO()))
+    progress.setup()
+    progress.on_trial_start(0, [], trial(0))
+    for epoch in range(1, 10):
+        progress.on_trial_result(0, [], trial(0), {"epoch": epoch, "val_macro_f1": 0.5})
+    control.outcomes[0] = Outcome("COMPLETE", Stop("end", None, "all epochs run"), 0.5, 9)
+    progress.on_trial_complete(0, [], trial(0))
+    left = progress._view.seconds_left(90.0)
+    assert left is not None and 99 * 2 * 10 < left < 99 * 6 * 10
 
 
 @pytest.mark.parametrize(

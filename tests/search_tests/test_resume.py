@@ -9,6 +9,7 @@ from search.__main__ import main
 from search.config import SweepConfig
 from search.continuing import open_study
 from search.lock import driving
+from search.outcome import read_summary
 from search.plan import Plan
 from search.provenance import add_session, origin, provenance, read_provenance
 from search.resume import read_resumed, resume_sweep
@@ -53,6 +54,20 @@ def test_a_driver_killed_before_the_hand_over_is_made_up_for_without_training(
     assert resume(config) == 0
     assert "has ended and nothing is left to do; --set trials=N asks for more" in capsys.readouterr().out
     assert read_handoff(folder / "best.json") == best
+
+
+@pytest.mark.parametrize("lost", ["sweep_summary.json", "best.json"])
+def test_what_was_deleted_of_the_hand_over_is_written_again(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    assert resume(config) == 0
+    folder = Path(config.experiment)
+    best, summary = read_handoff(folder / "best.json"), read_summary(folder)
+    (folder / lost).unlink()
+    assert resume(config) == 0
+    assert "has ended" not in capsys.readouterr().out
+    assert read_handoff(folder / "best.json") == best
+    assert read_summary(folder)["trials"] == summary["trials"]
 
 
 @pytest.mark.parametrize(
