@@ -110,14 +110,13 @@ def fit(worker: Worker, config: TrialConfig) -> dict[str, Any]:
         seed=config.seed,
         folder=Path(),
     )
-    knobs = ("learning_rate", "dropout", "dense_units", "unfrozen_layers")
     scores, times = [], [time.monotonic()]
 
     def report(_epoch: int, score: float) -> None:
         scores.append(score)
         times.append(time.monotonic())
 
-    sweep_peers.fit(task, {knob: getattr(config, knob) for knob in knobs}, report)
+    sweep_peers.fit(task, {knob: getattr(config, knob) for knob in sweep_peers.KNOBS}, report)
     epoch = statistics.median(second - first for first, second in itertools.pairwise(times))
     return {"best": max(scores), "epoch": epoch, "fills": None, "bytes": 0}
 

@@ -19,6 +19,7 @@ LEARNING_RATES = (1e-5, 1e-2)
 DROPOUTS = (0.0, 0.6)
 DENSE_UNITS = (128, 256, 512)
 UNFROZEN_LAYERS = (0, 31, 62)
+KNOBS = ("learning_rate", "dropout", "dense_units", "unfrozen_layers")
 BATCH = 32
 
 Params = dict[str, Any]
