@@ -4,8 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
+from trainables.bucket import folder_or_url
+
 FORMATS = ("saved_model", "tflite", "onnx")  # trainables/formats.py says how each is written
-MODEL_HELP = "the folder that retrain wrote, or its model.keras"
+MODEL_HELP = "the folder that retrain wrote, or its model.keras; also a URL"
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,7 +25,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "A photo in a folder that cannot be read is listed with its problem; one that is named must be readable.",
         epilog="example: python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them"
     )
@@ -40,9 +42,10 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise SweepError(f"--top: must be at least 1, not {arguments.top}")
     prepare_tensorflow()
     from trainables.predict import find_photos, load_classifier, write_answers
+    from trainables.remote_records import model_here
 
     photos = find_photos(arguments.images)
-    classifier = load_classifier(arguments.model)
+    classifier = load_classifier(model_here(arguments.model))
     started = time.monotonic()
     answers = list(classifier.answers(photos, arguments.top))
     seconds = time.monotonic() - started
@@ -75,7 +78,7 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "in colour; the rest is dark and grey. It shows where the model looked, not why it is right.",
         epilog="example: python -m trainables explain runs/first/final photo.jpg --out explained",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("images", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of them")
     parser.add_argument("--family", help="whose evidence to show (default: the family that the model finds likeliest)")
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
@@ -88,9 +91,11 @@ def _explain(arguments: argparse.Namespace) -> int:
     prepare_tensorflow()
     from trainables.explain import explain
     from trainables.predict import find_photos, load_classifier
+    from trainables.remote_records import model_here
 
     photos = find_photos(arguments.images)
-    cam, explanations = explain(load_classifier(arguments.model), photos, arguments.family, arguments.out)
+    classifier = load_classifier(model_here(arguments.model))
+    cam, explanations = explain(classifier, photos, arguments.family, arguments.out)
     for photo, about, file in explanations:
         print(f"{photo}: {about.probability:.1%} {about.family}; {file}")
     print(f"Grad-CAM at the layer {cam.layer}, {cam.cells} × {cam.cells} cells")
@@ -105,7 +110,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.",
         epilog="example: python -m trainables export runs/first/final --format saved_model tflite",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "--format", nargs="+", choices=FORMATS, default=list(FORMATS[:2]), help="(default: saved_model tflite)"
     )
@@ -118,10 +123,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
     prepare_tensorflow()
     from trainables.formats import export
+    from trainables.remote_records import model_here
 
-    beside = arguments.model if arguments.model.is_dir() else arguments.model.absolute().parent
-    out = arguments.out or beside / "exported"
-    for exported in export(arguments.model, arguments.format, out):
+    model = model_here(arguments.model)
+    out = arguments.out or (model if model.is_dir() else model.absolute().parent) / "exported"
+    for exported in export(model, arguments.format, out):
         print(
             f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos no probability differs from "
             f"model.keras by more than {exported.difference:.1g}"

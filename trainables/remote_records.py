@@ -1,4 +1,4 @@
-"""An experiment at a URL: its records brought to a folder of this machine, where every command reads them as any other.
+"""An experiment at a URL, or its model: brought to a folder of this machine, where every command reads it as any other.
 
 What lies at the URL is what lies in the experiment's folder, and two things more: the trials' checkpoints, which stay
 there, and the note of the driver that has it (search/lease.py).
@@ -9,12 +9,15 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from trainables.bucket import Bucket, Entry, check_url, is_url, open_bucket
 from trainables.errors import SweepError
 from trainables.handoff import FRONT_FOLDER, write_json
+
+Kind = Literal["experiment", "model"]
+_MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}
 
 CHECKPOINTS = "checkpoints"
 LEASE = "driver.json"
@@ -39,8 +42,8 @@ def working_folder(url: str) -> Path:
     return (RUNS / name).absolute()
 
 
-def local_copy(place: Path | str) -> Path:
-    """Return the experiment's folder; of one at a URL, a copy of its records, made or brought up to date now.
+def local_copy(place: Path | str, kind: Kind = "experiment") -> Path:
+    """Return the folder of an experiment, or a model; of one at a URL, a copy, made or brought up to date now.
 
     The copy is runs/NAME-copy-HASH, in which other URLs never write, nor does a driver.
 
@@ -53,21 +56,33 @@ def local_copy(place: Path | str) -> Path:
     own = hashlib.sha256(url.encode()).hexdigest()[:8]
     working = working_folder(url)
     folder = working.with_name(f"{working.name}-copy-{own}")
-    bring(open_bucket(url), folder)
-    print(f"records      {folder} (a copy of {url})", flush=True)
+    bring(open_bucket(url), folder, kind)
+    print(f"{'records' if kind == 'experiment' else kind:12} {folder} (a copy of {url})", flush=True)
     return folder
 
 
-def bring(bucket: Bucket, folder: Path) -> None:
-    """Make `folder` hold the records at a URL as they are now; what it holds besides, a report say, stays.
+def model_here(place: Path | str) -> Path:
+    """Return a model's folder or file; of one at a URL, its copy in the folder of `local_copy`.
+
+    Raises:
+        SweepError: as `local_copy`.
+    """
+    if isinstance(place, str) and is_url(place) and place.endswith(".keras"):
+        folder, _, name = place.rpartition("/")
+        return local_copy(folder, "model") / name
+    return local_copy(place, "model")
+
+
+def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
+    """Make `folder` hold what lies at a URL as it is now; what it holds besides, a report say, stays.
 
     Raises:
         SweepError: nothing is there, or it cannot be reached.
     """
     there = {name: _mark(entry) for name, entry in bucket.entries().items() if _is_record(name)}
     if not there:
-        why = "or there is no such bucket; `python -m search run` makes one"
-        raise SweepError(f"{bucket.url} holds no experiment, {why}")
+        why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
+        raise SweepError(f"{bucket.url} holds no {kind}, {why}")
     folder.mkdir(parents=True, exist_ok=True)
     before = _brought(folder)
     for name in before.keys() - there.keys():

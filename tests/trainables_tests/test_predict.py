@@ -1,6 +1,7 @@
 """trainables/predict.py and its command: folders, CSV, and a model file without anything beside it."""
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -30,9 +31,10 @@ def album(small_dataset: Dataset, tmp_path: Path) -> Path:
     return tmp_path / "album"
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "trainables", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
 def test_a_folder_stands_for_the_photos_in_it(album: Path) -> None:
@@ -60,6 +62,24 @@ def test_a_folder_becomes_a_csv_with_the_unreadable_named_and_the_speed_printed(
     row = table["b.png"]
     assert [row["family_1"], row["family_2"]] == [guess.family for guess in guesses]
     assert float(row["probability_1"]) == pytest.approx(guesses[0].probability, abs=1e-5)
+
+
+def test_a_model_at_a_url_is_copied_and_predicts_explains_and_exports_there(
+    tiny_model: Path, album: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "bucket" / "final")
+    url, here = f"{tmp_path.as_uri()}/bucket/final", tmp_path / "here"
+    here.mkdir()
+    told = [
+        run("predict", url, album / "b.png", cwd=here),
+        run("explain", f"{url}/model.keras", album / "b.png", "--out", "cam", cwd=here),
+        run("export", url, "--format", "saved_model", cwd=here),
+    ]
+    assert [(done.returncode, done.stderr) for done in told] == [(0, "")] * 3
+    (copy,) = (here / "runs").iterdir()
+    assert all(done.stdout.startswith(f"model        {copy} (a copy of {url})\n") for done in told)
+    assert told[0].stdout.splitlines()[1:] == run("predict", tiny_model, album / "b.png").stdout.splitlines()
+    assert (here / "cam" / "b_cam.jpg").is_file() and (copy / "exported" / "saved_model").is_dir()
 
 
 def test_model_keras_is_enough_alone(tiny_model: Path, album: Path, tmp_path: Path) -> None:

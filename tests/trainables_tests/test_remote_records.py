@@ -6,7 +6,7 @@ import pytest
 
 from trainables.bucket import open_bucket
 from trainables.errors import SweepError
-from trainables.remote_records import check_free_there, handoff_here, local_copy, send_final, working_folder
+from trainables.remote_records import check_free_there, handoff_here, local_copy, model_here, send_final, working_folder
 
 
 @pytest.fixture(params=["file", "memory", "s3"])
@@ -73,6 +73,23 @@ def test_a_handoff_is_read_there_and_the_final_stage_sent_beside_it(url: str) ->
     assert there <= set(bucket.names())
     with pytest.raises(SweepError, match=r"/final is not empty; delete it first"):
         check_free_there(bucket, "final")
+
+
+def test_a_model_is_brought_with_what_lies_beside_it_whether_its_folder_or_itself_is_named(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = open_bucket(f"{url}/final")
+    bucket.put(b"weights", "model.keras")
+    bucket.put(b"labels", "labels.json")
+    folder = model_here(f"{url}/final")
+    assert files(folder) == {"labels.json": "labels", "model.keras": "weights"}
+    assert model_here(f"{url}/final/model.keras") == folder / "model.keras"
+    assert capsys.readouterr().out == f"model        {folder} (a copy of {url}/final)\n" * 2
+    bucket.put(b"better", "model.keras")
+    assert model_here(f"{url}/final/model.keras").read_text() == "better"
+    assert model_here(Path("final/model.keras")) == Path("final/model.keras")
+    with pytest.raises(SweepError, match=r"/none holds no model, or there is no such bucket; `python -m trainables re"):
+        model_here(f"{url}/none")
 
 
 @pytest.mark.parametrize(
