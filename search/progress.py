@@ -93,7 +93,8 @@ class SweepView:
         """Estimate how long the sweep still takes; None before the first epoch.
 
         Args:
-            spent: seconds that trials have run under this driver, all of them added up.
+            spent: seconds that trials have run under this driver, added up, without those that filled the store: it is
+                filled once.
         """
         if not self.epochs_here:
             return None
@@ -129,6 +130,7 @@ class Progress(TrialProgressCallback):
         self._started = 0.0
         self._begun: dict[int, float] = {}
         self._seconds_of_ended = 0.0
+        self._fill_seconds = 0.0
         self._drawn = 0.0
         self._last_line = 0.0
         self._machine: MachineUse | None = None
@@ -170,6 +172,7 @@ class Progress(TrialProgressCallback):
         if result.get("checkpoint_note"):
             self._say(f"trial {row.number}: {result['checkpoint_note']}")
         self._view.epochs_here += 1
+        self._fill_seconds += result.get("store_fill_seconds") or 0.0
         row.epoch, row.value = result.get("epoch", row.epoch), result.get(self._view.metric)
         row.cost = result.get(self._view.cost, row.cost) if self._view.cost else row.cost
         if isinstance(row.value, float) and row.value == row.value:
@@ -237,7 +240,8 @@ class Progress(TrialProgressCallback):
 
     def _clock(self) -> str:
         now = time.monotonic()
-        left = self._view.seconds_left(self._seconds_of_ended + sum(now - begun for begun in self._begun.values()))
+        spent = self._seconds_of_ended + sum(now - begun for begun in self._begun.values())
+        left = self._view.seconds_left(max(0.0, spent - self._fill_seconds))
         after = "" if left is None else f", about {duration(left)} left"
         return f"{duration(now - self._started)} elapsed{after}"
 

@@ -131,17 +131,24 @@ def test_time_left_follows_from_the_epochs_so_far_and_how_many_a_trial_is_expect
     assert view.seconds_left(60.0) == pytest.approx(98 * 3 * 10 / 2)
 
 
-def test_a_first_trial_that_runs_to_its_end_does_not_make_the_sweep_look_as_if_all_would(tmp_path: Path) -> None:
+def test_a_first_trial_that_ran_to_its_end_and_filled_the_store_is_not_taken_for_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, now = io.StringIO(), [0.0]
+    monkeypatch.setattr("search.progress.time.monotonic", lambda: now[0])
     control = Control()
-    progress = Progress(sweep(tmp_path, trials=100), 1, control, Console(file=io.StringIO()))
+    progress = Progress(sweep(tmp_path, trials=100), 1, control, Console(file=out))
     progress.setup()
     progress.on_trial_start(0, [], trial(0))
     for epoch in range(1, 10):
-        progress.on_trial_result(0, [], trial(0), {"epoch": epoch, "val_macro_f1": 0.5})
+        now[0] += 20
+        result = {"epoch": epoch, "val_macro_f1": 0.5, "store_fill_seconds": 10.0}
+        progress.on_trial_result(0, [], trial(0), result)
     control.outcomes[0] = Outcome("COMPLETE", Stop("end", None, "all epochs run"), 0.5, 9)
     progress.on_trial_complete(0, [], trial(0))
-    left = progress._view.seconds_left(90.0)
+    left = progress._view.seconds_left(9 * 10.0)
     assert left is not None and 99 * 2 * 10 < left < 99 * 6 * 10
+    assert f"3m00s elapsed, about {duration(left)} left" in out.getvalue()
 
 
 @pytest.mark.parametrize(
