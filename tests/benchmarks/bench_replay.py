@@ -10,11 +10,13 @@ below the table of a search's.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +71,18 @@ def replay(worker: Worker, row: dict[str, Any], fixed: dict[str, Any], arguments
         words += f"{knobs['dense_units']} units, {knobs['unfrozen_layers']} layers"
         print(f"{words:70}{theirs[-1]:.4f}{''.join(f'{best[-1]:28.4f}' for best in ours.values())}", flush=True)
     print(f"{'best of all':70}{max(theirs):.4f}{''.join(f'{max(best):28.4f}' for best in ours.values())}")
+    to_the_end = [len(scores) == fixed["epochs"] for _, scores in row["curves"]]
     for way, best in ours.items():
         differences = [our - their for our, their in zip(best, theirs, strict=True)]
-        error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.nan
-        print(f"{way} minus {row['peer']}: {statistics.mean(differences):+.4f}, standard error {error:.4f}")
+        print(f"{way} minus {row['peer']}: {_mean_of(differences)}; ", end="")
+        print(f"where none was stopped: {_mean_of(list(itertools.compress(differences, to_the_end)))}")
+
+
+def _mean_of(differences: Sequence[float]) -> str:
+    if len(differences) < 2:
+        return "too few"
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    return f"{statistics.mean(differences):+.4f} of {len(differences)} trials, standard error {error:.4f}"
 
 
 if __name__ == "__main__":
