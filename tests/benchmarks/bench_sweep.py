@@ -8,7 +8,8 @@ The reference sweep: families with at least 20 photos at 139 px, 70/15/15, batch
 1, reduction 3), learning rate 1e-5 to 1e-2, dropout 0 to 0.6, dense units 128/256/512, unfrozen layers 0/31/62. It
 takes hours on two cores; `--quick` takes an eighth of the families, and all else the same. What a search does before
 its first trial does not shrink with the photos, so compare the quick form by "of ours, trials", which leaves it out.
-`--keep rows.jsonl` keeps each row that is done and takes it from there the next time: hours may be spent in pieces.
+`--keep rows.jsonl` keeps each row that is done and takes it from there the next time: hours may be spent in pieces. It
+holds every trial's scores too, for bench_replay.
 
 Every search runs in a process of its own, from nothing: no activation is stored and no package loaded before. Peak
 memory is the sum over its processes, shared pages counted once (PSS), seen every two seconds. "in steps" is the share
@@ -236,12 +237,16 @@ def _ours(job: Job) -> dict[str, Any]:
     summary = experiment.summary
     assert summary is not None
     return {
-        "curves": [(trial.params, [epoch["val_macro_f1"] for epoch in trial.epochs]) for trial in experiment.trials],
+        "curves": [(trial.params, _finite_scores(trial)) for trial in experiment.trials],
         "began": datetime.fromisoformat(min(trial.started for trial in experiment.trials if trial.started)).timestamp(),
         "in_steps": summary["step_seconds"] / summary["forecast"]["concurrent"],
         "own_cost": _own_cost(experiment.trials),
         "spent": _spent(experiment.trials, summary["forecast"]["concurrent"]),
     }
+
+
+def _finite_scores(trial: Any) -> list[float]:
+    return [epoch["val_macro_f1"] for epoch in trial.epochs if epoch["val_macro_f1"] is not None]
 
 
 def _spent(trials: Sequence[Any], concurrent: int) -> dict[str, float]:
