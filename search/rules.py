@@ -207,11 +207,10 @@ def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = 
     if rule.kind == "median":
         return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
     share = rule.reduction_factor ** -(LEARNING if learns else 1.0)
-    epochs, going, rung = 0.0, float(trials), 0
-    following = rule.grace_epochs
-    while rung < most:
-        epochs += going * (min(following, most) - rung)
-        rung, following = min(following, most), max(following + 1, round(following * rule.reduction_factor))
+    epochs, going, reached = 0.0, float(trials), 0
+    for rung in (*rung_epochs(rule.grace_epochs, rule.reduction_factor, most), most):
+        epochs += going * (rung - reached)
+        reached = rung
         unjudged = min(going, float(rule.min_results))
         going = unjudged + (going - unjudged) * share
     return epochs / trials
