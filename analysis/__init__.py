@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.frames import Frames
+    from analysis.data.frames import Frames
 
 
 def load(*experiments: Path | str) -> Frames:
-    """The trials and epochs of one or more experiments as pandas frames; see `analysis.frames` for the columns.
+    """The trials and epochs of one or more experiments as pandas frames; see `analysis.data.frames` for the columns.
 
     Of several, the rows stand below each other, and a first column `experiment` says whose they are.
 
     Raises:
-        SweepError: a folder holds no sweep or is given twice, or one of its records is damaged.
+        UserError: a folder holds no sweep or is given twice, or one of its records is damaged.
     """
     # pandas and Optuna take a second to import, which `python -m analysis --help` must not pay.
-    from analysis.contenders import distinct
-    from analysis.frames import load as load_frames
-    from analysis.frames import together
+    from analysis.compare.candidates import distinct
+    from analysis.data.frames import load as load_frames
+    from analysis.data.frames import together
 
     if len(experiments) == 1:
         return load_frames(experiments[0])
@@ -38,12 +38,12 @@ def load(*experiments: Path | str) -> Frames:
 
 
 def side_by_side(*experiments: Path | str) -> pd.DataFrame:
-    """A row for each experiment or final model: seed, budget, scores and their intervals; see `analysis.scoreboard`.
+    """A row per experiment or final model: seed, budget, scores, intervals; see `analysis.compare.scoreboard`.
 
     Raises:
-        SweepError: a folder holds neither or is given twice, or one of its records is damaged.
+        UserError: a folder holds neither or is given twice, or one of its records is damaged.
     """
-    from analysis.contenders import contenders
-    from analysis.scoreboard import scoreboard
+    from analysis.compare.candidates import candidates
+    from analysis.compare.scoreboard import scoreboard
 
-    return scoreboard(contenders(experiments))
+    return scoreboard(candidates(experiments))

@@ -13,7 +13,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from trainables.errors import SweepError, run_command
+from trainables.errors import UserError, run_command
 
 FORMATS = ("csv", "parquet")
 
@@ -83,7 +83,7 @@ _EXAMPLES = {
 def report(options: argparse.Namespace) -> int:
     """Write the report and say where it is."""
     # Imported here: Matplotlib, pandas and Optuna take seconds, which --help must not pay.
-    from analysis.report import write_report
+    from analysis.report.report import write_report
 
     print(f"report: {write_report(options.experiment, options.out, options.baselines)}")
     return 0
@@ -92,11 +92,11 @@ def report(options: argparse.Namespace) -> int:
 def compare(options: argparse.Namespace) -> int:
     """Say who is better, and write the page."""
     if len(options.experiments) < 2:
-        raise SweepError("compare needs at least two experiments; the first is what the others are held against")
-    from analysis.comparison_page import write_comparison
-    from analysis.contenders import contenders
+        raise UserError("compare needs at least two experiments; the first is what the others are held against")
+    from analysis.compare.candidates import candidates
+    from analysis.compare.page import write_comparison
 
-    page, said = write_comparison(contenders(options.experiments), options.out or options.experiments[0] / "comparison")
+    page, said = write_comparison(candidates(options.experiments), options.out or options.experiments[0] / "comparison")
     for sentence in said:
         print(sentence)
     print(f"comparison: {page}")
@@ -106,8 +106,8 @@ def compare(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     """Write the tables and say where they are."""
     import analysis
-    from analysis.files import output_folder
-    from analysis.frames import export as write_tables
+    from analysis.data.frames import export as write_tables
+    from analysis.render.files import output_folder
 
     frames = analysis.load(*options.experiments)
     folder = output_folder(options.out or options.experiments[0] / "export")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from search.records import read_sweep_record, study_storage
-from trainables.errors import SweepError
+from trainables.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 120
@@ -48,7 +48,7 @@ def show_dashboards(experiment: Path | str, host: str, say: Callable[[str], None
         say: is given the lines for the user once both answer.
 
     Raises:
-        SweepError: the folder holds no sweep, `host` is no address of this machine, or a dashboard ends by itself.
+        UserError: the folder holds no sweep, `host` is no address of this machine, or a dashboard ends by itself.
     """
     folder, _ = read_sweep_record(experiment)
     with _sigterm_as_ctrl_c(), tensorboard(folder, host) as board, _optuna_dashboard(folder, host) as study:
@@ -116,7 +116,7 @@ def wait_until_it_answers(server: Server, host: str) -> None:
     """Wait for a server's first answer.
 
     Raises:
-        SweepError: it ended by itself, or does not answer within `START_SECONDS`.
+        UserError: it ended by itself, or does not answer within `START_SECONDS`.
     """
     end = time.monotonic() + START_SECONDS
     while True:
@@ -124,7 +124,7 @@ def wait_until_it_answers(server: Server, host: str) -> None:
             return
         _check_alive(server)
         if time.monotonic() > end:
-            raise SweepError(f"{server.name} does not answer on {host}:{server.port} within {START_SECONDS} s")
+            raise UserError(f"{server.name} does not answer on {host}:{server.port} within {START_SECONDS} s")
         time.sleep(_POLL_SECONDS)
 
 
@@ -133,7 +133,7 @@ def _check_alive(server: Server) -> None:
         return
     server.log.seek(0)
     said = [line.strip() for line in server.log.read().decode(errors="replace").splitlines() if line.strip()]
-    raise SweepError(f"{server.name} ended by itself with status {server.process.returncode}: {' '.join(said[-1:])}")
+    raise UserError(f"{server.name} ended by itself with status {server.process.returncode}: {' '.join(said[-1:])}")
 
 
 def _free_port(host: str, wanted: int) -> int:
@@ -144,7 +144,7 @@ def _free_port(host: str, wanted: int) -> int:
                 return int(tried.getsockname()[1])
         except OSError:
             continue
-    raise SweepError(f"--host: nothing can listen on {host!r}; it must be an address of this machine")
+    raise UserError(f"--host: nothing can listen on {host!r}; it must be an address of this machine")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import base64
 from typing import NamedTuple
 
-from analysis.findings import Findings
+from analysis.data.report_data import Findings
 
 _SHOWN = {
     "samples.jpg": (

@@ -128,11 +128,11 @@ def _token(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     if options.cluster:
-        from cluster.relay import relay_doctor
+        from cluster.doctor.relay import relay_doctor
 
         return relay_doctor(options.cluster, options.shared, options.nodes, options.least_gb, options.wait)
     use_token()
-    from cluster.doctor import Examination, examine, expected_nodes
+    from cluster.doctor.examine import Examination, examine, expected_nodes
 
     expected = options.nodes if options.nodes is not None else expected_nodes(None)
     findings = examine(options.address, Examination(expected, options.shared, options.least_gb, options.wait))

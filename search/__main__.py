@@ -27,8 +27,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainables.bucket import folder_or_url
 from trainables.errors import run_command
+from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
     from trainables.handoff import Handoff
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help answers at once and a wrong key is named before Ray is loaded.
-    from search.sweep_file import read_sweep
+    from search.config.file import read_sweep
 
     overrides = [*options.set, *([f"experiment={options.experiment}"] if options.experiment else [])]
     config = read_sweep(options.sweep, overrides)
@@ -125,9 +125,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
+    from search.config.file import SWEEP_FILE, read_sweep
     from search.resume import resume_sweep
-    from search.sweep_file import SWEEP_FILE, read_sweep
-    from trainables.remote_records import working_folder
+    from trainables.files.remote_experiment import working_folder
 
     place = options.experiment
     best, went_on = resume_sweep(place, options.set)
@@ -139,8 +139,8 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
-    from search.forecast import saved_line
-    from search.outcome import read_summary
+    from search.forecast.forecast import saved_line
+    from search.results import read_summary
 
     summary = read_summary(Path(experiment))
     print(f"ended because {summary['ended_because']}")

@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-from search.pareto import Weighed, front
-from search.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
-from search.stored_study import read_study
-from trainables.bucket import is_url
-from trainables.dataset import MANIFEST
-from trainables.errors import SweepError
+from search.study.pareto import ScoredTrial, front
+from search.study.reading import read_study
+from search.study.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
+from trainables.data.dataset import MANIFEST
+from trainables.data.remote import read_manifest
+from trainables.errors import UserError
+from trainables.files.bucket import is_url
+from trainables.files.remote_experiment import local_copy as local_copy  # For whoever may import this module alone.
 from trainables.handoff import Handoff, front_file, read_handoff
-from trainables.remote_dataset import read_manifest
-from trainables.remote_records import local_copy as local_copy  # For whoever may import this module alone.
 
 Row = dict[str, str]
 
@@ -101,7 +101,7 @@ class Experiment:
     def front(self) -> tuple[int, ...]:
         """Numbers of the trials that no other beats at a cost no higher, best first; empty where costs do not count."""
         results = [
-            Weighed(trial.number, trial.value, trial.cost)
+            ScoredTrial(trial.number, trial.value, trial.cost)
             for trial in self.trials
             if trial.state in ("COMPLETE", "PRUNED") and trial.value is not None and trial.cost is not None
         ]
@@ -115,7 +115,7 @@ def read_experiment(folder: Path | str) -> Experiment:
         folder: or a URL: then what is read is a copy of its records on this machine (trainables/remote_records.py).
 
     Raises:
-        SweepError: the folder holds no sweep, or one of its records is damaged.
+        UserError: the folder holds no sweep, or one of its records is damaged.
     """
     folder, sweep = read_sweep_record(folder)
     return Experiment(
@@ -134,7 +134,7 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
     """Return an experiment's absolute folder (of one at a URL, its copy's) and its sweep.yaml; the study stays closed.
 
     Raises:
-        SweepError: the folder holds no sweep.
+        UserError: the folder holds no sweep.
     """
     folder = local_copy(folder).absolute()
     _must_hold(folder, "sweep.yaml")
@@ -148,7 +148,7 @@ def study_storage(folder: Path) -> str:
     """Return the address of the experiment's study, as Optuna takes it; without a password, which others know.
 
     Raises:
-        SweepError: the server does not answer, or wants a password that is neither in PGPASSWORD nor in ~/.pgpass.
+        UserError: the server does not answer, or wants a password that is neither in PGPASSWORD nor in ~/.pgpass.
     """
     folder, sweep = read_sweep_record(folder)
     if not sweep.get("storage"):
@@ -162,11 +162,11 @@ def read_final(folder: Path) -> FinalRecord:
     """Read what the final stage wrote.
 
     Raises:
-        SweepError: metrics.json, its marker, is missing or damaged.
+        UserError: metrics.json, its marker, is missing or damaged.
     """
     metrics = _json(folder / "metrics.json")
     if metrics is None:
-        raise SweepError(f"{folder} holds no metrics.json; `python -m trainables retrain` writes it when it ends")
+        raise UserError(f"{folder} holds no metrics.json; `python -m trainables retrain` writes it when it ends")
     tables = {name: _table(folder / f"{name}.csv") for name in ("history", "predictions", "families")}
     return FinalRecord(folder=folder, metrics=metrics, **tables)
 
@@ -186,7 +186,7 @@ def read_epochs(file: Path) -> tuple[dict[str, Any], ...]:
 
 def _must_hold(folder: Path, name: str) -> None:
     if not (folder / name).is_file():
-        raise SweepError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
+        raise UserError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
 
 
 def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
@@ -222,7 +222,7 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
 def _manifest(dataset: str) -> dict[str, Any] | None:
     if not is_url(dataset):
         return _json(Path(dataset) / MANIFEST)
-    with contextlib.suppress(SweepError):  # The report says that it could not be reached.
+    with contextlib.suppress(UserError):  # The report says that it could not be reached.
         return read_manifest(dataset).model_dump(mode="json")
     return None
 
@@ -233,9 +233,9 @@ def _json(file: Path) -> dict[str, Any] | None:
     except OSError:
         return None
     except ValueError:
-        raise SweepError(f"{file} is not JSON") from None
+        raise UserError(f"{file} is not JSON") from None
     if not isinstance(value, dict):
-        raise SweepError(f"{file} must hold an object")
+        raise UserError(f"{file} must hold an object")
     return value
 
 

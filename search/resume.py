@@ -16,21 +16,21 @@ from pathlib import Path
 import optuna
 from ray import tune
 
-from search.config import SweepConfig
-from search.continuing import continued_study, settle
-from search.lock import driving
-from search.mirror import brought_back, mirrored
-from search.outcome import SUMMARY_FILE, hand_over
-from search.plan import Plan
-from search.provenance import add_session, origin, read_provenance
-from search.ray_session import ray_session
-from search.samplers import check_sampler
-from search.storage import opened_storage
-from search.study import open_trials
+from search.config.file import read_sweep, write_sweep
+from search.config.schema import SweepConfig
+from search.config.trial_plan import Plan
+from search.experiment.lock import driving
+from search.experiment.mirror import download_for_resume, mirrored
+from search.experiment.provenance import add_session, origin, read_provenance
+from search.results import SUMMARY_FILE, write_results
+from search.sampling.samplers import check_sampler
+from search.study.opening import continued_study, settle
+from search.study.storage import opened_storage
+from search.study.study import open_trials
 from search.sweep import Driver, check, divided, drive
-from search.sweep_file import read_sweep, write_sweep
-from trainables.bucket import is_url
-from trainables.errors import SweepError
+from search.tune.session import ray_session
+from trainables.errors import UserError
+from trainables.files.bucket import is_url
 from trainables.handoff import FRONT_FOLDER, Handoff, read_handoff
 
 # What a sweep that is to end writes last; while it runs again, nobody may take it for ended.
@@ -48,13 +48,13 @@ def resume_sweep(
         trainable: as in `run_sweep`.
 
     Raises:
-        SweepError: the place holds no sweep, another process drives it, a key that may not be changed differs, or
+        UserError: the place holds no sweep, another process drives it, a key that may not be changed differs, or
             what `run_sweep` raises.
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = experiment if isinstance(experiment, str) and is_url(experiment) else None
-    folder = Path(experiment) if url is None else brought_back(url)
+    folder = Path(experiment) if url is None else download_for_resume(url)
     config = read_resumed(folder, overrides or [], url)
     record = read_provenance(Path(config.experiment))
     dataset = check(config)
@@ -84,22 +84,22 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
         url: where its mirror is by now.
 
     Raises:
-        SweepError: it holds no sweep, a value is not allowed, or trials are to have fewer epochs than before.
+        UserError: it holds no sweep, a value is not allowed, or trials are to have fewer epochs than before.
     """
     experiment = experiment.absolute()
     file = experiment / "sweep.yaml"
     if not file.is_file():
-        raise SweepError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
+        raise UserError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
     here = [f"experiment={experiment}", *([] if url is None else [f"mirror={url}"])]
     before = read_sweep(file, here)
     config = read_sweep(file, [*overrides, *here])
     for key in ("name", "experiment", "mirror"):
         if any(override.startswith(f"{key}=") for override in overrides):
-            raise SweepError(f"{key}: cannot be changed on resume")
+            raise UserError(f"{key}: cannot be changed on resume")
     if config.storage != before.storage:
-        raise SweepError("storage: the study stays where it is; only the password may be given anew")
+        raise UserError("storage: the study stays where it is; only the password may be given anew")
     if config.max_epochs < before.max_epochs:
-        raise SweepError(f"trial.epochs: may only grow on resume, from {before.max_epochs}, not to {config.max_epochs}")
+        raise UserError(f"trial.epochs: may only grow on resume, from {before.max_epochs}, not to {config.max_epochs}")
     return config.model_copy(update={"trials": check_sampler(config)})
 
 
@@ -120,4 +120,4 @@ def _ended(study: optuna.Study, plan: Plan, started: float) -> tuple[Handoff, bo
         return read_handoff(plan.experiment / "best.json"), False
     fingerprint = plan.origin["dataset_fingerprint"]
     seconds = time.monotonic() - started
-    return hand_over(study, plan.config, fingerprint, "all trials ended", seconds), True
+    return write_results(study, plan.config, fingerprint, "all trials ended", seconds), True

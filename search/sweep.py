@@ -10,43 +10,43 @@ from typing import Any
 import optuna
 from ray import tune
 
-from search.autoscaling import cluster_grows, first_nodes
-from search.budget_watch import WatchBudget, check_budget
-from search.checkpoints import KeepBestCheckpoints
-from search.config import SweepConfig
-from search.continuing import Record, check_name, open_study
-from search.control import Control, Stop
-from search.epoch_log import EpochLog
-from search.failure import broken_off, how_to_go_on, trial_number
-from search.forecast import Forecast
-from search.forgetting import ForgetEndedTrials
-from search.interrupt import EndWithoutWaiting, ctrl_c
-from search.lock import driving
-from search.mirror import BringToMirror, Mirror, check_new, mirrored
-from search.outcome import hand_over
-from search.packing import plan_resources
-from search.plan import Plan
-from search.progress import Progress
-from search.provenance import PROVENANCE_FILE, origin, provenance
-from search.ray_session import ray_session
-from search.resources import Node, Share, share
-from search.rules import make_rule
-from search.samplers import check_sampler
-from search.scheduler import EndWhenAsked, StudyScheduler
-from search.searcher import StudySearch
-from search.space import Choices, Range
-from search.storage import opened_storage
-from search.study import close_open_trials, open_trials, own_trials, weighed
-from search.sweep_file import write_sweep
-from search.tensorboard import TensorBoardRuns
-from search.warm_start import describe, gather, write_warm_start
-from trainables.backbones import check_image_size, check_weights
+from search.callbacks.budget import WatchBudget, check_budget
+from search.callbacks.checkpoints import KeepBestCheckpoints
+from search.callbacks.epoch_log import EpochLog
+from search.callbacks.progress import Progress
+from search.callbacks.tensorboard import TensorBoardRuns
+from search.config.file import write_sweep
+from search.config.schema import SweepConfig
+from search.config.space import Choices, Range
+from search.config.trial_plan import Plan
+from search.experiment.lock import driving
+from search.experiment.mirror import BringToMirror, Mirror, check_new, mirrored
+from search.experiment.provenance import PROVENANCE_FILE, origin, provenance
+from search.forecast.forecast import Forecast
+from search.forecast.measure import plan_resources
+from search.results import write_results
+from search.sampling.samplers import check_sampler
+from search.sampling.warm_start import describe, gather, write_warm_start
+from search.stopping.rules import make_rule
+from search.study.opening import RuleReplay, check_name, open_study
+from search.study.storage import opened_storage
+from search.study.study import close_open_trials, open_trials, own_trials, scored
+from search.tune.autoscaling import cluster_grows, first_nodes
+from search.tune.failure import broken_off, how_to_go_on, trial_number
+from search.tune.interrupt import EndWithoutWaiting, ctrl_c
+from search.tune.memory import ForgetEndedTrials
+from search.tune.resources import Node, Share, share
+from search.tune.scheduler import EndWhenAsked, StudyScheduler
+from search.tune.searcher import StudySearch
+from search.tune.session import ray_session
+from search.tune.state import Stop, SweepState
 from trainables.config import TrialConfig
-from trainables.dataset import Dataset
-from trainables.double_correction import double_corrections_in_trials
-from trainables.errors import SweepError
+from trainables.data.dataset import Dataset
+from trainables.data.remote import open_dataset_at
+from trainables.errors import UserError
 from trainables.handoff import Handoff, write_json
-from trainables.remote_dataset import open_dataset_at
+from trainables.network.backbones import check_image_size, check_weights
+from trainables.training.double_correction import double_corrections_in_trials
 
 
 def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None, *, join: bool = False) -> Handoff:
@@ -58,7 +58,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
         join: work on a study that another driver has begun, beside it.
 
     Raises:
-        SweepError: the dataset has no marker, the experiment's folder holds another run, a file or the cluster is
+        UserError: the dataset has no marker, the experiment's folder holds another run, a file or the cluster is
             missing, the metric is not reported, or no trial came to a result.
     """
     started = time.monotonic()
@@ -66,7 +66,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
-        raise SweepError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
+        raise UserError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
     dataset = check(config)
     check_name(config, dataset.fingerprint, join)
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
@@ -137,21 +137,21 @@ def drive(driver: Driver, study: optuna.Study, trials: int, started: float) -> H
         trials: how many to run, those included.
         started: when this process began, in monotonic seconds.
     """
-    plan, control = driver.plan, Control()
+    plan, sweep_state = driver.plan, SweepState()
     config = plan.config
-    searcher = StudySearch(plan, control, study, open_trials(study, plan.owner))
+    searcher = StudySearch(plan, sweep_state, study, open_trials(study, plan.owner))
     try:
-        _fit(driver, searcher, control, trials)
+        _fit(driver, searcher, sweep_state, trials)
     except Exception as error:
-        raise SweepError(broken_off(error, plan.experiment)) from error
+        raise UserError(broken_off(error, plan.experiment)) from error
     except BaseException:
         print(how_to_go_on(plan.experiment), file=sys.stderr)
         raise
-    because = _close(study, plan, control)
-    if control.error is not None:
-        raise control.error
+    because = _close(study, plan, sweep_state)
+    if sweep_state.error is not None:
+        raise sweep_state.error
     fingerprint = plan.origin["dataset_fingerprint"]
-    return hand_over(study, config, fingerprint, because, time.monotonic() - started, driver.expected)
+    return write_results(study, config, fingerprint, because, time.monotonic() - started, driver.expected)
 
 
 def _weights(config: SweepConfig) -> list[str]:
@@ -178,18 +178,18 @@ def _begin(config: SweepConfig, part: Share, fingerprint: str, warnings: list[st
     return Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
 
 
-def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -> None:
-    """Let Ray Tune run the trials until they are done or `control` ends them."""
+def _fit(driver: Driver, searcher: StudySearch, sweep_state: SweepState, trials: int) -> None:
+    """Let Ray Tune run the trials until they are done or `sweep_state` ends them."""
     plan, part, config = driver.plan, driver.part, driver.plan.config
-    callbacks = _callbacks(driver, searcher.study, control)
+    callbacks = _callbacks(driver, searcher.study, sweep_state)
     rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
-    record = Record(searcher.study, rule)
+    record = RuleReplay(searcher.study, rule)
     record.replay()
     tuner = tune.Tuner(
         tune.with_resources(driver.trainable or _fine_tune_trial(), part.as_ray()),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=StudyScheduler(config, rule, control, record.replay if config.storage else None),
+            scheduler=StudyScheduler(config, rule, sweep_state, record.replay if config.storage else None),
             num_samples=trials,
             max_concurrent_trials=part.limit,
             # Warm workers: TensorFlow is imported once per worker, not once per trial.
@@ -200,7 +200,7 @@ def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(plan.experiment),
-            stop=EndWhenAsked(control),
+            stop=EndWhenAsked(sweep_state),
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
             # None of Ray's: the trainable keeps its own, which a resumed driver finds too (trainables/checkpoint.py).
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
@@ -208,12 +208,12 @@ def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -
             verbose=0,
         ),
     )
-    with ctrl_c(control):
+    with ctrl_c(sweep_state):
         try:
             tuner.fit()
         except Exception:
-            # Ray wraps what the scheduler found wrong into its own error; the plain one is in `control`.
-            if control.error is None:
+            # Ray wraps what the scheduler found wrong into its own error; the plain one is in `sweep_state`.
+            if sweep_state.error is None:
                 raise
         finally:
             # Ray does so itself, but not after a second Ctrl-C, which must leave the terminal as it was too.
@@ -221,38 +221,38 @@ def _fit(driver: Driver, searcher: StudySearch, control: Control, trials: int) -
                 callback.on_experiment_end([])
 
 
-def _callbacks(driver: Driver, study: optuna.Study, control: Control) -> list[tune.Callback]:
+def _callbacks(driver: Driver, study: optuna.Study, sweep_state: SweepState) -> list[tune.Callback]:
     plan, config = driver.plan, driver.plan.config
     earlier = own_trials(study, plan.owner)
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
     checkpoints = KeepBestCheckpoints(
-        plan.experiment, config.mode, config.keep_checkpoints, control, quota, config.mirror
+        plan.experiment, config.mode, config.keep_checkpoints, sweep_state, quota, config.mirror
     )
-    checkpoints.take_up((trial.number, weighed(trial)) for trial in earlier if trial.state.is_finished())
-    progress = Progress(config, driver.part.concurrent, control)
-    progress.take_up(earlier)
+    checkpoints.restore((trial.number, scored(trial)) for trial in earlier if trial.state.is_finished())
+    progress = Progress(config, driver.part.concurrent, sweep_state)
+    progress.restore(earlier)
     callbacks = [
-        EpochLog(plan.experiment, control),
+        EpochLog(plan.experiment, sweep_state),
         checkpoints,
-        TensorBoardRuns(plan.experiment, config.metric, list(config.space), control, config.cost),
+        TensorBoardRuns(plan.experiment, config.metric, list(config.space), sweep_state, config.cost),
         progress,
-        EndWithoutWaiting(control),
+        EndWithoutWaiting(sweep_state),
         ForgetEndedTrials(),
     ]
     if driver.mirror is not None:
-        callbacks.append(BringToMirror(driver.mirror, control))
+        callbacks.append(BringToMirror(driver.mirror, sweep_state))
     if config.budget.limited:
-        watch = WatchBudget(config, driver.part.gpus, control)
-        watch.take_up(earlier)
+        watch = WatchBudget(config, driver.part.gpus, sweep_state)
+        watch.restore(earlier)
         callbacks.append(watch)
     return callbacks
 
 
-def _close(study: optuna.Study, plan: Plan, control: Control) -> str:
+def _close(study: optuna.Study, plan: Plan, sweep_state: SweepState) -> str:
     """End the trials that were still running, and say why the sweep ended."""
-    stop = control.ending or Stop("failed", None, str(control.error or "the sweep ended under it"))
-    control.outcomes |= close_open_trials(study, stop, plan.config.mode, plan.owner)
-    return control.ending.reason if control.ending else control.finished or "all trials ended"
+    stop = sweep_state.ending or Stop("failed", None, str(sweep_state.error or "the sweep ended under it"))
+    sweep_state.trial_ends |= close_open_trials(study, stop, plan.config.mode, plan.owner)
+    return sweep_state.ending.reason if sweep_state.ending else sweep_state.finished or "all trials ended"
 
 
 def _trial_name(trial: Any) -> str:

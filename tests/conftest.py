@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(os.environ.get("RARETUNE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+from tests.checkout import ROOT
+
+SHARED = Path(os.environ.get("RARETUNE_SHARED", ROOT / "shared"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,8 +11,11 @@ python -m trainables export runs/first/final
 import argparse
 import sys
 
-from trainables import data_commands, model_commands, review_commands, train_commands
+from trainables.data import commands as data_commands
 from trainables.errors import run_command
+from trainables.final import commands as train_commands
+from trainables.inference import commands as model_commands
+from trainables.review import commands as review_commands
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainables.errors import SweepError
+from trainables.errors import UserError
 
 Backbone = Literal[
     "inception_v3",
@@ -89,12 +89,12 @@ def trial_config(values: dict[str, Any]) -> TrialConfig:
     """Check `values` and return the configuration.
 
     Raises:
-        SweepError: an unknown key or a value out of range; the line names the key, the value and what is allowed.
+        UserError: an unknown key or a value out of range; the line names the key, the value and what is allowed.
     """
     try:
         return TrialConfig.model_validate(values)
     except ValidationError as error:
-        raise SweepError(one_line(error, TrialConfig)) from None
+        raise UserError(one_line(error, TrialConfig)) from None
 
 
 def one_line(error: ValidationError, model: type[BaseModel]) -> str:

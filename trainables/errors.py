@@ -12,7 +12,7 @@ class OutOfMemory(TrialFailed):
     """The device's memory did not suffice, at least not for this trial beside its neighbours."""
 
 
-class SweepError(Exception):
+class UserError(Exception):
     """Nothing can go on (bad config, missing data, unreachable storage).
 
     The message is one line: the rule, the value, what would be valid. Commands print it and exit with status 2.
@@ -20,10 +20,10 @@ class SweepError(Exception):
 
 
 def run_command(main: Callable[[], int]) -> int:
-    """Run a command's body; a `SweepError` becomes one line on stderr and exit status 2."""
+    """Run a command's body; a `UserError` becomes one line on stderr and exit status 2."""
     try:
         return main()
-    except SweepError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

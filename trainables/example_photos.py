@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trainables.dataset import write_rows
-from trainables.features import Photos
+from trainables.activations.features import Photos
+from trainables.data.dataset import write_rows
 
 SIDE = 128  # of a copy, in pixels
 PAIRS = 6

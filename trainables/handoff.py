@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig, one_line
-from trainables.errors import SweepError
+from trainables.errors import UserError
 
 FRONT_FOLDER = "pareto"
 
@@ -50,14 +50,14 @@ def read_handoff(file: Path) -> Handoff:
     """Read best.json.
 
     Raises:
-        SweepError: there is no such file, it is not JSON, or a key is missing or out of range.
+        UserError: there is no such file, it is not JSON, or a key is missing or out of range.
     """
     try:
         return Handoff.model_validate_json(file.read_text())
     except FileNotFoundError:
-        raise SweepError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
+        raise UserError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
     except ValidationError as error:
-        raise SweepError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
+        raise UserError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
 
 
 def front_file(experiment: Path, number: int) -> Path:

@@ -10,11 +10,11 @@ from typing import Any
 
 from ray import tune
 
-from trainables.backbones import Weights
-from trainables.checkpoint import Checkpoints
 from trainables.config import trial_config
 from trainables.errors import OutOfMemory
-from trainables.fine_tune import FineTuning, Result
+from trainables.network.backbones import Weights
+from trainables.training.checkpoint import Checkpoints
+from trainables.training.fine_tune import FineTuning, Result
 
 # One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
 _WORKERS: dict[str, Any] = {}
@@ -127,8 +127,8 @@ def _worker(run: dict[str, Any]) -> Any:
         from trainables.device import prepare_tensorflow
 
         prepare_tensorflow(run["threads"])
-        from trainables.remote_dataset import open_dataset_at
-        from trainables.worker import Worker
+        from trainables.data.remote import open_dataset_at
+        from trainables.training.worker import Worker
 
         store = Path(run["store"])
         dataset = open_dataset_at(run["dataset"], store)

@@ -7,8 +7,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from analysis.findings import Findings, find
-from analysis.reading import read
+from analysis.data.experiment import read
+from analysis.data.report_data import Findings, find
 from tests.analysis_tests.example import make_example
 from tests.analysis_tests.example_sweep import Example
 

@@ -129,19 +129,19 @@ def write_study(example: Example) -> None:
     storage = f"sqlite:///{example.experiment / 'study.db'}"
     directions = ["maximize", "minimize"] if example.cost else ["maximize"]
     study = optuna.create_study(storage=storage, study_name=NAME, directions=directions)
-    study.add_trials([_optuna_trial(trial, weighed=example.cost is not None) for trial in example.trials])
+    study.add_trials([_optuna_trial(trial, scored=example.cost is not None) for trial in example.trials])
 
 
-def _optuna_trial(trial: Trial, weighed: bool) -> optuna.trial.FrozenTrial:
+def _optuna_trial(trial: Trial, scored: bool) -> optuna.trial.FrozenTrial:
     attributes = {"config": full_config(trial), "stop": trial.stop, "best_epoch": trial.best_epoch, "host": "node-1"}
     attributes |= {"device": "cpu", "seconds": 12.5 * len(trial.curve), "seed": 1000 + trial.number}
-    told = None if trial.state == TrialState.FAIL else [trial.best]
-    if weighed:
+    reported = None if trial.state == TrialState.FAIL else [trial.best]
+    if scored:
         attributes["cost"] = trial.cost
-        told = [trial.best, trial.cost] if trial.state == TrialState.COMPLETE else None
+        reported = [trial.best, trial.cost] if trial.state == TrialState.COMPLETE else None
     return create_trial(
         state=trial.state,
-        values=told,
+        values=reported,
         params=trial.params,
         distributions=SPACE,
         intermediate_values=dict(enumerate(trial.curve, start=1)),

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.drawing import COLOURS
+from analysis.render.svg import COLOURS
 
 SEEN_BY = {
     "nobody with a deficiency": np.eye(3),

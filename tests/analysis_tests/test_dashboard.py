@@ -13,13 +13,13 @@ import pytest
 
 from analysis import dashboard
 from analysis.__main__ import main, parser
-from search.continuing import open_study
+from search.config.file import write_sweep
 from search.records import study_storage
-from search.storage import opened_storage
-from search.sweep_file import write_sweep
+from search.study.opening import open_study
+from search.study.storage import opened_storage
 from tests.search_tests.example import sweep
 from tests.search_tests.postgres import PASSWORD, USER, server
-from trainables.errors import SweepError
+from trainables.errors import UserError
 
 ANSWERS = """
 import socket, subprocess, sys, time
@@ -63,7 +63,7 @@ def test_a_server_that_ends_by_itself_is_an_error_with_its_last_words() -> None:
     code = "import sys; sys.exit('first\\nthe database is locked')"
     with (
         dashboard._serve("optuna-dashboard", code, "127.0.0.1", 9, []) as server,
-        pytest.raises(SweepError, match="optuna-dashboard ended by itself with status 1: the database is locked"),
+        pytest.raises(UserError, match="optuna-dashboard ended by itself with status 1: the database is locked"),
     ):
         server.process.wait(60)
         dashboard.wait_until_it_answers(server, "127.0.0.1")
@@ -77,12 +77,12 @@ def test_a_port_that_is_taken_is_left_alone() -> None:
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no such host"])
 def test_an_address_of_another_machine_is_refused(host: str) -> None:
-    with pytest.raises(SweepError, match="--host: nothing can listen on"):
+    with pytest.raises(UserError, match="--host: nothing can listen on"):
         dashboard._free_port(host, 6006)
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SweepError, match="no experiment"):
+    with pytest.raises(UserError, match="no experiment"):
         dashboard.show_dashboards(tmp_path, "127.0.0.1", print)
 
 

@@ -23,7 +23,7 @@ def test_the_commands_import_nothing_heavy_before_they_run():
 
 def test_the_report_needs_neither_ray_nor_tensorflow():
     code = (
-        "import sys, analysis.report;"
+        "import sys, analysis.report.report;"
         "print([m for m in ('ray', 'tensorflow', 'keras', 'matplotlib.pyplot') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -31,7 +31,7 @@ def test_the_report_needs_neither_ray_nor_tensorflow():
 
 
 def test_report_says_where_it_is(copied, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
     assert main(["report", str(copied)]) == 0
     assert capsys.readouterr().out == f"report: {copied / 'report' / 'index.html'}\n"
     assert (copied / "report" / "index.html").is_file()
@@ -51,7 +51,7 @@ def test_export_takes_several_experiments_and_one_format(example, copied, capsys
 
 
 def test_compare_says_who_is_better_and_where_the_page_is(example, copied, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.comparison_page.draw_all", lambda *_: iter(()))
+    monkeypatch.setattr("analysis.compare.page.draw_all", lambda *_: iter(()))
     assert main(["compare", str(copied), str(example.experiment)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("example0/experiment and ") or "cannot be told apart" in said[0]
@@ -111,7 +111,7 @@ def test_an_unknown_option_is_refused():
 
 
 def test_an_experiment_at_a_url_is_copied_here_and_then_as_any_other(copied, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.report.draw_all", lambda findings: iter(()))
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bucket").mkdir()
     url = shutil.move(copied, tmp_path / "bucket" / "first").as_uri()

@@ -1,13 +1,13 @@
 import base64
 
-from analysis.findings import find
+from analysis.data.experiment import read
+from analysis.data.report_data import find
 from analysis.photographs import photographs
-from analysis.reading import read
-from analysis.report import write_report
+from analysis.report.report import write_report
 
 
 def test_the_final_stages_pictures_stand_in_the_page_with_a_description(copied, monkeypatch):
-    monkeypatch.setattr("analysis.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
     folder = copied / "final" / "pictures"
     folder.mkdir()
     (folder / "samples.jpg").write_bytes(b"\xff\xd8a picture")

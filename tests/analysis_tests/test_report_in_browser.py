@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from analysis.report import write_report
+from analysis.report.report import write_report
 from tests.analysis_tests.example_photos import write_example_photos
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, browser
 

@@ -27,8 +27,8 @@ import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from search.config import SweepConfig
-from search.space import distributions
+from search.config.schema import SweepConfig
+from search.config.space import distributions
 from tests.benchmarks.learning_curves import noisy, quality
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep

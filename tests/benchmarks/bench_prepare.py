@@ -18,11 +18,13 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from tests.checkout import ROOT
+
 SHARES = (0.25, 0.5, 1.0)
 _PROGRAM = """
 import sys
 from pathlib import Path
-from trainables.prepare import PrepareOptions, prepare
+from trainables.data.prepare import PrepareOptions, prepare
 if __name__ == "__main__":
     prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareOptions(workers=int(sys.argv[3])))
 """
@@ -70,7 +72,7 @@ def measured(folder: Path, workers: int) -> tuple[float, int]:
     program = folder / "program.py"
     program.write_text(_PROGRAM)
     command = [sys.executable, str(program), str(folder / "photos"), str(folder / "out"), str(workers)]
-    root = str(Path(__file__).parents[2])
+    root = str(ROOT)
     started = time.perf_counter()
     process = psutil.Popen(command, env={"PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"}, stderr=subprocess.DEVNULL)
     peak = 0

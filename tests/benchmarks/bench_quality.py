@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from tests.benchmarks import sweep_peers
 from tests.benchmarks.bench_sweep import chosen_dataset
 from trainables.config import TrialConfig
-from trainables.worker import Worker
+from trainables.training.worker import Worker
 
 SIZE = 139
 FIT = "Keras fit"

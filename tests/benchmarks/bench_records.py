@@ -24,10 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from PIL import Image
 
-from trainables.dataset import SPLITS, Dataset, open_dataset, read_split
-from trainables.images import decode_resized
-from trainables.inspection import usable_cores
-from trainables.prepare import PrepareOptions, prepare
+from trainables.data.dataset import SPLITS, Dataset, open_dataset, read_split
+from trainables.data.images import decode_resized
+from trainables.data.inspection import usable_cores
+from trainables.data.prepare import PrepareOptions, prepare
 
 BATCH = 32
 
@@ -112,7 +112,7 @@ def tensorflow_shards(dataset: Dataset, size: int) -> int:
 
 
 def stored_pixels(dataset: Dataset, store: Path, size: int) -> Callable[[], int]:
-    from trainables.worker import Worker
+    from trainables.training.worker import Worker
 
     worker = Worker(dataset, store, None, threads=usable_cores())
     splits = [worker.photos(split, size) for split in SPLITS]

@@ -26,7 +26,7 @@ from tests.benchmarks.bench_quality import WAYS
 from tests.benchmarks.bench_sweep import QUICK_SHARE, chosen_dataset
 from tests.benchmarks.sweep_peers import KNOBS
 from trainables.config import TrialConfig
-from trainables.worker import Worker
+from trainables.training.worker import Worker
 
 
 def main() -> None:

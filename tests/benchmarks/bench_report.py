@@ -74,9 +74,9 @@ def show(name: str, cost: Cost) -> None:
 def time_importances(experiment: Path) -> None:
     import optuna
 
-    from analysis.frames import frames
-    from analysis.importance import importances
-    from analysis.reading import read
+    from analysis.data.experiment import read
+    from analysis.data.frames import frames
+    from analysis.report.sections.importance import importances
 
     read_experiment = read(experiment)
     tables = frames(read_experiment)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainables import review as reviewing
-from trainables.review_features import Floats, pooled_features
-from trainables.review_rank import rank_photos
+from trainables.review import review as reviewing
+from trainables.review.features import Floats, pooled_features
+from trainables.review.ranking import rank_photos
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 AT = (20, 40, 60, 80, 120, 160, 200, 240, 480)

@@ -22,13 +22,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from search.ask import blank_trial
-from search.config import SweepConfig
-from search.control import Control
-from search.plan import Plan
-from search.searcher import StudySearch
-from search.space import distributions
-from search.storage import open_storage
+from search.config.schema import SweepConfig
+from search.config.space import distributions
+from search.config.trial_plan import Plan
+from search.sampling.ask import blank_trial
+from search.study.storage import open_storage
+from search.tune.searcher import StudySearch
+from search.tune.state import SweepState
 from tests.benchmarks.learning_curves import noisy
 from tests.search_tests.example import sweep
 
@@ -77,7 +77,7 @@ def finished_trials(config: SweepConfig, count: int) -> list[FrozenTrial]:
 
 def raretune(config: SweepConfig, folder: Path, _: list[FrozenTrial]) -> OptunaSearch:
     study = optuna.load_study(study_name="optuna", storage=open_storage(folder))
-    return StudySearch(Plan(config, 1), Control(), study)
+    return StudySearch(Plan(config, 1), SweepState(), study)
 
 
 def stock(config: SweepConfig, folder: Path, trials: list[FrozenTrial]) -> OptunaSearch:
@@ -108,8 +108,10 @@ def measure(searcher: OptunaSearch, config: SweepConfig, repeats: int) -> tuple[
         for epoch in (1, 2, 3):
             result: dict[str, Any] = {"epoch": epoch, "training_iteration": epoch, config.metric: 0.1 * epoch}
             if epoch < 3:
-                reports.append(timed(lambda told=result, name=trial_id: searcher.on_trial_result(name, told)))
-        ends.append(timed(lambda told=result, name=trial_id: searcher.on_trial_complete(name, {**told, "done": True})))
+                reports.append(timed(lambda reported=result, name=trial_id: searcher.on_trial_result(name, reported)))
+        ends.append(
+            timed(lambda reported=result, name=trial_id: searcher.on_trial_complete(name, {**reported, "done": True}))
+        )
     return statistics.median(suggests), statistics.median(reports), statistics.median(ends)
 
 

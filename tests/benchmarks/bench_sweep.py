@@ -38,9 +38,9 @@ import numpy as np
 import psutil
 
 from tests.benchmarks import sweep_peers
-from trainables.dataset import Dataset, open_dataset, read_split
-from trainables.images import decode_resized
-from trainables.prepare import PrepareOptions, prepare
+from trainables.data.dataset import Dataset, open_dataset, read_split
+from trainables.data.images import decode_resized
+from trainables.data.prepare import PrepareOptions, prepare
 
 QUICK_SHARE, TRIALS = 0.125, 20
 OURS = "ours"
@@ -212,9 +212,9 @@ def _task(job: Job) -> sweep_peers.Task:
 def _ours(job: Job) -> dict[str, Any]:
     import yaml
 
+    from search.config.file import read_sweep
     from search.records import read_experiment
     from search.sweep import run_sweep
-    from search.sweep_file import read_sweep
 
     values = {
         "dataset": job.dataset,

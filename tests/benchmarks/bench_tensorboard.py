@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.dashboard import LOOPBACK, tensorboard, wait_until_it_answers
-from search.control import Control
-from search.tensorboard import TensorBoardRuns
+from search.callbacks.tensorboard import TensorBoardRuns
+from search.tune.state import SweepState
 from tests.browser import Browser, open_browser
 from tests.search_tests.synthetic import curve
 from tests.search_tests.tune_loop import FakeTrial
@@ -43,7 +43,7 @@ def main() -> None:
 
 def write_runs(experiment: Path, trials: int, epochs: int) -> None:
     """Write the TensorBoard runs of a sweep that never took place."""
-    runs = TensorBoardRuns(experiment, "val_macro_f1", KNOBS, Control())
+    runs = TensorBoardRuns(experiment, "val_macro_f1", KNOBS, SweepState())
     generator = np.random.default_rng(0)
     for number in range(trials):
         config = TrialConfig(

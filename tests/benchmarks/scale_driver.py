@@ -17,9 +17,9 @@ from ray import tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.search.optuna import OptunaSearch
 
-from search.config import SweepConfig
-from search.searcher import StudySearch
-from search.space import distributions
+from search.config.schema import SweepConfig
+from search.config.space import distributions
+from search.tune.searcher import StudySearch
 from tests.benchmarks.learning_curves import LearningCurveTrial, StockTrial
 from tests.search_tests.example import sweep
 
@@ -111,7 +111,7 @@ def stock(config: SweepConfig, *, in_memory: bool) -> None:
     import ray
     from ray.tune.schedulers import ASHAScheduler
 
-    from search.ray_session import ray_session
+    from search.tune.session import ray_session
 
     Path(config.experiment).mkdir(parents=True)
     database = f"sqlite:///{Path(config.experiment)}/study.db"

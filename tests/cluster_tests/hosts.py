@@ -22,7 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.checkout import ROOT
+
 NEEDED = {
     "sshd": "openssh-server",
     "rsync": "rsync",
@@ -139,7 +140,7 @@ class Hosts:
         """Return where a host's home folder lies on the machine."""
         return self.folder / name / "home"
 
-    def command(self, name: str, words: Sequence[str], env: Mapping[str, str] = {}, cwd: Path = CHECKOUT) -> list[str]:
+    def command(self, name: str, words: Sequence[str], env: Mapping[str, str] = {}, cwd: Path = ROOT) -> list[str]:
         """Return the command that runs `words` on a host, with no environment but `env` and the usual."""
         path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         usual = {"HOME": str(Path.home()), "PATH": path, "LANG": "C.UTF-8", "TERM": "dumb", **env}
@@ -225,7 +226,7 @@ class Hosts:
 
 def _kept() -> list[str]:
     """Folders that a host's own home and /tmp would hide: the checkout and Python."""
-    needed = [CHECKOUT, Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]]
+    needed = [ROOT, Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]]
     hidden = [Path.home(), Path("/tmp")]
     kept = {path for path in needed if any(path.is_relative_to(folder) for folder in hidden)}
     return sorted(str(path) for path in kept if not any(path != other and path.is_relative_to(other) for other in kept))

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from tests.cluster_tests.hosts import ADDRESSES, CHECKOUT, SHARED, Hosts
-from trainables.digits import write_digits
+from tests.cluster_tests.hosts import ADDRESSES, ROOT, SHARED, Hosts
+from trainables.data.demo_photos import write_digits
 
 DRIVER = "tests/cluster_tests/driver.py"
 
@@ -34,7 +34,7 @@ class OnPrem:
 
     def write(self) -> None:
         """Make the cluster file out of the one that is shipped: its addresses, its key, and no pip install."""
-        described = yaml.safe_load((CHECKOUT / "cluster" / "onprem.yaml").read_text())
+        described = yaml.safe_load((ROOT / "cluster" / "onprem.yaml").read_text())
         names = [name for name in self.hosts.names if name not in ("laptop", "head")]
         described["provider"] |= {"head_ip": ADDRESSES["head"], "worker_ips": [ADDRESSES[name] for name in names]}
         described["auth"] = {"ssh_user": "root", "ssh_private_key": "~/key.pem"}

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import ROOT
 from tests.cluster_tests.growing_cluster import WITHOUT_TOKEN, growing_cluster
 from tests.cluster_tests.noting import notes_in, together
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 
 # Each in a process of its own: this one may have a Ray already.
 _SWEEP = """

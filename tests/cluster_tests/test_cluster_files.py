@@ -11,9 +11,10 @@ import pytest
 import ray.autoscaler
 import yaml
 
+from tests.checkout import ROOT
 from tests.cluster_tests.onprem import wait_until
 
-CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
+CLUSTER = ROOT / "cluster"
 LAUNCHED = ("onprem", "aws", "gcp")
 KUBERAY = ("kuberay-cluster", "kuberay-job")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import ROOT
 from tests.cluster_tests.noting import notes_in, together
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 
 _SWEEP = """
 import json, sys

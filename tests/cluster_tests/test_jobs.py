@@ -7,9 +7,9 @@ from ray.job_submission import JobStatus
 
 from cluster import jobs
 from cluster.errors import ClusterError
+from tests.checkout import ROOT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-DEFAULT = str(CHECKOUT / "search" / "sweeps" / "default.yaml")
+DEFAULT = str(ROOT / "search" / "sweeps" / "default.yaml")
 
 
 class Client:
@@ -64,7 +64,7 @@ def test_a_sweep_file_from_elsewhere_travels_too(tmp_path: Path) -> None:
 
 def test_a_script_of_the_checkout_brings_its_folder() -> None:
     client = Client()
-    jobs.submit(client, [str(CHECKOUT / "tests" / "cluster_tests" / "driver.py"), "/mnt/e"], jobs.Driver())
+    jobs.submit(client, [str(ROOT / "tests" / "cluster_tests" / "driver.py"), "/mnt/e"], jobs.Driver())
     assert client.sent["entrypoint"] == "python tests/cluster_tests/driver.py /mnt/e"
     assert "tests/search_tests/synthetic.py" in client.files
 

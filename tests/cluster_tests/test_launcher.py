@@ -7,8 +7,9 @@ import pytest
 
 from cluster import launcher
 from cluster.errors import ClusterError
+from tests.checkout import ROOT
 
-CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
+CLUSTER = ROOT / "cluster"
 
 # As `ray dashboard`: a process that holds the connection, and one above it that waits.
 _FORWARD = """

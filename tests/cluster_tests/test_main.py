@@ -4,10 +4,11 @@ import pytest
 
 from cluster import job_commands
 from cluster.__main__ import main
-from cluster.doctor import expected_nodes
+from cluster.doctor.examine import expected_nodes
 from cluster.errors import ClusterError
+from tests.checkout import ROOT
 
-CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
+CLUSTER = ROOT / "cluster"
 
 
 def test_the_words_of_a_sweep_are_not_taken_for_our_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster.submit import command
-
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.checkout import ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ def test_a_sweep_a_module_or_a_script(given: list[str], becomes: list[str]) -> N
 def run(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a copy of the file alone, as `ray submit` leaves it in the home folder."""
     file = home / "submit.py"
-    file.write_bytes((CHECKOUT / "cluster" / "submit.py").read_bytes())
+    file.write_bytes((ROOT / "cluster" / "submit.py").read_bytes())
     return subprocess.run(
         [sys.executable, str(file), *words],
         capture_output=True,
@@ -39,7 +38,7 @@ def run(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]
 
 
 def test_the_one_file_finds_the_rest_and_hands_on_the_exit_status(tmp_path: Path) -> None:
-    (tmp_path / "raretune").symlink_to(CHECKOUT)
+    (tmp_path / "raretune").symlink_to(ROOT)
     done = run(tmp_path, "-m", "search", "run", "nothing.yaml")
     assert done.returncode == 2
     assert "nothing.yaml" in done.stderr
@@ -51,8 +50,8 @@ def test_the_command_is_told_where_ray_is_and_that_there_is_a_token(tmp_path: Pa
     (tmp_path / ".ray" / "auth_token").write_text("x")
     script = tmp_path / "show.py"
     script.write_text("import os; print(os.environ['RAY_ADDRESS'], os.environ['RAY_AUTH_MODE'], os.getcwd())")
-    done = run(tmp_path, str(script), RARETUNE_HOME=str(CHECKOUT))
-    assert done.stdout.split() == ["auto", "token", str(CHECKOUT)], done.stderr
+    done = run(tmp_path, str(script), RARETUNE_HOME=str(ROOT))
+    assert done.stdout.split() == ["auto", "token", str(ROOT)], done.stderr
 
 
 def test_a_head_without_the_checkout_is_one_line(tmp_path: Path) -> None:

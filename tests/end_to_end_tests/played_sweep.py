@@ -10,10 +10,10 @@ from pathlib import Path
 
 import optuna
 
-from search.config import SweepConfig
-from search.storage import open_storage
-from search.sweep_file import dump_sweep
-from search.tensorboard import TensorBoardRuns
+from search.callbacks.tensorboard import TensorBoardRuns
+from search.config.file import dump_sweep
+from search.config.schema import SweepConfig
+from search.study.storage import open_storage
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 
@@ -26,7 +26,7 @@ class SeenSweep(PlayedSweep):
 
     def __init__(self, config: SweepConfig, storage: optuna.storages.BaseStorage) -> None:
         super().__init__(config, storage=storage)
-        self._board = TensorBoardRuns(Path(config.experiment), config.metric, list(config.space), self.control)
+        self._board = TensorBoardRuns(Path(config.experiment), config.metric, list(config.space), self.sweep_state)
 
     def report(self, trial: FakeTrial, epoch: int, value: float, *, last: bool = False) -> bool:
         if epoch == 1:

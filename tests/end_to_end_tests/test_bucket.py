@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import ROOT
 from tests.s3_server import s3_server
 from tests.trainables_tests.drawn_photos import write_photos
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"backbone": "mobilenet_v2", "weights": "random", "image_size": 32, "epochs": 1, "unfrozen_layers": 10}
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,9 @@ import pytest
 
 from search.records import TrialRecord, read_experiment
 from tests.browser import Browser, browser  # noqa: F401 - a fixture
-from trainables.errors import SweepError
+from tests.checkout import ROOT
+from trainables.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 KNOBS = ("learning_rate", "dropout", "dense_units", "unfrozen_layers")
 TALL = (1440, 2600)  # TensorBoard's table makes only those rows that are in the window.
 
@@ -50,7 +50,7 @@ def trials(experiment: Path) -> list[TrialRecord]:
     """The trials so far; none while the sweep is only about to begin."""
     try:
         return list(read_experiment(experiment).trials)
-    except SweepError:
+    except UserError:
         return []
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from search.records import read_experiment
-from tests.end_to_end_tests.test_sigkill import clear_away, told
+from tests.checkout import ROOT
+from tests.end_to_end_tests.test_sigkill import clear_away
 from tests.s3_server import s3_server
-from trainables.bucket import open_bucket
-from trainables.checkpoint import newest_first
-from trainables.remote_records import LEASE
-from trainables.shelf import open_shelf
+from trainables.files.bucket import open_bucket
+from trainables.files.file_store import open_shelf
+from trainables.files.remote_experiment import LEASE
+from trainables.training.checkpoint import newest_first
 
-ROOT = Path(__file__).resolve().parents[2]
 URL = "s3://sweeps/first"
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def test_a_killed_sweep_goes_on_on_a_fresh_machine_and_ends_as_one_that_never_wa
     whole = on_machine(first, "tests.search_tests.killed_driver", tmp_path / "whole", "--trials", "6")
     assert whole.returncode == 0, whole.stderr
     expected = read_experiment(tmp_path / "whole" / "experiment")
-    assert [told(trial) for trial in experiment.trials] == [told(trial) for trial in expected.trials]
+    assert [reported(trial) for trial in experiment.trials] == [reported(trial) for trial in expected.trials]
     assert experiment.best is not None and expected.best is not None
     assert (experiment.best.trial, experiment.best.score) == (expected.best.trial, expected.best.score)
     assert all([epoch["epoch"] for epoch in trial.epochs] == sorted(trial.values) for trial in experiment.trials)

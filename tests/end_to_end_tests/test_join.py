@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from search.provenance import read_provenance
+from search.experiment.provenance import read_provenance
 from search.records import read_epochs, read_experiment
-from search.storage import parse_url
-from search.stored_study import read_study
-from search.study import DRIVER
+from search.study.reading import read_study
+from search.study.storage import parse_url
+from search.study.study import DRIVER
+from tests.checkout import ROOT
 from tests.search_tests import killed_driver
 from tests.search_tests.postgres import PASSWORD, USER, server
 from trainables.handoff import read_handoff
 
-ROOT = Path(__file__).resolve().parents[2]
 TRIALS = 6  # of each driver
 
 pytestmark = pytest.mark.slow

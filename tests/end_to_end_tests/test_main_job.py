@@ -11,7 +11,7 @@ import optuna
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.checkout import ROOT
 
 FAMILIES = {  # How many photos of each to take; a long tail, with one family too small to split.
     "chordata_felidae": 60,

@@ -19,11 +19,11 @@ import psutil
 import pytest
 
 from search.records import Experiment, TrialRecord, read_epochs, read_experiment
+from tests.checkout import ROOT
 from tests.search_tests.event_files import read_events
-from trainables.digits import write_digits
-from trainables.prepare import PrepareOptions, prepare
+from trainables.data.demo_photos import write_digits
+from trainables.data.prepare import PrepareOptions, prepare
 
-ROOT = Path(__file__).resolve().parents[2]
 DRIVER = "tests.search_tests.killed_driver"
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def drive(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def told(trial: TrialRecord) -> tuple[Any, ...]:
+def reported(trial: TrialRecord) -> tuple[Any, ...]:
     return trial.number, trial.state, trial.params, trial.values, trial.value, trial.stop, trial.config
 
 
@@ -83,7 +83,7 @@ def test_a_sweep_killed_twenty_times_ends_as_one_that_never_was(tmp_path: Path) 
     clear_away(left)
     assert deaths >= wanted
     expected, experiment = read_experiment(whole / "experiment"), read_experiment(broken / "experiment")
-    assert [told(trial) for trial in experiment.trials] == [told(trial) for trial in expected.trials]
+    assert [reported(trial) for trial in experiment.trials] == [reported(trial) for trial in expected.trials]
     assert experiment.best is not None and expected.best is not None
     assert (experiment.best.trial, experiment.best.score) == (expected.best.trial, expected.best.score)
     assert len(experiment.provenance["resumed"]) <= deaths
@@ -175,7 +175,7 @@ def test_real_training_that_was_killed_ends_with_the_scores_of_one_that_was_not(
         driver.kill()
         clear_away(left)
     expected, experiment = read_experiment(whole), read_experiment(broken)
-    assert [told(trial) for trial in experiment.trials] == [told(trial) for trial in expected.trials]
+    assert [reported(trial) for trial in experiment.trials] == [reported(trial) for trial in expected.trials]
     assert experiment.best is not None and expected.best is not None
     assert (experiment.best.trial, experiment.best.score) == (expected.best.trial, expected.best.score)
     assert len(experiment.provenance["resumed"]) == 2

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from search.config import SweepConfig
-from search.ray_session import ray_session
+from search.config.schema import SweepConfig
 from search.records import Experiment, read_experiment
 from search.sweep import run_sweep
+from search.tune.session import ray_session
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import with_faults
 

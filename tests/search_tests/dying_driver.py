@@ -17,14 +17,14 @@ import numpy as np
 import optuna
 import sqlalchemy
 
-from search.config import SweepConfig
-from search.continuing import continued_study, settle
-from search.plan import trial_folder
-from search.storage import opened_storage
-from search.study import open_trials
+from search.config.schema import SweepConfig
+from search.config.trial_plan import trial_folder
+from search.study.opening import continued_study, settle
+from search.study.storage import opened_storage
+from search.study.study import open_trials
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import PlayedSweep
-from trainables.checkpoint import Checkpoints
+from trainables.training.checkpoint import Checkpoints
 
 # Large enough that a kill comes while one is being written.
 STATE = {"weights": np.random.default_rng(0).normal(size=100_000)}

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from search.config import SweepConfig, sweep_config
-from trainables.dataset import MANIFEST, Manifest
+from search.config.schema import SweepConfig, sweep_config
+from trainables.data.dataset import MANIFEST, Manifest
 
 FINGERPRINT = "f1ngerprint"
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import sqlalchemy
 
-from search.config import SweepConfig
+from search.config.schema import SweepConfig
 from search.resume import resume_sweep
 from search.sweep import run_sweep
 from tests.search_tests.example import sweep

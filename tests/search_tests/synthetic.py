@@ -10,8 +10,8 @@ import numpy as np
 import ray
 from ray import tune
 
-from trainables.checkpoint import Checkpoints
-from trainables.errors import OutOfMemory, SweepError, TrialFailed
+from trainables.errors import OutOfMemory, TrialFailed, UserError
+from trainables.training.checkpoint import Checkpoints
 
 
 class SyntheticTrial(tune.Trainable):
@@ -38,7 +38,7 @@ class SyntheticTrial(tune.Trainable):
         if self._fault.get("setup"):
             raise RuntimeError("the weights are damaged")
         if self._fault.get("hopeless"):
-            raise SweepError("weights: w.h5 does not fit inception_v3")
+            raise UserError("weights: w.h5 does not fit inception_v3")
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from search.space import distributions
+from search.config.space import distributions
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import model_mb
 from tests.search_tests.tune_loop import PlayedSweep

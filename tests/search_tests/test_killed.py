@@ -13,15 +13,14 @@ from typing import Any
 import optuna
 import pytest
 
-from search.config import SweepConfig
-from search.continuing import continued_study, settle
-from search.storage import opened_storage
-from search.study import open_trials
+from search.config.schema import SweepConfig
+from search.study.opening import continued_study, settle
+from search.study.storage import opened_storage
+from search.study.study import open_trials
+from tests.checkout import ROOT
 from tests.search_tests import dying_driver
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import PlayedSweep
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True, "points": 4},
@@ -90,7 +89,7 @@ def live(config: SweepConfig, storage: DyingStorage, checkpoints: dict[int, int]
     game.play(trials=left)
 
 
-def told(storage: optuna.storages.BaseStorage) -> list[tuple[Any, ...]]:
+def reported(storage: optuna.storages.BaseStorage) -> list[tuple[Any, ...]]:
     trials = optuna.load_study(study_name="test", storage=storage).get_trials()
     return [
         (t.number, t.state.name, t.params, t.intermediate_values, t.values, *(t.user_attrs.get(key) for key in ATTRS))
@@ -101,7 +100,7 @@ def told(storage: optuna.storages.BaseStorage) -> list[tuple[Any, ...]]:
 def unkilled(config: SweepConfig) -> tuple[list[tuple[Any, ...]], int]:
     storage = DyingStorage()
     live(config, storage, {})
-    return told(storage), storage.writes
+    return reported(storage), storage.writes
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ def test_a_sweep_killed_again_and_again_ends_as_one_that_never_was(
         except Killed:
             deaths += 1
     assert deaths >= 8
-    assert told(storage) == expected
+    assert reported(storage) == expected
 
 
 @pytest.mark.parametrize("objectives", [[], TWO])
@@ -156,7 +155,7 @@ def test_there_is_no_moment_at_which_a_kill_changes_the_sweep(tmp_path: Path, ob
         with pytest.raises(Killed):
             live(config, storage, checkpoints)
         live(config, storage, checkpoints)
-        assert told(storage) == expected, f"killed before write {moment}"
+        assert reported(storage) == expected, f"killed before write {moment}"
 
 
 @pytest.mark.slow
@@ -172,7 +171,7 @@ def test_processes_killed_by_sigkill_leave_files_that_the_next_ones_go_on_with(t
     results = []
     for name in ("whole", "broken"):
         with opened_storage(tmp_path / name / "experiment") as storage:
-            results.append(told(storage))
+            results.append(reported(storage))
     assert results[0] == results[1]
 
 
@@ -186,7 +185,7 @@ def test_checkpoints_that_were_lost_cost_epochs_and_nothing_else(tmp_path: Path,
         with pytest.raises(Killed):
             live(config, storage, checkpoints)
         live(config, storage, {} if lost == "all" else {number: epoch - 1 for number, epoch in checkpoints.items()})
-        assert told(storage) == expected
+        assert reported(storage) == expected
 
 
 def test_a_trial_that_was_taken_up_says_so_with_its_epoch(tmp_path: Path) -> None:

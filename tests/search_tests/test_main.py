@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from search.__main__ import main
-from search.config import SweepConfig
+from search.config.schema import SweepConfig
+from tests.checkout import ROOT
 from tests.search_tests.example import empty_dataset
-from trainables.dataset import MANIFEST
+from trainables.data.dataset import MANIFEST
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / "search" / "sweeps" / "default.yaml"
 
 

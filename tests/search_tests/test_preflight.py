@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from search.config import sweep_config
+from search.config.file import read_sweep
+from search.config.schema import sweep_config
 from search.sweep import run_sweep
-from search.sweep_file import read_sweep
-from trainables.errors import SweepError
+from trainables.errors import UserError
 
 
 def sweep(tmp_path: Path, **values: Any) -> Any:
@@ -26,7 +26,7 @@ def sweep(tmp_path: Path, **values: Any) -> Any:
     ],
 )
 def test_what_no_trial_could_use_is_refused_at_once(tmp_path: Path, values: dict[str, Any], says: str) -> None:
-    with pytest.raises(SweepError, match=says):
+    with pytest.raises(UserError, match=says):
         run_sweep(sweep(tmp_path, **values))
     assert not (tmp_path / "e").exists()
 

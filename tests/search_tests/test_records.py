@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from search.config import SweepConfig
+from search.config.file import dump_sweep
+from search.config.schema import SweepConfig
 from search.records import Experiment, read_experiment, read_final
-from search.storage import open_storage
-from search.study import create_study
-from search.sweep_file import dump_sweep
+from search.study.storage import open_storage
+from search.study.study import create_study
+from tests.checkout import ROOT
 from tests.search_tests.example import FINGERPRINT, sweep
-from trainables.errors import SweepError
-
-ROOT = Path(__file__).resolve().parents[2]
+from trainables.errors import UserError
 
 
 def test_it_imports_neither_ray_nor_tensorflow(faulty_sweep: SweepConfig) -> None:
@@ -74,10 +73,10 @@ def test_a_dataset_that_is_out_of_reach_is_none(tmp_path: Path) -> None:
 
 
 def test_what_is_no_experiment_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SweepError, match=r"holds no sweep\.yaml, so it is no experiment"):
+    with pytest.raises(UserError, match=r"holds no sweep\.yaml, so it is no experiment"):
         read_experiment(tmp_path)
     (tmp_path / "sweep.yaml").write_text("name: s\n")
-    with pytest.raises(SweepError, match=r"holds no study\.db"):
+    with pytest.raises(UserError, match=r"holds no study\.db"):
         read_experiment(tmp_path)
 
 
@@ -87,19 +86,19 @@ def test_damaged_records_are_refused_in_one_line(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "sweep.yaml").write_text(dump_sweep(config))
     (folder / "study.db").write_text("this is no database, however long it is, and it will not become one either")
-    with pytest.raises(SweepError, match=r"study\.db cannot be read"):
+    with pytest.raises(UserError, match=r"study\.db cannot be read"):
         read_experiment(folder)
     (folder / "study.db").unlink()
     create_study("another", "max", open_storage(folder))
-    with pytest.raises(SweepError, match=r"study\.db holds no study 'test'"):
+    with pytest.raises(UserError, match=r"study\.db holds no study 'test'"):
         read_experiment(folder)
     (folder / "provenance.json").write_text("{")
-    with pytest.raises(SweepError, match=r"provenance\.json is not JSON"):
+    with pytest.raises(UserError, match=r"provenance\.json is not JSON"):
         read_experiment(folder)
 
 
 def test_the_final_stages_tables_are_read(tmp_path: Path) -> None:
-    with pytest.raises(SweepError, match=r"holds no metrics\.json"):
+    with pytest.raises(UserError, match=r"holds no metrics\.json"):
         read_final(tmp_path)
     (tmp_path / "metrics.json").write_text(json.dumps({"chosen": "after"}))
     (tmp_path / "families.csv").write_text("family,test_f1_after\nfelidae,0.5\n")

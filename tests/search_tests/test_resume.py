@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 
 from search.__main__ import main
-from search.config import SweepConfig
-from search.continuing import open_study
-from search.lock import driving
-from search.outcome import read_summary
-from search.plan import Plan
-from search.provenance import add_session, origin, provenance, read_provenance
+from search.config.file import write_sweep
+from search.config.schema import SweepConfig
+from search.config.trial_plan import Plan
+from search.experiment.lock import driving
+from search.experiment.provenance import add_session, origin, provenance, read_provenance
+from search.results import read_summary
 from search.resume import read_resumed, resume_sweep
-from search.storage import opened_storage
-from search.study import load_study
-from search.sweep_file import write_sweep
+from search.study.opening import open_study
+from search.study.storage import opened_storage
+from search.study.study import load_study
 from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.config import TrialConfig
-from trainables.dataset import MANIFEST
-from trainables.errors import SweepError
+from trainables.data.dataset import MANIFEST
+from trainables.errors import UserError
 from trainables.handoff import read_handoff, write_json
 
 
@@ -109,17 +109,17 @@ def test_another_dataset_is_refused_and_the_same_one_elsewhere_is_not(config: Sw
     assert resume_sweep(Path(config.experiment), [f"dataset={moved}"])[0].trial >= 0
     manifest = (moved / MANIFEST).read_text()
     (moved / MANIFEST).write_text(manifest.replace(FINGERPRINT, "another"))
-    with pytest.raises(SweepError, match=r"dataset: .* is not what the study 'test' was begun on"):
+    with pytest.raises(UserError, match=r"dataset: .* is not what the study 'test' was begun on"):
         resume_sweep(Path(config.experiment), [f"dataset={moved}"])
 
 
 def test_what_is_no_experiment_or_is_being_run_is_refused_in_one_line(config: SweepConfig, tmp_path: Path) -> None:
-    with pytest.raises(SweepError, match=r"holds no sweep\.yaml, so nothing to resume"):
+    with pytest.raises(UserError, match=r"holds no sweep\.yaml, so nothing to resume"):
         resume_sweep(tmp_path)
-    with driving(Path(config.experiment)), pytest.raises(SweepError, match="is being run by process"):
+    with driving(Path(config.experiment)), pytest.raises(UserError, match="is being run by process"):
         resume_sweep(Path(config.experiment))
     (Path(config.experiment) / "provenance.json").write_text("{")
-    with pytest.raises(SweepError, match=r"provenance\.json is missing or damaged"):
+    with pytest.raises(UserError, match=r"provenance\.json is missing or damaged"):
         resume_sweep(Path(config.experiment))
 
 

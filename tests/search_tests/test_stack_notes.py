@@ -24,23 +24,23 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 import search
-from search.config import EarlyStopping, SweepConfig
-from search.control import Control
+from search.callbacks.tensorboard import TensorBoardRuns, run_folder
+from search.config.schema import EarlyStopping, SweepConfig
+from search.config.space import distributions, parse_space
 from search.records import Experiment
-from search.rules import HalvingRule, make_rule, replay
-from search.samplers import make_sampler
-from search.space import distributions, parse_space
-from search.storage import open_storage
-from search.study import create_study
-from search.tensorboard import TensorBoardRuns, run_folder
+from search.sampling.samplers import make_sampler
+from search.stopping.rules import HalvingRule, make_rule, replay
+from search.study.storage import open_storage
+from search.study.study import create_study
+from search.tune.state import SweepState
+from tests.checkout import ROOT
 from tests.search_tests.event_files import read_events
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
-from trainables.checkpoint import epoch_of, generations
 from trainables.config import TrialConfig
-from trainables.errors import SweepError
+from trainables.errors import UserError
+from trainables.training.checkpoint import epoch_of, generations
 
-ROOT = Path(__file__).resolve().parents[2]
 RATE = {"rate": FloatDistribution(0.0, 1.0)}
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
@@ -81,7 +81,7 @@ def test_note_1_a_nan_metric_stops_the_trial_at_once(tmp_path: Path) -> None:
     assert stock_results(stock_asha(), *good, (9, 1, math.nan)) == [CONTINUE] * 6
     game, trial = ours(tmp_path)
     assert game.report(trial, 1, math.nan)
-    assert game.control.stops[0].kind == "failed"
+    assert game.sweep_state.stops[0].kind == "failed"
 
 
 def test_note_2_a_trial_that_ends_with_nan_is_fail_with_its_reason_and_not_running_for_ever(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_note_2_a_trial_that_ends_with_nan_is_fail_with_its_reason_and_not_runni
     game, trial = ours(tmp_path)
     game.report(trial, 1, 0.5)
     game.report(trial, 2, math.nan, last=True)
-    told = game.searcher.study.trials[0]
-    assert told.state == TrialState.FAIL
-    assert told.user_attrs["stop"]["kind"] == "failed" and told.intermediate_values == {1: 0.5}
+    reported = game.searcher.study.trials[0]
+    assert reported.state == TrialState.FAIL
+    assert reported.user_attrs["stop"]["kind"] == "failed" and reported.intermediate_values == {1: 0.5}
 
 
 def test_note_3_a_trial_that_asha_stopped_is_pruned_with_its_last_value(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_note_7_two_sweeps_never_share_a_study(tmp_path: Path) -> None:
     assert [summary.n_trials for summary in optuna.get_all_study_summaries(storage)] == [2]
     config = sweep(tmp_path)
     PlayedSweep(config, storage=storage)
-    with pytest.raises(SweepError, match="the study 'test' exists in this storage"):
+    with pytest.raises(UserError, match="the study 'test' exists in this storage"):
         PlayedSweep(config, storage=storage)
 
 
@@ -190,7 +190,7 @@ def test_note_10_a_metric_or_clock_that_is_missing_ends_the_sweep(tmp_path: Path
     assert asha.on_trial_result(None, trial, {"epoch": 1, "scoer": 0.1}) == CONTINUE
     game, ours_trial = ours(tmp_path)
     assert game.scheduler.on_trial_result(None, ours_trial, {"epoch": 1, "val_loss": 0.1}) == STOP
-    assert isinstance(game.control.error, SweepError)
+    assert isinstance(game.sweep_state.error, UserError)
 
 
 def test_note_11_checkpoints_of_the_running_and_the_best_trials_are_all_that_stays(faulty: Experiment) -> None:
@@ -211,7 +211,7 @@ def test_note_12_hparams_survive_a_killed_driver_and_hold_the_best_value(tmp_pat
     trial = FakeTrial(config)
     trial.local_path, trial.init_local_path = str(tmp_path / "stock"), lambda: None
     trial.evaluated_params = {"learning_rate": 0.01}
-    stock, runs = TBXLoggerCallback(), TensorBoardRuns(tmp_path, "val_macro_f1", ["learning_rate"], Control())
+    stock, runs = TBXLoggerCallback(), TensorBoardRuns(tmp_path, "val_macro_f1", ["learning_rate"], SweepState())
     stock.log_trial_start(trial)
     runs.on_trial_start(0, [], trial)
     for result in results:

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 
 from search.__main__ import main
-from search.config import SweepConfig
+from search.config.file import read_sweep
+from search.config.schema import SweepConfig
 from search.records import Experiment, read_experiment
-from search.resources import Share
 from search.resume import resume_sweep
 from search.sweep import _begin, run_sweep
-from search.sweep_file import read_sweep
+from search.tune.resources import Share
+from tests.checkout import ROOT
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
-from trainables.dataset import MANIFEST, Dataset
-from trainables.errors import SweepError
+from trainables.data.dataset import MANIFEST, Dataset
+from trainables.errors import UserError
 from trainables.handoff import read_handoff
 
 SHORT = {"epochs": 4, "image_size": 75, "weights": "random"}
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_sweep_with_early_stopping_ends_with_all_its_records(ray_here: None, tmp_path: Path) -> None:
@@ -85,13 +85,15 @@ def test_a_trial_that_ran_out_of_memory_is_queued_again_with_fewer_neighbours(ra
 
 
 def test_every_way_to_go_wrong_fails_one_trial_and_not_the_sweep(faulty: Experiment) -> None:
-    told = [(trial.state, (trial.stop or {})["kind"], (trial.stop or {})["reason"]) for trial in faulty.trials]
-    assert told[0] == told[2] == told[7] == ("COMPLETE", "max_epochs", "ran all 4 epochs")
-    assert told[1] == ("FAIL", "failed", "val_macro_f1 was nan at epoch 2")
-    assert told[3] == ("FAIL", "failed", "out of memory at batch 3")
-    assert told[4] == ("FAIL", "failed", "the loss was not finite at epoch 2")
-    assert told[5][:2] == ("FAIL", "failed") and told[5][2].startswith("its worker was lost 2 times (SYSTEM_ERROR)")
-    assert told[6] == ("FAIL", "failed", "RuntimeError: the weights are damaged")
+    reported = [(trial.state, (trial.stop or {})["kind"], (trial.stop or {})["reason"]) for trial in faulty.trials]
+    assert reported[0] == reported[2] == reported[7] == ("COMPLETE", "max_epochs", "ran all 4 epochs")
+    assert reported[1] == ("FAIL", "failed", "val_macro_f1 was nan at epoch 2")
+    assert reported[3] == ("FAIL", "failed", "out of memory at batch 3")
+    assert reported[4] == ("FAIL", "failed", "the loss was not finite at epoch 2")
+    assert reported[5][:2] == ("FAIL", "failed") and reported[5][2].startswith(
+        "its worker was lost 2 times (SYSTEM_ERROR)"
+    )
+    assert reported[6] == ("FAIL", "failed", "RuntimeError: the weights are damaged")
     assert faulty.summary is not None and faulty.summary["trials"] == {"COMPLETE": 3, "FAIL": 5}
     assert "_fail_if_asked" in (faulty.folder / "trials" / "0003" / "error.txt").read_text()
 
@@ -107,9 +109,7 @@ def test_a_metric_that_the_trainable_does_not_report_stops_the_sweep_before_the_
     ray_here: None, tmp_path: Path
 ) -> None:
     config = sweep(tmp_path, metric="val_cross_entropy")
-    with pytest.raises(
-        SweepError, match=r"^the trial's result has no 'val_cross_entropy', so it cannot be searched by"
-    ):
+    with pytest.raises(UserError, match=r"^the trial's result has no 'val_cross_entropy', so it cannot be searched by"):
         run_sweep(config, with_faults({}, drop=("val_cross_entropy",)))
     trials = read_experiment(config.experiment).trials
     assert [(trial.number, trial.state) for trial in trials] == [(0, "FAIL")]
@@ -119,14 +119,14 @@ def test_a_metric_that_the_trainable_does_not_report_stops_the_sweep_before_the_
 def test_a_sweep_without_a_single_result_says_why_its_first_trial_failed(ray_here: None, tmp_path: Path) -> None:
     config = sweep(tmp_path, trials=2)
     with pytest.raises(
-        SweepError, match=r"^no trial has a result \(2 began\); trial 0: out of memory at batch 3 \(more in"
+        UserError, match=r"^no trial has a result \(2 began\); trial 0: out of memory at batch 3 \(more in"
     ):
         run_sweep(config, with_faults({0: {"raise": 1}, 1: {"raise": 1}}))
 
 
 def test_what_would_fail_every_trial_ends_the_sweep_with_the_workers_own_line(ray_here: None, tmp_path: Path) -> None:
     config = sweep(tmp_path)
-    with pytest.raises(SweepError, match=r"^weights: w\.h5 does not fit inception_v3$"):
+    with pytest.raises(UserError, match=r"^weights: w\.h5 does not fit inception_v3$"):
         run_sweep(config, with_faults({0: {"hopeless": True}}))
     assert [trial.state for trial in read_experiment(config.experiment).trials] == ["FAIL"]
 
@@ -154,7 +154,7 @@ def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def no_ray(address: str | None) -> None:
-        raise SweepError("no Ray here")
+        raise UserError("no Ray here")
 
     def warnings(dataset: Dataset, methods: list[str]) -> list[str]:
         return [f"twice: {method}" for method in methods]
@@ -162,7 +162,7 @@ def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_
     monkeypatch.setattr("search.sweep.double_corrections_in_trials", warnings)
     monkeypatch.setattr("search.sweep.ray_session", no_ray)
     config = sweep(tmp_path, space={"imbalance": ["none", "effective_number"]}, trial={})
-    with pytest.raises(SweepError, match="no Ray here"):
+    with pytest.raises(UserError, match="no Ray here"):
         run_sweep(config)
     assert capsys.readouterr().err == "warning: twice: none\nwarning: twice: effective_number\n"
     Path(config.experiment).mkdir()
@@ -175,7 +175,7 @@ def test_a_folder_that_holds_another_run_is_refused_and_left_as_it_was(tmp_path:
     folder = Path(config.experiment)
     folder.mkdir()
     (folder / "best.json").write_text("mine")
-    with pytest.raises(SweepError, match=r"experiment: .* holds another run; choose an empty or a new folder"):
+    with pytest.raises(UserError, match=r"experiment: .* holds another run; choose an empty or a new folder"):
         run_sweep(config, SyntheticTrial)
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("best.json", "mine")]
 
@@ -193,7 +193,7 @@ def test_what_would_fail_later_is_refused_before_anything_is_written(
     tmp_path: Path, changes: dict[str, object], line: str
 ) -> None:
     config = sweep(tmp_path, **changes)
-    with pytest.raises(SweepError) as caught:
+    with pytest.raises(UserError) as caught:
         run_sweep(config, SyntheticTrial)
     assert str(caught.value).startswith(line)
     assert not Path(config.experiment).exists()
@@ -202,7 +202,7 @@ def test_what_would_fail_later_is_refused_before_anything_is_written(
 def test_a_dataset_without_its_marker_is_refused(tmp_path: Path) -> None:
     config = sweep(tmp_path)
     (Path(config.dataset) / MANIFEST).unlink()
-    with pytest.raises(SweepError, match="manifest"):
+    with pytest.raises(UserError, match="manifest"):
         run_sweep(config, SyntheticTrial)
     assert not Path(config.experiment).exists()
 

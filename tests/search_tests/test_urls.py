@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from search.plan import Plan
+from search.config.file import dump_sweep, read_sweep
+from search.config.trial_plan import Plan
 from search.records import read_experiment
 from search.resume import resume_sweep
 from search.sweep import check, run_sweep
-from search.sweep_file import dump_sweep, read_sweep
 from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.synthetic import SyntheticTrial
-from trainables.checkpoint import newest_first
 from trainables.config import TrialConfig
-from trainables.errors import SweepError
-from trainables.shelf import open_shelf
+from trainables.errors import UserError
+from trainables.files.file_store import open_shelf
+from trainables.training.checkpoint import newest_first
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_what_cannot_be_is_one_line_without_a_password_and_nothing_is_written(
     overrides: list[str], line: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.yaml").write_text("dataset: data\n")
-    with pytest.raises(SweepError, match=f"^{line}") as caught:
+    with pytest.raises(UserError, match=f"^{line}") as caught:
         read_sweep(tmp_path / "a.yaml", overrides)
     assert "SECRET" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
@@ -119,7 +119,7 @@ def test_a_sweep_at_a_url_goes_on_on_another_machine_and_is_read_from_there(
     held = [name[:4] for name in newest_first(open_shelf(f"{mirror}/checkpoints").sizes())]
     assert held == [f"{best.trial:04d}"] * 2
     assert resume_sweep(mirror, [], SyntheticTrial) == (best, False)
-    with pytest.raises(SweepError, match=r"experiment is older than file.*`python -m search resume file:.* goes on"):
+    with pytest.raises(UserError, match=r"experiment is older than file.*`python -m search resume file:.* goes on"):
         resume_sweep(Path(config.experiment), ["trials=4"], SyntheticTrial)
 
 

@@ -10,15 +10,15 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
-from search.config import SweepConfig
-from search.continuing import Record, open_study
-from search.control import Control
-from search.plan import Plan
-from search.rules import StopRule, make_rule
-from search.samplers import check_sampler
-from search.scheduler import StudyScheduler
-from search.searcher import StudySearch
-from search.study import open_trials
+from search.config.schema import SweepConfig
+from search.config.trial_plan import Plan
+from search.sampling.samplers import check_sampler
+from search.stopping.rules import StopRule, make_rule
+from search.study.opening import RuleReplay, open_study
+from search.study.study import open_trials
+from search.tune.scheduler import StudyScheduler
+from search.tune.searcher import StudySearch
+from search.tune.state import SweepState
 from tests.search_tests.synthetic import curve, model_mb
 
 
@@ -37,15 +37,15 @@ class PlayedSweep:
     ) -> None:
         """Args: `study` is one to go on with; `checkpoint` hears of each epoch, `checkpoints` is where trials begin."""
         self.config = config
-        self.control = Control()
+        self.sweep_state = SweepState()
         self.rule: StopRule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
         storage = storage or optuna.storages.InMemoryStorage()
         study = study or open_study(config, "fingerprint", storage, join=False)
-        Record(study, self.rule).replay()
-        self.searcher = StudySearch(Plan(config, 1), self.control, study, open_trials(study))
+        RuleReplay(study, self.rule).replay()
+        self.searcher = StudySearch(Plan(config, 1), self.sweep_state, study, open_trials(study))
         self._checkpoint = checkpoint
         self._checkpoints = checkpoints or {}
-        self.scheduler = StudyScheduler(config, self.rule, self.control)
+        self.scheduler = StudyScheduler(config, self.rule, self.sweep_state)
         self._faults = faults or {}
 
     def play(self, beside: int = 1, trials: int | None = None) -> list[optuna.trial.FrozenTrial]:
@@ -53,8 +53,8 @@ class PlayedSweep:
         running: list[Iterator[None]] = []
         started = 0
         trials = check_sampler(self.config) if trials is None else trials
-        while (started < trials and not self.control.finished) or running:
-            while started < trials and not self.control.finished and len(running) < beside:
+        while (started < trials and not self.sweep_state.finished) or running:
+            while started < trials and not self.sweep_state.finished and len(running) < beside:
                 running.append(self._trial(started))
                 started += 1
             running = [trial for trial in running if next(trial, "ended") is None]

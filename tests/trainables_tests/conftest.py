@@ -5,7 +5,7 @@ import pytest
 
 from tests.s3_server import s3_server
 from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, red_or_green
-from trainables.dataset import Dataset
+from trainables.data.dataset import Dataset
 from trainables.handoff import write_json
 
 
@@ -25,7 +25,7 @@ def s3() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A final stage in an experiment's folder, where every family counts as weak, so that both trainings take place."""
-    from trainables.final import FinalOptions, retrain
+    from trainables.final.retrain import FinalOptions, retrain
 
     folder = tmp_path_factory.mktemp("run") / "experiment" / "final"
     (folder.parent / "tensorboard").mkdir(parents=True)
@@ -36,7 +36,7 @@ def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def tiny_model(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is needed of a final stage's folder to predict, explain and export; its model knows red and green."""
-    from trainables.export import save_model
+    from trainables.inference.keras_model import save_model
 
     folder = tmp_path_factory.mktemp("tiny")
     config = SMALL.model_copy(update={"image_size": 24})

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tests.benchmarks.bench_worker import train
-from trainables.dataset import Dataset
+from trainables.data.dataset import Dataset
 
 
 def test_the_benchmark_of_a_worker_runs_the_trials_that_a_sweep_runs(small_dataset: Dataset, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from trainables.config import TrialConfig, trial_config
-from trainables.errors import SweepError
+from trainables.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from trainables.errors import SweepError
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_what_would_be_valid(values: dict[str, Any], says: str) -> None:
-    with pytest.raises(SweepError) as error:
+    with pytest.raises(UserError) as error:
         trial_config(values)
     assert says in str(error.value)
     assert "\n" not in str(error.value)

@@ -1,8 +1,7 @@
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.checkout import ROOT
 
 
 def test_importing_tensorflow_says_nothing_and_keeps_what_follows() -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.trainables_tests.training_example import make_worker
-from trainables.dataset import Dataset
+from trainables.data.dataset import Dataset
 from trainables.example_photos import PAIRS, PHOTOS_PER_PAIR, PHOTOS_TO_COMPARE, SIDE, choose, write_examples
 
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from tests.trainables_tests.training_example import SMALL
-from trainables.checkpoint import generations
-from trainables.dataset import Dataset
+from trainables.data.dataset import Dataset
+from trainables.training.checkpoint import generations
 from trainables.trial import FineTuneTrial
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 from trainables.config import TrialConfig
-from trainables.dataset import Dataset, open_dataset
+from trainables.data.dataset import Dataset, open_dataset
+from trainables.data.prepare import PrepareOptions, prepare
 from trainables.handoff import Handoff
-from trainables.prepare import PrepareOptions, prepare
-from trainables.worker import Worker
+from trainables.training.worker import Worker
 
 FAMILIES = {"bright_disc": 40, "dark_bar": 30, "grey_noise": 16, "red_square": 12}
 

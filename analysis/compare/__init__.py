@@ -1,0 +1,1 @@
+"""Whether one experiment's final model is better than another's."""

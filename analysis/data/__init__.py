@@ -1,0 +1,1 @@
+"""An experiment's records as frames and report data."""

@@ -1,0 +1,1 @@
+"""SVG pictures, tables, wording and HTML pages."""

@@ -1,0 +1,60 @@
+"""Write files so that a reader sees the old one or the whole new one."""
+
+import os
+from pathlib import Path
+
+from trainables.errors import UserError
+
+
+def output_folder(folder: Path) -> Path:
+    """Make the folder for results.
+
+    Raises:
+        UserError: there is a file of that name, or it cannot be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder} is a file; give a folder, which is made if it is not there")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"--out {folder} cannot be written to; give another folder with --out")
+    return folder
+
+
+def own_folder(folder: Path, page: str, mark: str) -> Path:
+    """Make the folder for a page, unless a page lies there that does not carry `mark`, and so is somebody else's.
+
+    Raises:
+        UserError: somebody else's page is there, or `output_folder` refuses.
+    """
+    file = folder / page
+    if file.is_file() and mark not in file.read_text(encoding="utf-8", errors="replace")[:2000]:
+        raise UserError(f"{file} is not a {mark} and stays as it is; give another folder with --out")
+    return output_folder(folder)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write UTF-8 text under a temporary name, then rename.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None

@@ -1,0 +1,195 @@
+"""Draw with Matplotlib and return SVG that follows the page: its text size, and its colours in light, dark and print.
+
+Every picture is drawn twice, for a wide page and for a phone: an SVG only scales as a whole, so one drawing would have
+unreadable text on the other. Colours are those of Okabe and Ito, which colour-blind readers can tell apart
+(https://jfly.uni-koeln.de/color/); no picture says anything by colour alone.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from analysis.render.wording import is_share
+
+
+class Size(NamedTuple):
+    """The width of a drawing and the size of its text, in CSS pixels."""
+
+    name: str
+    width: int
+    text: float
+
+
+class Picture(NamedTuple):
+    """A picture for the page; `wide` and `narrow` are inline SVG.
+
+    `alt` tells those who cannot see it what it shows; `note` stands under the title for all.
+    """
+
+    name: str
+    title: str
+    alt: str
+    note: str
+    wide: str
+    narrow: str
+
+
+WIDE = Size("wide", 880, 13)
+NARROW = Size("narrow", 356, 12)
+
+# name: (on light, on dark). The light ones are drawn; the page's style sheet exchanges them for the dark ones.
+COLOURS = {
+    "ink": ("#1b1f24", "#e6e9ec"),
+    "muted": ("#59636e", "#a3adb8"),
+    "grid": ("#dfe3e8", "#333b45"),
+    "faint": ("#b4bcc6", "#56606c"),
+    "paper": ("#fefefe", "#15191e"),
+    "blue": ("#0072b2", "#4aa8e8"),
+    "orange": ("#e69f00", "#f2b43a"),
+    "green": ("#009e73", "#35c99e"),
+    "vermilion": ("#d55e00", "#f58549"),
+    "purple": ("#cc79a7", "#e3a3c6"),
+    "sky": ("#56b4e9", "#9ad5f7"),
+}
+INK, MUTED, GRID, FAINT, PAPER = (COLOURS[name][0] for name in ("ink", "muted", "grid", "faint", "paper"))
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
+    COLOURS[name][0] for name in ("blue", "orange", "green", "vermilion", "purple", "sky")
+)
+
+
+def picture(name: str, title: str, alt: str, draw: Callable[[Size], Figure], note: str = "") -> Picture:
+    """Call `draw` once for each size and return the finished picture; `name` must be unique in a page."""
+    drawn = {}
+    for size in (WIDE, NARROW):
+        with matplotlib.rc_context(_style(size, f"{name}-{size.name}")):
+            drawn[size.name] = _inline(_svg(draw(size)), f"{name}-{size.name}", title, alt)
+    return Picture(name, title, alt, note, drawn["wide"], drawn["narrow"])
+
+
+def canvas(size: Size, height: float, rows: int = 1, columns: int = 1, **layout: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of the size's width and `height` CSS pixels, and its axes, row by row."""
+    figure = Figure(figsize=(size.width / 72, height / 72), layout="constrained")
+    figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.09, wspace=0.03, hspace=0.03)
+    axes = figure.subplots(rows, columns, squeeze=False, **layout)
+    return figure, list(axes.flat)
+
+
+def legend(figure: Figure, axes: Axes, size: Size, columns: int = 4) -> None:
+    """The key of `axes` above the whole figure, two columns on a phone."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        shown = min(len(handles), columns if size is WIDE else 2)
+        figure.legend(handles, labels, loc="outside upper left", ncols=shown)
+
+
+def scale_for(axes: Axes, metric: str, which: str = "y") -> None:
+    """Per cent on the axis for shares, plain numbers for losses; at most six ticks."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    if is_share(metric):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+
+
+def power_of_ten(value: float, _: int) -> str:
+    """A tick of a logarithmic axis: 10⁻³."""
+    exponent = f"{np.log10(value):.0f}" if value > 0 else ""
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def whole_ticks(axes: Axes, ticks: int = 8) -> None:
+    """Whole numbers only on the x axis: there is no epoch 2.5."""
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+
+
+def thin(total: int, limit: int, keep: Iterable[int] = ()) -> list[int]:
+    """At most about `limit` of the positions 0 … total − 1, evenly spread, and all of `keep`, in order."""
+    if total <= limit:
+        return list(range(total))
+    spread = np.linspace(0, total - 1, limit).round().astype(int).tolist()
+    return sorted({*spread, *keep})
+
+
+def standalone(inline: str) -> str:
+    """The SVG as a file of its own: with its name space, a background, and its colours for light and dark."""
+    light, dark = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
+    style = (
+        f"<style>svg{{{light}background:var(--paper);font-family:system-ui,sans-serif}}"
+        f"@media (prefers-color-scheme:dark){{svg{{{dark}}}}}"
+        "*{stroke-linejoin:round;stroke-linecap:butt}</style>"
+    )
+    head, mark, rest = inline.partition(">")
+    named = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return f"{named}{mark}{style}{rest}\n"
+
+
+def _style(size: Size, salt: str) -> dict[str, Any]:
+    return {
+        "svg.fonttype": "none",  # real text: it can be read aloud, searched and selected, and takes the page's font
+        "svg.hashsalt": salt,  # identifiers that are the same in every run and differ between pictures
+        "text.parse_math": False,  # a family called a$b is not a formula
+        "font.size": size.text,
+        "axes.titlesize": size.text,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.labelsize": size.text,
+        "xtick.labelsize": size.text - 1,
+        "ytick.labelsize": size.text - 1,
+        "legend.fontsize": size.text,
+        "legend.frameon": False,
+        "legend.handlelength": 1.6,
+        "legend.columnspacing": 1.4,
+        "legend.borderpad": 0.1,
+        "text.color": INK,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": FAINT,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+        "xtick.minor.size": 0,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.spines.left": False,
+        "axes.unicode_minus": True,
+    }
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
+    figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    return text.getvalue()
+
+
+def _inline(svg: str, name: str, title: str, alt: str) -> str:
+    """Matplotlib's file as an element of a page: no prologue, no ids but those in use, the page's font and colours."""
+    body = svg[svg.index("<defs>", svg.index("<svg")) : svg.rindex("</svg>")]
+    body = re.sub(r"<defs>\s*<style.*?</defs>", "", body, count=1, flags=re.S)
+    view = re.search(r'viewBox="([^"]+)"', svg)
+    used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", body))
+    body = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", body)
+    body = re.sub(r" ?font-family: [^;\"]+;", "", body).replace("xlink:href", "href")
+    body = re.sub(r"<[^>]+>", _short_numbers, body)
+    for colour, (light, _) in COLOURS.items():
+        body = body.replace(light, f"var(--{colour},{light})")
+    body = re.sub(r">\s+<", "><", body.strip())
+    return (
+        f'<svg class="plot" viewBox="{view[1] if view else ""}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(alt)}</desc>{body}</svg>'
+    )
+
+
+def _short_numbers(tag: re.Match[str]) -> str:
+    """Two decimals are a hundredth of a pixel; Matplotlib writes six."""
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag[0])

@@ -1,0 +1,93 @@
+"""Whether the model's probabilities can be taken at their word."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.render.svg import BLUE, FAINT, MUTED, Picture, Size, canvas, legend, picture, scale_for
+from analysis.render.wording import percent, plural
+
+BINS = 10
+
+
+class Calibration(NamedTuple):
+    """Photos binned by the probability of their prediction (bins of equal width, empty ones left out).
+
+    `confidence` is a bin's mean probability, `accuracy` its share of right predictions, `photos` its size; `error` is
+    the expected calibration error, the mean of |confidence − accuracy| weighted by photos (Guo et al. 2017, eq. 3).
+    """
+
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    photos: tuple[int, ...]
+    error: float
+    mean_confidence: float
+    mean_accuracy: float
+
+
+def calibration(predictions: pd.DataFrame, bins: int = BINS) -> Calibration:
+    """Compute it from columns family, predicted and probability (of the prediction)."""
+    probability = predictions["probability"].to_numpy(float)
+    right = (predictions["family"] == predictions["predicted"]).to_numpy(float)
+    place = np.minimum((probability * bins).astype(int), bins - 1)
+    photos = np.bincount(place, minlength=bins)
+    used = photos > 0
+    confidence = np.bincount(place, probability, bins)[used] / photos[used]
+    accuracy = np.bincount(place, right, bins)[used] / photos[used]
+    weights = photos[used] / max(photos.sum(), 1)
+    return Calibration(
+        tuple(confidence.tolist()),
+        tuple(accuracy.tolist()),
+        tuple(photos[used].tolist()),
+        float((weights * np.abs(confidence - accuracy)).sum()),
+        float(probability.mean()),
+        float(right.mean()),
+    )
+
+
+def calibration_picture(data: Calibration) -> Picture:
+    """The reliability diagram."""
+    title = "Can the probabilities be believed?"
+    return picture("calibration", title, describe(data), lambda size: draw(data, size), describe(data))
+
+
+def describe(data: Calibration) -> str:
+    """The picture, and what it means, in words."""
+    return (
+        f"On {plural(sum(data.photos), 'test photo')} the model's probabilities average "
+        f"{percent(data.mean_confidence)} and {percent(data.mean_accuracy)} of its answers are right: {verdict(data)}. "
+        f"Expected calibration error {percent(data.error)}."
+    )
+
+
+def verdict(data: Calibration) -> str:
+    """Too sure, too unsure, or about right (within two points)."""
+    gap = data.mean_confidence - data.mean_accuracy
+    if abs(gap) <= 0.02:
+        return "about as sure as it should be"
+    return "surer than it should be" if gap > 0 else "less sure than it should be"
+
+
+def draw(data: Calibration, size: Size) -> Figure:
+    """Right share against probability, and how many photos stand behind each dot."""
+    wide = size.name == "wide"
+    shape = (1, 2) if wide else (2, 1)
+    ratios: dict[str, Any] = {"width_ratios": [3, 2]} if wide else {"height_ratios": [5, 2]}
+    figure, (above, below) = canvas(size, 380 if wide else 470, *shape, **ratios)
+    above.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1.2, label="probability = share of right answers")
+    above.vlines(data.confidence, data.confidence, data.accuracy, color=FAINT, linewidth=1.2, zorder=1)
+    area = 20 + 200 * np.array(data.photos) / max(data.photos, default=1)
+    above.scatter(data.confidence, data.accuracy, s=area, color=BLUE, zorder=3)
+    above.set_ylabel("share of right answers")
+    above.set_ylim(-0.04, 1.06)
+    below.bar(data.confidence, data.photos, width=0.06, color=BLUE)
+    below.set_title("photos behind each dot")
+    for axes in (above, below):
+        axes.set_xlim(-0.03, 1.03)
+        scale_for(axes, "accuracy", "x")
+        axes.set_xlabel("probability given by the model")
+    scale_for(above, "accuracy")
+    legend(figure, above, size)
+    return figure

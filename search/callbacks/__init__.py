@@ -1,0 +1,1 @@
+"""Observers of a running sweep: progress, TensorBoard, records, checkpoints."""

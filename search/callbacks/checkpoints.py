@@ -1,0 +1,128 @@
+"""Which checkpoints of a sweep stay: those of running trials, and of the best ones that ended."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from search.config.trial_plan import checkpoint_root
+from search.study.pareto import Mode, ScoredTrial, front
+from search.tune.failure import trial_number
+from search.tune.state import SweepState
+from trainables.errors import UserError
+from trainables.files.file_store import open_shelf
+from trainables.files.remote_experiment import CHECKPOINTS
+from trainables.training.checkpoint import newest_first
+
+
+class KeepBestCheckpoints(Callback):
+    """Deletes the checkpoints of ended trials, but for the `keep` best so far, and keeps all within a disk quota.
+
+    A running trial's are what it goes on from after a lost worker or a lost driver; those of a trial that ended hold
+    the weights of its best epoch too. Where all of them take more than `quota` bytes, the kept ones of ended trials
+    go first, the worst of them before the others, then the older generation of running trials. The newest generation
+    of a running trial is never deleted, so the quota holds as far as that allows. Where a model's cost counts too, a
+    trial is among the best when fewer than `keep` others beat it (search/pareto.py): with 1, those of the front stay.
+    """
+
+    def __init__(
+        self,
+        experiment: Path,
+        mode: Mode,
+        keep: int,
+        sweep_state: SweepState,
+        quota: int | None = None,
+        mirror: str | None = None,
+    ) -> None:
+        """Args: `mirror` is the URL below which the checkpoints lie, in place of the experiment's folder."""
+        self._experiment = experiment
+        self._mirror = mirror
+        self._mode = mode
+        self._keep = keep
+        self._sweep_state = sweep_state
+        self._quota = quota
+        self._kept: list[ScoredTrial] = []
+        self._running: dict[int, str] = {}
+        self._held: set[int] | None = None
+
+    def restore(self, ended: Iterable[tuple[int, ScoredTrial | None]]) -> None:
+        """Begin where a driver before this one has left off: ended trials' numbers, and their results unless failed."""
+        self._held = None if self._mirror is None else _numbers(self._mirror)
+        for number, result in ended:
+            self._end(number, result)
+        self._held = None
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Make room, where the quota asks for it; the trial has just written its checkpoint."""
+        number = trial_number(trial)
+        # At a URL this is below the root, where another configuration's may lie too (Plan.checkpoint_place).
+        self._running[number] = trial.config["run"].get("checkpoint_dir", self._root(number))
+        if self._quota is not None:
+            self._make_room(self._quota)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Keep or delete the checkpoints of a trial that has ended, and of the one that it displaces."""
+        number = trial_number(trial)
+        trial_end = self._sweep_state.trial_ends.get(number)
+        if trial_end is None or trial_end.state == "FAIL" or trial_end.best is None:
+            self._end(number, None)
+        else:
+            self._end(number, ScoredTrial(number, trial_end.best, trial_end.cost))
+
+    on_trial_error = on_trial_complete
+
+    def _end(self, number: int, result: ScoredTrial | None) -> None:
+        self._running.pop(number, None)
+        if result is None:
+            self._delete(number)
+            return
+        ended = [*self._kept, result]
+        self._kept = front(ended, self._mode, self._keep)
+        for displaced in set(ended) - set(self._kept):
+            self._delete(displaced.number)
+
+    def _make_room(self, quota: int) -> None:
+        places = [*self._running.values(), *(self._root(trial.number) for trial in self._kept)]
+        excess = sum(size for place in places for size in _sizes(place).values()) - quota
+        while excess > 0 and self._kept:
+            excess -= self._delete(self._kept.pop().number)
+        for _, place in sorted(self._running.items()):
+            if excess <= 0:
+                return
+            excess -= _delete(place, but=1)
+
+    def _delete(self, number: int) -> int:
+        # A question to the URL for each of a thousand ended trials would take minutes.
+        return 0 if self._held is not None and number not in self._held else _delete(self._root(number))
+
+    def _root(self, number: int) -> str:
+        return checkpoint_root(self._experiment, self._mirror, number)
+
+
+def _numbers(mirror: str) -> set[int]:
+    """Return the numbers of the trials that have checkpoints below the URL."""
+    return {int(name.partition("/")[0]) for name in _sizes(f"{mirror}/{CHECKPOINTS}")}
+
+
+def _delete(place: str, but: int = 0) -> int:
+    """Delete all but the newest `but` generations; return how many bytes that freed."""
+    sizes = _sizes(place)
+    freed = 0
+    for name in list(sizes)[but:]:
+        with suppress(UserError):  # A URL that cannot be reached costs space; the mirror says that it cannot.
+            open_shelf(place).delete(name)
+            freed += sizes[name]
+    return freed
+
+
+def _sizes(place: str) -> dict[str, int]:
+    """Return a trial's checkpoints, newest first, with their sizes in bytes; none where the place cannot be reached."""
+    with suppress(UserError):
+        sizes = open_shelf(place).sizes()
+        return {name: sizes[name] for name in newest_first(sizes)}
+    return {}

@@ -1,0 +1,207 @@
+"""Write a TensorBoard run per trial from the driver: scalars as they come, HParams right from the start."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricInfo, MetricName, Status
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboardX.summary import custom_scalars, scalar
+
+from search.config.schema import REPORTED, better
+from search.config.space import knob_value
+from search.config.trial_plan import trial_folder
+from search.records import EPOCHS_FILE, read_epochs
+from search.tune.failure import trial_number
+from search.tune.state import SweepState
+
+_SCALARS = (*REPORTED, "learning_rate")
+
+
+def run_folder(experiment: Path, number: int) -> Path:
+    """Return where a trial's event files lie."""
+    return experiment / "tensorboard" / f"trial_{number:04d}"
+
+
+class TensorBoardRuns(Callback):
+    """One run a trial, with the contract's scalars by epoch and the best objective so far as the HParams metric.
+
+    The stock logger writes HParams when a trial ends, with its last value: a killed driver leaves none. Here every
+    run starts with the experiment and its session, naming every searched knob, and every epoch is on the disk when
+    the next one starts (tensorboardX's SummaryWriter writes from a queue, which its flush does not wait for).
+    """
+
+    def __init__(
+        self, experiment: Path, metric: str, knobs: list[str], sweep_state: SweepState, cost: str | None = None
+    ) -> None:
+        """Args: `cost` is what a model costs, as the results say it: a second metric of HParams."""
+        self._experiment = experiment
+        self._metric = metric
+        self._costs = [cost] if cost else []
+        self._knobs = knobs
+        self._sweep_state = sweep_state
+        self._writers: dict[int, _Run] = {}
+        self._laid_out = False
+        self._best: dict[int, float] = {}
+        self._last: dict[int, int] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Open the run and write its HParams; a trial that is tried again, or taken up, goes on in its run."""
+        number = trial_number(trial)
+        if number in self._writers:
+            return
+        folder = run_folder(self._experiment, number)
+        if folder.is_dir():  # A driver before this one has begun it: its first result says from where it goes on.
+            self._last[number] = sys.maxsize
+        run = self._writers[number] = _Run(folder)
+        values = {knob: knob_value(trial.config, knob) for knob in self._knobs}
+        run.add(_experiment_summary(values, [f"best_{self._metric}", *self._costs]))
+        run.add(_session_start(f"trial {number:04d}", values))
+        if not self._laid_out:  # One run says for all of them how the Custom Scalars tab is laid out.
+            run.add(custom_scalars(_layout(self._metric)))
+            self._laid_out = True
+        run.flush()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Write an epoch's scalars."""
+        number, epoch = trial_number(trial), result.get("epoch")
+        run = self._writers.get(number)
+        if run is None or epoch is None:
+            return
+        if epoch <= self._last.get(number, 0):
+            run.forget_from(epoch)
+            self._best.pop(number, None)
+            self._best |= _best_before(self._experiment, number, self._metric, epoch)
+        self._last[number] = epoch
+        values = {name: result[name] for name in (*_SCALARS, *self._costs) if _is_number(result.get(name))}
+        if self._metric in values:
+            better_of = max if better(self._metric) == "max" else min
+            self._best[number] = better_of(self._best.get(number, values[self._metric]), values[self._metric])
+            values[f"best_{self._metric}"] = self._best[number]
+        for name, value in values.items():
+            run.add(scalar(name, value), epoch)
+        run.flush()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Close the run with how the trial ended."""
+        self._end(trial_number(trial))
+
+    on_trial_error = on_trial_complete
+
+    def on_experiment_end(self, trials: list[Trial], **_: Any) -> None:
+        """Close the runs of trials that the sweep's end has cut off."""
+        for number in list(self._writers):
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        run = self._writers.pop(number, None)
+        self._best.pop(number, None)
+        self._last.pop(number, None)
+        if run is not None:
+            trial_end = self._sweep_state.trial_ends.get(number)
+            run.add(_session_end(failed=trial_end is not None and trial_end.state == "FAIL"))
+            run.close()
+
+
+class _Run:
+    """An event file that is written by the caller's own hand."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"))
+
+    def add(self, summary: Summary, step: int | None = None) -> None:
+        self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def forget_from(self, step: int) -> None:
+        """Have readers drop what was written of this step and later ones: they come again."""
+        start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+        self._events.write_event(Event(wall_time=time.time(), step=step, session_log=start))
+
+    def flush(self) -> None:
+        self._events.flush()
+
+    def close(self) -> None:
+        self._events.close()
+
+
+def _best_before(experiment: Path, number: int, metric: str, epoch: int) -> dict[int, float]:
+    before = [line for line in read_epochs(trial_folder(experiment, number) / EPOCHS_FILE) if line["epoch"] < epoch]
+    values = [line[metric] for line in before if _is_number(line.get(metric))]
+    return {number: (max if better(metric) == "max" else min)(values)} if values else {}
+
+
+def _layout(metric: str) -> dict[str, dict[str, list[Any]]]:
+    """The charts of the Custom Scalars tab by category, all trials in each: the objective, then what explains it.
+
+    The final stage writes the same scalars, so that its trainings stand in the same charts.
+    """
+    return {
+        "Which trial is best": {
+            metric: _lines(metric),
+            f"best {metric} so far": _lines(f"best_{metric}"),
+        },
+        "Do the trials learn or memorise": {
+            "macro F1, training and validation": _lines("train_macro_f1", "val_macro_f1"),
+            "cross-entropy, training and validation": _lines("train_cross_entropy", "val_cross_entropy"),
+        },
+        "How they train": {
+            "validation accuracy": _lines("val_accuracy"),
+            "learning rate": _lines("learning_rate"),
+        },
+    }
+
+
+def _lines(*tags: str) -> list[Any]:
+    return ["Multiline", [f"^{tag}$" for tag in tags]]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _experiment_summary(values: dict[str, Any], tags: list[str]) -> Summary:
+    knobs = [HParamInfo(name=name, type=DataType.Value(_data_type(value))) for name, value in values.items()]
+    metrics = [MetricInfo(name=MetricName(tag=tag), display_name=tag) for tag in tags]
+    content = HParamsPluginData(experiment=Experiment(hparam_infos=knobs, metric_infos=metrics), version=0)
+    return _summary("_hparams_/experiment", content)
+
+
+def _session_start(name: str, values: dict[str, Any]) -> Summary:
+    start = SessionStartInfo(group_name=name)
+    for knob, value in values.items():
+        kind = _data_type(value)
+        if kind == "DATA_TYPE_BOOL":
+            start.hparams[knob].bool_value = value
+        elif kind == "DATA_TYPE_FLOAT64":
+            start.hparams[knob].number_value = value
+        else:
+            start.hparams[knob].string_value = str(value)
+    return _summary("_hparams_/session_start_info", HParamsPluginData(session_start_info=start, version=0))
+
+
+def _session_end(*, failed: bool) -> Summary:
+    status = Status.Value("STATUS_FAILURE" if failed else "STATUS_SUCCESS")
+    return _summary(
+        "_hparams_/session_end_info", HParamsPluginData(session_end_info=SessionEndInfo(status=status), version=0)
+    )
+
+
+def _summary(tag: str, content: HParamsPluginData) -> Summary:
+    data = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
+    return Summary(value=[Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data))])
+
+
+def _data_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "DATA_TYPE_BOOL"
+    return "DATA_TYPE_FLOAT64" if isinstance(value, int | float) else "DATA_TYPE_STRING"

@@ -1,0 +1,1 @@
+"""What a user writes: the sweep file, its keys and its search space."""

@@ -1,0 +1,164 @@
+"""The sweep file: one YAML file, every key of which `key=value` overrides."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.config.schema import SweepConfig, sweep_config
+from search.config.space import DEFAULT_SPACE, Choices
+from search.config.warm_start_source import Source
+from search.study.storage import redact
+from trainables.errors import UserError
+from trainables.files.bucket import is_url
+from trainables.files.remote_experiment import working_folder
+from trainables.network.backbones import WEIGHT_KINDS
+
+SWEEP_FILE = "sweep.yaml"
+
+
+def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
+    """Read a sweep file and apply overrides such as `space.learning_rate.high=1e-3`.
+
+    `name` defaults to the file's name and `experiment` to runs/NAME; relative paths count from the current folder. An
+    experiment at a URL is one in a folder, runs/LAST_PART_OF_THE_URL, with the URL as its `mirror`.
+
+    Raises:
+        UserError: no such file, not YAML, an override without `=`, or a key or value that `sweep_config` refuses.
+    """
+    values = _read_yaml(file)
+    for override in overrides or []:
+        _apply(values, override)
+    values.setdefault("name", file.stem)
+    values.setdefault("experiment", f"runs/{values['name']}")
+    _take_apart(values)
+    config = sweep_config(values)
+    # Workers have another current folder, so every path that reaches them must be absolute.
+    paths: dict[str, Any] = {
+        "dataset": config.dataset if is_url(config.dataset) else _absolute(config.dataset),
+        "experiment": _absolute(config.experiment),
+        "store": _folder("store", config.store) if config.store else None,
+        "warm_start": tuple(_source(source) for source in config.warm_start),
+    }
+    if "weights" in config.trial:
+        paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
+    searched = config.space.get("weights")
+    if isinstance(searched, Choices):
+        paths["space"] = {
+            **config.space,
+            "weights": Choices(values=tuple(_weights(str(value)) for value in searched.values)),
+        }
+    return config.model_copy(update=paths)
+
+
+def dump_sweep(config: SweepConfig) -> str:
+    """Write the resolved sweep as YAML that `read_sweep` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def write_sweep(config: SweepConfig, experiment: Path) -> None:
+    """Write an experiment's sweep.yaml in one step: a reader sees the old file or the whole new one."""
+    temporary = experiment / ".sweep.yaml"
+    temporary.write_text(dump_sweep(config))
+    temporary.replace(experiment / SWEEP_FILE)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-5 as text and lets a key stand twice; sweep files mean neither."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [key for index, key in enumerate(keys) if key in keys[:index]]
+        if twice:
+            raise yaml.MarkedYAMLError(problem=f"the key {twice[0]!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML as sweep files mean it: 1e-5 is a number, and a key stands once."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = parse_yaml(file.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist; search/sweeps/default.yaml is an example") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not YAML: {redact(' '.join(str(error).split()))}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{file} must map keys to values; search/sweeps/default.yaml is an example")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    shown = redact(override)
+    if not equals or not key:
+        raise UserError(f"--set takes key=value, not {shown!r}")
+    *path, last = key.split(".")
+    section = values
+    for depth, part in enumerate(path):
+        if section.get(part) is None:
+            # Overriding one bound of a knob of the default space must keep the other bound.
+            section[part] = _copy(DEFAULT_SPACE) if depth == 0 and part == "space" else {}
+        section = section[part]
+        if not isinstance(section, dict):
+            raise UserError(f"--set {shown}: {'.'.join(path[: depth + 1])} has no keys, it is {redact(repr(section))}")
+    try:
+        section[last] = parse_yaml(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {shown}: the value is not YAML") from None
+
+
+def _copy(space: dict[str, Any]) -> dict[str, Any]:
+    return {name: dict(spec) if isinstance(spec, dict) else list(spec) for name, spec in space.items()}
+
+
+def _source(source: Source) -> Source:
+    if isinstance(source, str):
+        return _absolute(source)
+    storage = source.storage
+    return replace(source, storage=Path(_absolute(str(storage)))) if isinstance(storage, Path) else source
+
+
+def _weights(spec: Any) -> Any:
+    """Make a file's path absolute; a mapping names one for each backbone."""
+    if isinstance(spec, dict):
+        return {backbone: _weights(one) for backbone, one in spec.items()}
+    return spec if spec in WEIGHT_KINDS else _absolute(spec)
+
+
+def _take_apart(values: dict[str, Any]) -> None:
+    """Turn an experiment at a URL into the folder that its driver works in, and its mirror."""
+    if is_url(values["experiment"]):
+        if values.get("mirror") is not None:
+            raise UserError("mirror: is for an experiment in a folder; this one is at a URL itself")
+        values["mirror"] = values["experiment"]
+        values["experiment"] = str(working_folder(values["mirror"]))
+    if values.get("mirror") is None:
+        return
+    if not is_url(values["mirror"]):
+        raise UserError(f"mirror: must be a URL such as s3://bucket/first, not {values['mirror']!r}")
+    working_folder(values["mirror"])  # Refuses what no experiment can lie at.
+    values["mirror"] = values["mirror"].rstrip("/")
+
+
+def _folder(key: str, path: str) -> str:
+    if is_url(path):
+        rule = "only the dataset and the experiment may lie at a URL"
+        raise UserError(f"{key}: must be a folder, not the URL {redact(path)}; {rule}")
+    return _absolute(path)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

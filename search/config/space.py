@@ -1,0 +1,261 @@
+"""The search space: a knob's range or choices, checked against TrialConfig, as Optuna distributions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainables.config import Augmentation, TrialConfig, one_line
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Scalar = bool | int | float | str
+
+# The clock of early stopping and the sweep's own seed: neither is a knob that a sampler may turn.
+_NOT_SEARCHED = {
+    "epochs": "it is the clock of early stopping",
+    "seed": "it follows from the sweep's seed",
+    "sweep_seed": "it is the sweep's seed",
+}
+
+DEFAULT_SPACE: dict[str, Any] = {
+    "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
+    "dropout": {"low": 0.0, "high": 0.6},
+    "dense_units": [128, 256, 512],
+    "unfrozen_layers": [0, 31, 62],
+}
+
+
+class Range(BaseModel):
+    """Numbers from `low` to `high`, both included; `points` is how many of them the grid sampler tries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+    points: int | None = None
+
+
+class Choices(BaseModel):
+    """One of a few values, without an order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    values: tuple[Scalar, ...]
+
+
+Knob = Range | Choices
+
+
+def parse_space(raw: object) -> dict[str, Knob]:
+    """Check the `space` section of a sweep file.
+
+    Raises:
+        UserError: an unknown knob, an empty list, a range that is upside down, a log range that reaches 0, or a
+            value that TrialConfig refuses.
+    """
+    if not isinstance(raw, dict) or not raw:
+        raise UserError(f"space: must map at least one knob to a range or a list of choices, not {raw!r}")
+    flat: dict[str, Any] = {}
+    for name, spec in raw.items():
+        if name == "augmentation" and isinstance(spec, dict):
+            flat |= {f"augmentation.{inner}": inner_spec for inner, inner_spec in spec.items()}
+        else:
+            flat[str(name)] = spec
+    return {name: _knob(name, spec) for name, spec in flat.items()}
+
+
+def dump_space(space: dict[str, Knob]) -> dict[str, Any]:
+    """Write the space as it stands in a sweep file; `parse_space` reads it back to an equal one."""
+    return {
+        name: list(knob.values) if isinstance(knob, Choices) else knob.model_dump(exclude_defaults=True)
+        for name, knob in space.items()
+    }
+
+
+def distributions(space: dict[str, Knob]) -> dict[str, BaseDistribution]:
+    """Return Optuna's distributions; unlike `tune.randint`, upper bounds are included."""
+    return {name: _distribution(name, knob) for name, knob in space.items()}
+
+
+def grid(space: dict[str, Knob]) -> dict[str, list[Scalar]]:
+    """Return the values of each knob that the grid sampler combines.
+
+    Raises:
+        UserError: a range without `points`, of which no grid can be made.
+    """
+    return {
+        name: list(knob.values) if isinstance(knob, Choices) else _points(name, knob) for name, knob in space.items()
+    }
+
+
+def finite_values(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | None:
+    """Return all values that a knob may take (with `grid`, those of the grid); None where there is no end of them."""
+    if isinstance(knob, Choices):
+        return list(knob.values)
+    if grid or knob.step is not None:
+        return _points(name, knob)
+    if _annotation(name) is int:
+        return list(range(int(knob.low), int(knob.high) + 1))
+    return None
+
+
+def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, Scalar]:
+    """Check a configuration, or a part of one, against the space; return it as TrialConfig holds its values.
+
+    Args:
+        where: what the lines of errors call it.
+
+    Raises:
+        UserError: it is no mapping, a knob is not searched, or a value lies outside its range or choices.
+    """
+    if not isinstance(point, dict) or not point:
+        raise UserError(f"{where}: must map knobs of the space to values, not {point!r}")
+    checked = {}
+    for name, value in point.items():
+        if name not in space:
+            raise UserError(f"{where}.{name}: is not in the space, which has: {', '.join(space)}")
+        try:
+            checked[name] = _accepted(name, value)
+        except UserError as error:
+            raise UserError(str(error).replace("space.", f"{where}.", 1)) from None
+        if not _holds(space[name], checked[name]):
+            raise UserError(f"{where}.{name}: {value!r} is not in the space, {_words(space[name])}")
+    return checked
+
+
+def assemble(fixed: dict[str, Any], params: dict[str, Any]) -> TrialConfig:
+    """Merge the sweep's fixed knobs with one suggestion (dotted names go into `augmentation`)."""
+    values = dict(fixed)
+    for name, value in params.items():
+        outer, _, inner = name.partition(".")
+        if inner:
+            values[outer] = {**values.get(outer, {}), inner: value}
+        else:
+            values[name] = value
+    return TrialConfig.model_validate(values)
+
+
+def knob_value(config: dict[str, Any], name: str) -> Any:
+    """Return what a trial's configuration holds for a knob (dotted names lie in `augmentation`)."""
+    outer, _, inner = name.partition(".")
+    return config[outer][inner] if inner else config[outer]
+
+
+def searchable() -> list[str]:
+    """Names of all knobs that a space may hold."""
+    plain = [name for name in TrialConfig.model_fields if name not in {*_NOT_SEARCHED, "augmentation"}]
+    return plain + [f"augmentation.{name}" for name in Augmentation.model_fields]
+
+
+def _knob(name: str, spec: object) -> Knob:
+    if name in _NOT_SEARCHED:
+        raise UserError(f"space.{name}: cannot be searched, {_NOT_SEARCHED[name]}")
+    if name not in searchable():
+        raise UserError(f"space.{name}: unknown knob; searchable are: {', '.join(searchable())}")
+    if isinstance(spec, list):
+        return _choices(name, spec)
+    if isinstance(spec, dict):
+        return _range(name, spec)
+    raise UserError(f"space.{name}: must be a list of choices or a range {{low, high}}, not {spec!r}")
+
+
+def _choices(name: str, spec: list[Any]) -> Choices:
+    if not spec:
+        raise UserError(f"space.{name}: the list of choices is empty; give at least one value")
+    values = tuple(_accepted(name, value) for value in spec)
+    twice = [value for index, value in enumerate(values) if value in values[:index]]
+    if twice:
+        raise UserError(f"space.{name}: {twice[0]!r} is listed twice")
+    return Choices(values=values)
+
+
+def _range(name: str, spec: dict[str, Any]) -> Range:
+    kind = _annotation(name)
+    if kind not in (int, float):
+        allowed = ", ".join(str(value) for value in get_args(kind)) or "true, false"
+        raise UserError(f"space.{name}: is not a number, list its choices instead, such as [{allowed}]")
+    try:
+        knob = Range.model_validate(spec)
+    except ValidationError as error:
+        raise UserError(f"space.{name}: {one_line(error, Range)}") from None
+    _check_range(name, knob, whole=kind is int)
+    low, high = _accepted(name, knob.low), _accepted(name, knob.high)
+    return knob.model_copy(update={"low": low, "high": high})
+
+
+def _check_range(name: str, knob: Range, *, whole: bool) -> None:
+    if not (math.isfinite(knob.low) and math.isfinite(knob.high)):
+        raise UserError(f"space.{name}: low and high must be finite, not {knob.low} and {knob.high}")
+    if knob.low >= knob.high:
+        raise UserError(f"space.{name}: low must be below high, not low {knob.low} and high {knob.high}")
+    if knob.log and knob.low <= 0:
+        raise UserError(f"space.{name}: a log range must start above 0, not at {knob.low}")
+    if knob.log and knob.step is not None:
+        raise UserError(f"space.{name}: a log range has no step, not {knob.step}")
+    if knob.step is not None and not 0 < knob.step <= knob.high - knob.low:
+        raise UserError(f"space.{name}: step must be above 0 and fit into the range, not {knob.step}")
+    if knob.points is not None and knob.points < 1:
+        raise UserError(f"space.{name}: points must be at least 1, not {knob.points}")
+    parts = [part for part in (knob.low, knob.high, knob.step) if part is not None]
+    if whole and any(part != int(part) for part in parts):
+        raise UserError(f"space.{name}: is a whole number, so low, high and step must be, not {parts}")
+
+
+def _accepted(name: str, value: object) -> Scalar:
+    """Return the value as TrialConfig holds it (YAML may give `1e-3` as text), or refuse it."""
+    outer, _, inner = name.partition(".")
+    model: type[BaseModel] = Augmentation if inner else TrialConfig
+    try:
+        checked = model.model_validate({inner or outer: value})
+    except ValidationError as error:
+        raise UserError(f"space.{one_line(error, model).replace(inner or outer, name, 1)}") from None
+    return cast(Scalar, getattr(checked, inner or outer))
+
+
+def _holds(knob: Knob, value: Any) -> bool:
+    if isinstance(knob, Choices):
+        return any(value == choice and type(value) is type(choice) for choice in knob.values)
+    steps = 0.0 if knob.step is None else (value - knob.low) / knob.step
+    return bool(knob.low <= value <= knob.high and abs(steps - round(steps)) < 1e-8)
+
+
+def _words(knob: Knob) -> str:
+    if isinstance(knob, Choices):
+        return f"one of {', '.join(str(value) for value in knob.values)}"
+    return f"{knob.low} to {knob.high}" + (f" in steps of {knob.step}" if knob.step is not None else "")
+
+
+def _annotation(name: str) -> Any:
+    outer, _, inner = name.partition(".")
+    return (Augmentation.model_fields[inner] if inner else TrialConfig.model_fields[outer]).annotation
+
+
+def _distribution(name: str, knob: Knob) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(knob, Choices):
+        return CategoricalDistribution(knob.values)
+    if _annotation(name) is int:
+        return IntDistribution(int(knob.low), int(knob.high), log=knob.log, step=int(knob.step or 1))
+    return FloatDistribution(float(knob.low), float(knob.high), log=knob.log, step=knob.step)
+
+
+def _points(name: str, knob: Range) -> list[Scalar]:
+    if knob.step is not None:
+        # As Optuna's distributions have it: the last step may end below `high`.
+        values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)
+    elif knob.points is None:
+        raise UserError(f"space.{name}: the grid sampler needs `points` (or a step) for a range, or a list of choices")
+    else:
+        values = (np.geomspace if knob.log else np.linspace)(knob.low, knob.high, knob.points)
+    if _annotation(name) is int:
+        return cast(list[Scalar], sorted({round(value) for value in values.tolist()}))
+    return [float(value) for value in np.clip(values, knob.low, knob.high).tolist()]

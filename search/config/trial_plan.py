@@ -1,0 +1,105 @@
+"""What one trial gets: its configuration, its seed, its folder, and where the data and the store are."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.config.schema import SweepConfig
+from search.config.space import Choices, Range, assemble, knob_value
+from search.sampling.samplers import trial_seed
+from trainables.config import TrialConfig
+from trainables.files.remote_experiment import CHECKPOINTS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of a sweep that are the same for all of its trials.
+
+    `threads` is CPU threads per trial; `experiment_id` marks a trial as this experiment's in a study that several
+    work on; `origin` is what each trial's record says of where it came from.
+    """
+
+    config: SweepConfig
+    threads: int
+    experiment_id: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment's folder, absolute."""
+        return Path(self.config.experiment)
+
+    @property
+    def store(self) -> Path:
+        """Where each node keeps the activations that its trials share."""
+        return Path(self.config.store) if self.config.store else self.experiment.parent / "store"
+
+    @property
+    def owner(self) -> str | None:
+        """Whose trials this experiment's driver answers for: None (all) unless the study is one that many may share."""
+        return self.experiment_id if self.config.storage else None
+
+    def trial_folder(self, number: int) -> Path:
+        """The folder of a trial's records."""
+        return trial_folder(self.experiment, number)
+
+    def checkpoint_place(self, number: int, trial: TrialConfig) -> str:
+        """Where a trial's checkpoints lie: beside its records, or below the mirror's URL.
+
+        There its configuration is in the name. A driver that was killed may have begun a trial that its study had not
+        yet brought to the URL: the next driver gives the number again, and maybe to another configuration.
+        """
+        root = checkpoint_root(self.experiment, self.config.mirror, number)
+        if self.config.mirror is None:
+            return root
+        knobs = {name: knob_value(trial.model_dump(), name) for name in sorted(self.config.space)}
+        what = json.dumps([knobs, trial.seed, trial.epochs], default=str)
+        return f"{root}/{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+
+    def unfrozen_layers(self) -> list[int]:
+        """Return every count of unfrozen layers that a trial of this sweep may have."""
+        knob = self.config.space.get("unfrozen_layers")
+        if isinstance(knob, Choices):
+            return [int(value) for value in knob.values]
+        if isinstance(knob, Range):
+            return list(range(int(knob.low), int(knob.high) + 1, int(knob.step or 1)))
+        return [TrialConfig.model_validate(self.config.trial).unfrozen_layers]
+
+    def trial_config(self, number: int, params: dict[str, Any]) -> TrialConfig:
+        """Return the full configuration of a trial, with its own seed."""
+        seeds = {"seed": trial_seed(self.config.seed, number, "training"), "sweep_seed": self.config.seed}
+        return assemble({**self.config.trial, **seeds}, params)
+
+    def settings(self, number: int, trial: TrialConfig, known_epochs: int = 0) -> dict[str, Any]:
+        """Return what the trainable gets: the flat configuration, and `run`.
+
+        `run` holds trial (number), dataset and checkpoint_dir (absolute paths or URLs), store (absolute path),
+        store_bytes (None: automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for),
+        checkpoint_every, known_epochs (up to which epoch the study holds the trial's results), and cost (what a model
+        costs, by name; None where that does not count).
+        """
+        run = {
+            "trial": number,
+            "dataset": self.config.dataset,
+            "store": str(self.store),
+            "store_bytes": None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
+            "threads": self.threads,
+            "plan": self.unfrozen_layers(),
+            "checkpoint_dir": self.checkpoint_place(number, trial),
+            "checkpoint_every": self.config.checkpoint_every,
+            "known_epochs": known_epochs,
+            "cost": self.config.cost,
+        }
+        return {**trial.model_dump(), "run": run}
+
+
+def checkpoint_root(experiment: Path, mirror: str | None, number: int) -> str:
+    """Return the folder or URL below which all checkpoints of a trial with this number lie."""
+    return str(trial_folder(experiment, number)) if mirror is None else f"{mirror}/{CHECKPOINTS}/{number:04d}"
+
+
+def trial_folder(experiment: Path, number: int) -> Path:
+    """Return where a trial's records lie."""
+    return experiment / "trials" / f"{number:04d}"

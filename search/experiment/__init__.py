@@ -1,0 +1,1 @@
+"""One driver per experiment folder or URL, and where it came from."""

@@ -1,0 +1,111 @@
+"""One driver per experiment at a URL: a note there that says who has it, renewed while it works.
+
+It is no lock: an object store keeps nobody from writing, and clocks differ. A driver that finds a fresh note refuses,
+and one that finds another's note at its next renewal stops. Two that begin within the same second may both believe to
+have it until then: what they write meanwhile is each whole, but of both.
+"""
+
+import json
+import os
+import socket
+import time
+import uuid
+from dataclasses import asdict, dataclass, replace
+
+from trainables.errors import UserError
+from trainables.files.bucket import Bucket
+from trainables.files.remote_experiment import LEASE
+
+FRESH_SECONDS = 150
+"""So long after its last renewal a note still counts: several times what lies between two."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who has the experiment: `session` names one driver's life, `renewed` is in seconds since 1970 (UTC).
+
+    `free` says that the driver has ended, and that what is at the URL is all that it had.
+    """
+
+    session: str
+    host: str
+    pid: int
+    renewed: float
+    free: bool = False
+
+    def seconds_left(self, now: float) -> float:
+        """Return for how long the note still counts, 0 or less when it does not."""
+        return 0.0 if self.free else FRESH_SECONDS - max(0.0, now - self.renewed)
+
+
+def read_lease(bucket: Bucket) -> Lease | None:
+    """Return the note at a URL; None where there is none, or nothing that can be read as one.
+
+    Raises:
+        UserError: the place cannot be reached.
+    """
+    content = bucket.read(LEASE)
+    try:
+        return None if content is None else Lease(**json.loads(content))
+    except (ValueError, TypeError):
+        return None
+
+
+def check_free(bucket: Bucket, own: str = "") -> Lease | None:
+    """Return the note at a URL unless it is another driver's that still counts.
+
+    Args:
+        own: the session of a driver that was here and is known to be no more.
+
+    Raises:
+        UserError: it is; the line says whose, and for how long.
+    """
+    found = read_lease(bucket)
+    if found is not None and found.session != own and (left := found.seconds_left(time.time())) > 0:
+        raise UserError(
+            f"experiment: {bucket.url} is being run by process {found.pid} on {found.host}; "
+            f"wait for it, or stop it (if it is no more, it is free in {left:.0f} s)"
+        )
+    return found
+
+
+def take(bucket: Bucket, own: str = "") -> Lease:
+    """Become the driver of the experiment at a URL.
+
+    Raises:
+        UserError: as `check_free`, or another one was quicker.
+    """
+    check_free(bucket, own)
+    lease = Lease(uuid.uuid4().hex[:12], socket.gethostname(), os.getpid(), time.time())
+    _write(bucket, lease)
+    check_free(bucket, lease.session)
+    return lease
+
+
+def renew(bucket: Bucket, lease: Lease) -> None:
+    """Say that this driver still works.
+
+    Raises:
+        LeaseLost: the experiment is another driver's by now.
+        UserError: the place cannot be reached.
+    """
+    found = read_lease(bucket)
+    if found is not None and found.session != lease.session:
+        raise LeaseLost(
+            f"experiment: {bucket.url} was taken over by process {found.pid} on {found.host}, because this driver's "
+            f"note there was older than {FRESH_SECONDS} s"
+        )
+    _write(bucket, replace(lease, renewed=time.time()))
+
+
+def release(bucket: Bucket, lease: Lease) -> None:
+    """Say that this driver has ended, and that all is brought."""
+    _write(bucket, replace(lease, renewed=time.time(), free=True))
+
+
+class LeaseLost(UserError):
+    """Another driver has the experiment."""
+
+
+def _write(bucket: Bucket, lease: Lease) -> None:
+    bucket.put(json.dumps(asdict(lease)).encode(), LEASE)

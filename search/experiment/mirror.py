@@ -1,0 +1,336 @@
+"""Bring an experiment's records to its URL while its driver works on them in a folder.
+
+SQLite cannot lie in a bucket, and an object cannot be appended to; so the driver works on a disk, and what lasts is
+brought to the URL when a trial begins or ends, every half a minute, and at the end. Each object is whole by itself. In
+one pass, what is gone here goes there first, then what says what the sweep is, then the study, then the rest, and
+last what says that the sweep has ended: broken off at any object, what lies there can be resumed.
+"""
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from search.config.file import SWEEP_FILE
+from search.config.schema import SweepConfig
+from search.experiment.lease import Lease, LeaseLost, check_free, release, renew, take
+from search.experiment.lock import driving
+from search.experiment.provenance import PROVENANCE_FILE, now
+from search.results import SUMMARY_FILE
+from search.sampling.warm_start import WARM_START_FILE
+from search.study.storage import STUDY_FILE
+from search.tune.state import SweepState
+from trainables.errors import UserError
+from trainables.files.bucket import Bucket, open_bucket
+from trainables.files.remote_experiment import LEASE, bring, working_folder
+from trainables.handoff import FRONT_FOLDER, write_json
+
+EVERY_SECONDS = 30.0
+
+_STATE = ".mirror.json"
+_FIRST = (SWEEP_FILE, PROVENANCE_FILE, WARM_START_FILE, STUDY_FILE)
+_LAST = (SUMMARY_FILE, "best.json")
+# Ray's own state, and what is made of the records.
+_LEFT_OUT = ("ray", "report", "comparison", "export")
+
+
+@dataclass
+class Sent:
+    """What this folder knows of its URL, in .mirror.json.
+
+    `session` is the driver that last worked here, `brought` the one whose records were fetched (search/lease.py);
+    `files` maps what is at the URL to what says whether it changed here since.
+    """
+
+    url: str
+    session: str = ""
+    brought: str = ""
+    files: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write it in one step."""
+        write_json(vars(self), folder / _STATE)
+
+
+class Mirror:
+    """Brings a folder's records to a URL, in a thread of its own until it is closed."""
+
+    def __init__(self, folder: Path, bucket: Bucket, lease: Lease, sent: Sent) -> None:
+        self.lost: LeaseLost | None = None
+        self._folder = folder
+        self._bucket = bucket
+        self._lease = lease
+        self._sent = sent
+        self._due = threading.Event()
+        self._closing = False
+        self._warned = False
+        self._renewed = 0.0
+        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+
+    def start(self) -> None:
+        """Begin to bring records."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have a pass now."""
+        self._due.set()
+
+    def close(self) -> None:
+        """End the thread, bring what is left, and let the experiment go.
+
+        Raises:
+            UserError: the URL cannot be reached, or is another driver's.
+        """
+        self._closing = True
+        self._due.set()
+        self._thread.join()
+        if self.lost is not None:
+            raise self.lost
+        self.bring()
+        release(self._bucket, self._lease)
+
+    def bring(self) -> None:
+        """Make one pass.
+
+        Raises:
+            UserError: as `close`.
+        """
+        self._renew()
+        here = dict(sorted(records(self._folder), key=lambda item: _order(item[0])))
+        for name in self._sent.files.keys() - here.keys() - {STUDY_FILE}:
+            self._bucket.delete(name)
+            del self._sent.files[name]
+        for name, mark in here.items():
+            if time.monotonic() > self._renewed + EVERY_SECONDS:  # Thousands of files take minutes.
+                self._renew()
+            if name == STUDY_FILE:
+                self._bring_study()
+            elif self._sent.files.get(name) != mark:
+                self._send(name)
+                self._sent.files[name] = mark
+        self._sent.write(self._folder)
+
+    def _renew(self) -> None:
+        renew(self._bucket, self._lease)
+        self._renewed = time.monotonic()
+
+    def _work(self) -> None:
+        while not self._closing:
+            try:
+                self.bring()
+                self._warned = False
+            except LeaseLost as lost:
+                self.lost = lost
+                return
+            except (UserError, OSError) as error:
+                if not self._warned:
+                    print(f"warning: {error}; tried again every {EVERY_SECONDS:.0f} s", file=sys.stderr, flush=True)
+                self._warned = True
+            self._due.wait(EVERY_SECONDS)
+            self._due.clear()
+
+    def _send(self, name: str) -> None:
+        file = self._folder / name
+        try:
+            self._bucket.send(file, name)
+        except UserError:
+            if file.exists():  # Otherwise the next pass sees that it is gone.
+                raise
+
+    def _bring_study(self) -> None:
+        """Bring a copy of the study as it is between two of its transactions."""
+        with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
+            copy = Path(temporary) / STUDY_FILE
+            try:
+                _back_up(self._folder / STUDY_FILE, copy)
+            except sqlite3.Error as error:
+                raise UserError(f"{self._folder / STUDY_FILE} cannot be copied: {error}") from None
+            digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+            if self._sent.files.get(STUDY_FILE) != digest:
+                self._bucket.send(copy, STUDY_FILE)
+                self._sent.files[STUDY_FILE] = digest
+
+
+class BringToMirror(Callback):
+    """Wakes the mirror when a trial begins or ends, and ends the sweep when the URL is another driver's."""
+
+    def __init__(self, mirror: Mirror, sweep_state: SweepState) -> None:
+        self._mirror = mirror
+        self._sweep_state = sweep_state
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Bring the study that names the trial."""
+        self._mirror.wake()
+
+    on_trial_complete = on_trial_error = on_trial_start
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
+        """Look whether the experiment is still ours."""
+        if self._mirror.lost is not None:
+            self._sweep_state.fail(self._mirror.lost)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # Ray writes its own state of the sweep, which nobody reads; a thread cannot stand in it.
+        return Callback, ()
+
+
+def check_new(config: SweepConfig) -> None:
+    """Refuse to begin an experiment at a URL that holds one, or that cannot be written.
+
+    Raises:
+        UserError: so it is.
+    """
+    if config.mirror is None:
+        return
+    bucket = open_bucket(config.mirror)
+    check_free(bucket)
+    if bucket.names() not in ([], [LEASE]):
+        raise UserError(f"experiment: {config.mirror} holds another run; choose an empty or a new place")
+    bucket.check_writable()
+
+
+@contextmanager
+def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
+    """Bring the experiment's records to its mirror for the time of the body; without one, do nothing.
+
+    Raises:
+        UserError: as `open_mirror`; or after the body, the URL cannot be reached.
+    """
+    if config.mirror is None:
+        yield None
+        return
+    folder = config.experiment
+    mirror = open_mirror(Path(folder), config.mirror)
+    print(f"works in {folder}, and brings its records to {config.mirror}", flush=True)
+    mirror.start()
+    try:
+        yield mirror
+    except BaseException as raised:
+        try:
+            mirror.close()
+        except (UserError, OSError) as error:
+            if error is not raised:
+                print(f"warning: {error}; what was not brought is in {folder}", file=sys.stderr)
+        raise
+    try:
+        mirror.close()
+    except (UserError, OSError) as error:
+        again = f"`python -m search resume {folder}` brings them"
+        raise UserError(f"all records are in {folder}, but not at {config.mirror}: {error}; {again}") from None
+
+
+def open_mirror(folder: Path, url: str) -> Mirror:
+    """Become the driver of the experiment at a URL.
+
+    The folder's own lock (search/lock.py) is held by the caller: whoever drove the folder before is no more.
+
+    Raises:
+        UserError: another driver has the experiment, has had it since this folder's records were brought, or the URL
+            cannot be reached.
+    """
+    bucket, sent = open_bucket(url), _read_sent(folder, url)
+    found, names = check_free(bucket, sent.session), bucket.names()
+    if found is not None and found.session not in (sent.session, sent.brought) and names != [LEASE]:
+        raise UserError(_is_older(folder, bucket, found))
+    lease = take(bucket, sent.session)
+    sent.url, sent.session = bucket.url, lease.session
+    for name in names:  # Whatever was noted here: an end that is taken back must go there too.
+        if name in _LAST or name.startswith(f"{FRONT_FOLDER}/"):
+            sent.files.setdefault(name, None)
+    sent.write(folder)
+    return Mirror(folder, bucket, lease, sent)
+
+
+def download_for_resume(url: str) -> Path:
+    """Return the folder to resume the experiment at a URL in: as it is, where its last driver worked, or brought now.
+
+    Raises:
+        UserError: another driver has it, the folder is another experiment's, or the URL cannot be reached.
+    """
+    bucket, folder = open_bucket(url), working_folder(url)
+    if bucket.read(SWEEP_FILE) is None:
+        why = "or there is no such bucket; `python -m search run` begins one"
+        raise UserError(f"{bucket.url} holds no {SWEEP_FILE}, so nothing to resume, {why}")
+    sent = _read_sent(folder, bucket.url)
+    if folder.is_dir() and sent.url != bucket.url and any(folder.iterdir()):
+        raise UserError(f"{folder} is another experiment's; move it away, or resume {bucket.url} from another folder")
+    found = check_free(bucket, sent.session)
+    folder.mkdir(parents=True, exist_ok=True)
+    with driving(folder):
+        if sent.session and found is not None and found.session == sent.session:
+            return folder  # What is here is as new as what is there, or newer.
+        if sent.session:
+            _put_aside(folder)
+    return _bring_back(bucket, folder, found)
+
+
+def _bring_back(bucket: Bucket, folder: Path, found: Lease | None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with driving(folder):
+        Sent(bucket.url).write(folder)  # Broken off, the next one knows what this is.
+        bring(bucket, folder)
+        files: dict[str, Any] = {name: mark for name, mark in records(folder) if name != STUDY_FILE}
+        Sent(bucket.url, brought=found.session if found else "", files=files).write(folder)
+    print(f"brought the records of {bucket.url} to {folder}", flush=True)
+    return folder
+
+
+def _put_aside(folder: Path) -> None:
+    """Keep what a driver left here that another machine's has gone on from."""
+    aside = folder.with_name(f"{folder.name}-until-{now().replace(':', '')[:17]}")
+    folder.rename(aside)
+    print(f"{folder} was older than its URL; it is now {aside}", file=sys.stderr)
+
+
+def _is_older(folder: Path, bucket: Bucket, found: Lease) -> str:
+    who = f"process {found.pid} on {found.host}"
+    return (
+        f"experiment: {folder} is older than {bucket.url}, where {who} has gone on; "
+        f"`python -m search resume {bucket.url}` goes on from there"
+    )
+
+
+def _read_sent(folder: Path, url: str) -> Sent:
+    try:
+        sent = Sent(**json.loads((folder / _STATE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return Sent(url if not folder.is_dir() or not any(folder.iterdir()) else "")
+    return sent
+
+
+def _back_up(file: Path, copy: Path) -> None:
+    """Copy a database that is being written to, as a plain file without a journal."""
+    source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
+    with source as database, contextlib.closing(sqlite3.connect(copy)) as target:
+        database.backup(target)
+        target.execute("PRAGMA journal_mode=DELETE")
+
+
+def records(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Yield the names of what lasts in an experiment's folder, each with its size and the time of its last change."""
+    for file in folder.rglob("*"):
+        parts = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts) or file.suffix == ".tmp"
+        if hidden or parts[0] in _LEFT_OUT or file.name.startswith(f"{STUDY_FILE}-"):
+            continue
+        with contextlib.suppress(FileNotFoundError):  # It was renamed meanwhile.
+            if file.is_file():
+                yield PurePosixPath(*parts).as_posix(), [file.stat().st_size, file.stat().st_mtime_ns]
+
+
+def _order(name: str) -> tuple[int, str]:
+    if name in _FIRST:
+        return _FIRST.index(name), name
+    return len(_FIRST) + (1 + _LAST.index(name) if name in _LAST else 0), name

@@ -1,0 +1,82 @@
+"""The record of how a sweep and each of its trials came to be: when, where, by which command, on what."""
+
+import json
+import platform
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from search.study.storage import redact
+from trainables.errors import UserError
+from trainables.handoff import write_json
+from trainables.versions import git_commit, versions
+
+PROVENANCE_FILE = "provenance.json"
+
+
+def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
+    """Return the record that a run writes when it starts; `experiment_id` marks its trials in a shared study."""
+    return {
+        "format": 1,
+        "experiment_id": uuid.uuid4().hex[:12],
+        "started": now(),
+        "command": command(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "seed": seed,
+        "dataset": dataset,
+        "dataset_fingerprint": fingerprint,
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def origin(fingerprint: str) -> dict[str, Any]:
+    """Return what each trial's record says of where it came from; seed, host, device and times stand beside it."""
+    return {
+        "dataset_fingerprint": fingerprint,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "driver_host": platform.node(),
+    }
+
+
+def read_provenance(experiment: Path) -> dict[str, Any]:
+    """Read an experiment's record.
+
+    Raises:
+        UserError: it is missing or damaged, so that nobody can say which trials are this experiment's.
+    """
+    file = experiment / PROVENANCE_FILE
+    try:
+        record: dict[str, Any] = json.loads(file.read_text())
+        record["experiment_id"], record["dataset_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{file} is missing or damaged; without it the sweep cannot be resumed") from None
+    return record
+
+
+def add_session(experiment: Path, record: dict[str, Any], changes: list[str]) -> None:
+    """Add to an experiment's record that a driver has taken it up, with what was changed (`--set` as given)."""
+    session = {
+        "at": now(),
+        "command": command(),
+        "changes": [redact(change) for change in changes],
+        "host": platform.node(),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+    record = {**record, "resumed": [*record.get("resumed", []), session]}
+    write_json(record, experiment / PROVENANCE_FILE)
+
+
+def command() -> list[str]:
+    """Return the words of this process's command line, without passwords."""
+    return [redact(word) for word in sys.argv]
+
+
+def now() -> str:
+    """Return the present time, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

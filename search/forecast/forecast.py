@@ -1,0 +1,125 @@
+"""What a sweep will cost, said before its first trial; and what it saved, said after its last."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.callbacks.progress import duration
+from search.config.schema import SweepConfig
+from search.stopping.rules import expected_epochs
+from trainables.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """`concurrent` trials on a node with `threads` each, and what they were measured to reach together.
+
+    `train` and `evaluate` are photos per second, averaged over the sweep's tails; `prefix` photos per second through
+    the frozen part; `bytes_per_photo` what one view of a photo takes in the store, all cuts together.
+    """
+
+    concurrent: int
+    threads: int
+    train: float
+    evaluate: float
+    prefix: float
+    bytes_per_photo: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds and bytes that a sweep will take, with `concurrent` trials at once.
+
+    `epochs` is how many a trial is expected to run, `most_seconds` what the sweep takes if none is stopped.
+    """
+
+    fill_seconds: float
+    train_seconds: float
+    store_bytes: int
+    epochs: float
+    most_seconds: float
+    concurrent: int
+
+    @property
+    def seconds(self) -> float:
+        """What the sweep is expected to take, the start of Ray and TensorFlow left out."""
+        return self.fill_seconds + self.train_seconds
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a sweep had from the store, counted in views of photos, and how long computing them again would have taken.
+
+    `seconds` is over all trials, at the rate at which this sweep filled the store; None where it filled nothing.
+    """
+
+    rows: int
+    filled: int
+    filled_bytes: int
+    fill_seconds: float
+    seconds: float | None
+
+
+def forecast(config: SweepConfig, packing: Throughput, nodes: int, photos: Mapping[str, int]) -> Forecast:
+    """Work out the cost from the measured speed of one node.
+
+    Args:
+        nodes: how many nodes share the trials; each fills its own store.
+        photos: number of photos by split.
+    """
+    trial = TrialConfig.model_validate(config.trial)
+    views = min(trial.augment_views, config.max_epochs)
+    rows = photos["train"] * views + photos["validation"]
+    epoch = photos["train"] / packing.train + photos["validation"] / packing.evaluate
+    epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
+    fill = rows / packing.prefix
+    pixels = (photos["train"] + photos["validation"]) * trial.image_size**2 * 3
+    return Forecast(
+        fill_seconds=fill,
+        train_seconds=config.trials * epochs * epoch / nodes,
+        store_bytes=rows * packing.bytes_per_photo + pixels,
+        epochs=epochs,
+        most_seconds=fill + config.trials * config.max_epochs * epoch / nodes,
+        concurrent=packing.concurrent * nodes,
+    )
+
+
+def forecast_lines(expected: Forecast, config: SweepConfig, packing: Throughput) -> list[str]:
+    """Say the forecast and the measurement behind it."""
+    trials = "1 trial" if packing.concurrent == 1 else f"{packing.concurrent} trials"
+    threads = f"{packing.threads} thread{'s' if packing.threads > 1 else ''}{' each' if packing.concurrent > 1 else ''}"
+    return [
+        f"measured     {trials} at once with {threads}: {packing.train:.0f} photos/s in training, "
+        f"{packing.prefix:.0f} through what is frozen",
+        f"forecast     about {duration(expected.seconds)}, {duration(expected.most_seconds)} if no trial is stopped: "
+        f"{config.trials} trials of {expected.epochs:.1f} epochs, and {duration(expected.fill_seconds)} to compute "
+        f"{expected.store_bytes / 1e9:.2f} GB once",
+    ]
+
+
+def saved(epochs: Iterable[Mapping[str, Any]]) -> Saved:
+    """Add up what the epochs of all trials say about the store."""
+    rows = filled = filled_bytes = 0
+    seconds = 0.0
+    for epoch in epochs:
+        rows += epoch.get("store_rows") or 0
+        filled += epoch.get("store_filled") or 0
+        filled_bytes += epoch.get("store_filled_bytes") or 0
+        seconds += epoch.get("store_fill_seconds") or 0.0
+    without = rows * seconds / filled - seconds if filled else None
+    return Saved(rows, filled, filled_bytes, seconds, without)
+
+
+def saved_line(summary: Mapping[str, Any]) -> str:
+    """Say what was saved, from sweep_summary.json."""
+    use, epochs = summary.get("store"), summary["epochs_saved"] + summary["epochs_run"]
+    line = f"saved        {summary['epochs_saved']} of {epochs} epochs by early stopping"
+    if not use or not use["rows"]:  # A summary of an earlier version has none.
+        return line
+    again = "" if use["seconds"] is None else f", which saved {duration(max(0.0, use['seconds']))} of computing"
+    return f"{line}; {use['rows']} stored pictures were read and {use['filled']} of them computed{again}"
+
+
+def as_json(value: Forecast | Saved) -> dict[str, Any]:
+    """The value for sweep_summary.json."""
+    return {name: round(number, 1) if isinstance(number, float) else number for name, number in asdict(value).items()}

@@ -1,0 +1,156 @@
+"""Choose by measurement how many trials a machine without GPUs runs at once.
+
+Two trials with a thread each do more than one with two threads where a step's products are too small to be shared, and
+less where memory is the limit: which it is depends on the backbone, the picture's size and the machine. So a few
+processes train made-up batches at once, as many as the trials would be, and the fastest division wins. It takes about
+half a minute for each division, once for a configuration and machine: measured.json in the store's folder remembers it,
+and may be deleted to measure again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+from ray.exceptions import RayError
+
+from search.config.schema import Resources, SweepConfig
+from search.config.space import Choices
+from search.config.trial_plan import Plan
+from search.forecast.forecast import Forecast, Throughput, forecast, forecast_lines
+from search.tune.failure import describe
+from search.tune.resources import Node, share
+from trainables.config import TrialConfig
+from trainables.handoff import write_json
+from trainables.versions import versions
+
+# What finished trials teach the sampler and the rungs is worth something: more trials at once must gain this much.
+WORTH_ANOTHER_TRIAL = 1.10
+MEMORY_SHARE = 0.7
+CPUINFO = Path("/proc/cpuinfo")
+
+Way = tuple[int, int]
+
+
+def plan_resources(
+    config: SweepConfig, nodes: Sequence[Node], classes: int, photos: Mapping[str, int]
+) -> tuple[Resources, Forecast | None]:
+    """Fill in what `resources` leaves open, and say beforehand what the sweep will cost.
+
+    Where nothing is measured (`resources.measure` is false, there are GPUs, or it fails) `resources` stays as it is,
+    and there is no forecast.
+    """
+    wanted = config.resources
+    if not wanted.measure or any(node.gpus for node in nodes):
+        return wanted, None
+    node = min(nodes, key=lambda node: node.cpus)
+    free = wanted.concurrent_trials == "auto" and wanted.threads_per_trial == "auto"
+    fixed = share(wanted, [node] * len(nodes))
+    ways = divisions(node.cpus) if free else [(-(-fixed.concurrent // len(nodes)), fixed.threads)]
+    try:
+        packing = _measured(config, node, ways, classes)
+    except RayError as error:
+        # The trials may still run, and if not they will say why.
+        print(f"measured     nothing, and so no forecast: {describe(error).reason}", flush=True)
+        return wanted, None
+    expected = forecast(config, packing, len(nodes), photos)
+    print("\n".join([*forecast_lines(expected, config, packing), *_faster(config)]), flush=True)
+    if not free:
+        return wanted, expected
+    chosen = {"concurrent_trials": packing.concurrent * len(nodes), "threads_per_trial": packing.threads}
+    return wanted.model_copy(update=chosen), expected
+
+
+def best(packings: Sequence[Throughput]) -> Throughput:
+    """Choose the fastest, unless one with fewer trials at once is nearly as fast."""
+    fastest = max(packing.train for packing in packings)
+    good = [packing for packing in packings if packing.train * WORTH_ANOTHER_TRIAL >= fastest]
+    return min(good, key=lambda packing: packing.concurrent)
+
+
+def divisions(cpus: int) -> list[Way]:
+    """The ways tried on `cpus` cores, as (trials at once, threads of each): 1, 2, 4 … trials, and one per core."""
+    powers = [2**power for power in range(cpus.bit_length()) if 2**power < cpus]
+    return [(trials, cpus // trials) for trials in (*powers, cpus)]
+
+
+def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int) -> Throughput:
+    """The best way, from the store's folder if it was measured there before."""
+    trial, plan = _typical_trial(config), Plan(config, 1)
+    cache = plan.store / "measured.json"
+    unfrozen = plan.unfrozen_layers()
+    facts = [trial.model_dump(mode="json"), unfrozen, classes, node.cpus, ways, _cpuinfo("model name"), versions()]
+    key = json.dumps(facts, sort_keys=True)
+    known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
+    if key not in known:
+        known[key] = asdict(best(_measure(trial, unfrozen, classes, ways)))
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_json(known, cache)
+    return Throughput(**known[key])
+
+
+def _measure(trial: TrialConfig, plan: Sequence[int], classes: int, ways: Sequence[Way]) -> list[Throughput]:
+    packings: list[Throughput] = []
+    for concurrent, threads in ways:
+        speeds = _run_probes(trial, plan, classes, concurrent, threads)
+        packings.append(_together(speeds, concurrent, threads))
+        resident = max(speed.resident_bytes for speed in speeds)
+        if 2 * concurrent * resident > MEMORY_SHARE * psutil.virtual_memory().total:
+            break
+        if len(packings) > 1 and packings[-1].train < packings[-2].train:
+            break  # Finer divisions only get slower from here.
+    return packings
+
+
+def _run_probes(trial: TrialConfig, plan: Sequence[int], classes: int, concurrent: int, threads: int) -> list[Any]:
+    from trainables.training.speed import Probe
+
+    actor = ray.remote(num_cpus=threads)(Probe)
+    probes = [actor.remote(trial, plan, classes, threads) for _ in range(concurrent)]
+    try:
+        ray.get([probe.measure.remote(0.0) for probe in probes])  # All are ready before any is timed.
+        return list(ray.get([probe.measure.remote() for probe in probes]))
+    finally:
+        for probe in probes:
+            ray.kill(probe)
+
+
+def _together(speeds: Sequence[Any], concurrent: int, threads: int) -> Throughput:
+    """Rates of processes add up; rates of tails, which take turns in a sweep, average as times do."""
+
+    def average(field: str) -> float:
+        totals = [float(sum(getattr(speed.tails[cut], field) for speed in speeds)) for cut in speeds[0].tails]
+        return len(totals) / sum(1 / total for total in totals)
+
+    size = sum(tail.bytes_per_photo for tail in speeds[0].tails.values())
+    prefix = sum(speed.prefix for speed in speeds)
+    return Throughput(concurrent, threads, average("train"), average("evaluate"), prefix, size)
+
+
+def _typical_trial(config: SweepConfig) -> TrialConfig:
+    """The fixed knobs of the sweep; of searched ones that change the speed, the first choice."""
+    chosen = {
+        name: knob.values[0]
+        for name, knob in config.space.items()
+        if isinstance(knob, Choices) and name in ("backbone", "image_size", "batch_size", "optimizer", "precision")
+    }
+    # The weights' file need not be at hand, and the values do not change the speed.
+    return TrialConfig.model_validate({**config.trial, **chosen, "weights": "random"})
+
+
+def _faster(config: SweepConfig) -> list[str]:
+    """Say that the processor has bfloat16, where the sweep file leaves it open what to compute in."""
+    undecided = "precision" not in config.trial and "precision" not in config.space
+    if not undecided or not {"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()):
+        return []
+    gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see README)"
+    return [f"faster       this processor has bfloat16: {gain}"]
+
+
+def _cpuinfo(name: str) -> str:
+    """What the kernel says of the first core; empty where it says nothing."""
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

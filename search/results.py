@@ -1,0 +1,140 @@
+"""What a sweep hands over when it ends: sweep_summary.json, and best.json last; of two objectives, the front too."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.config.trial_plan import trial_folder
+from search.forecast.forecast import as_json, saved
+from search.records import EPOCHS_FILE, read_epochs
+from search.sampling.suggestions import count_repeats
+from search.study.pareto import front
+from search.study.study import best_value, cost_of, scored
+from trainables.errors import UserError
+from trainables.handoff import Handoff, front_file, write_handoff, write_json
+from trainables.versions import git_commit, versions
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from search.config.schema import SweepConfig
+    from search.forecast.forecast import Forecast
+
+SUMMARY_FILE = "sweep_summary.json"
+
+
+def write_results(
+    study: optuna.Study,
+    config: SweepConfig,
+    fingerprint: str,
+    ended_because: str,
+    seconds: float,
+    expected: Forecast | None = None,
+) -> Handoff:
+    """Write the summary and the best configuration; the order says which of them to trust.
+
+    Raises:
+        UserError: no trial has a result; the line says why the first one failed.
+    """
+    trials = study.get_trials(deepcopy=False)
+    folder = Path(config.experiment)
+    epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE)]
+    summary = {
+        **summarise(trials, config, ended_because, seconds),
+        "repeats": count_repeats(study),
+        "step_seconds": round(sum(epoch.get("step_seconds") or 0.0 for epoch in epochs), 1),
+        "store": as_json(saved(epochs)),
+        "forecast": None if expected is None else as_json(expected),
+    }
+    if summary["best_trial"] is None:
+        raise UserError(_no_result(trials, folder))
+    if config.cost:
+        for member in front_trials(trials, config):
+            write_handoff(_handoff(member, config, fingerprint), front_file(folder, member.number))
+    write_json(summary, folder / SUMMARY_FILE)
+    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
+    write_handoff(handoff, folder / "best.json")
+    return handoff
+
+
+def read_summary(experiment: Path) -> dict[str, Any]:
+    """Return what a sweep that has ended says of itself."""
+    summary: dict[str, Any] = json.loads((experiment / SUMMARY_FILE).read_text())
+    return summary
+
+
+def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
+    """Count what the sweep did; `epochs_saved` is against running every trial for all of its epochs."""
+    epochs = sum(_epochs(trial) for trial in trials)
+    best = best_trial(trials, config)
+    members = {"front": [_member(trial) for trial in front_trials(trials, config)]} if config.cost else {}
+    return {
+        "format": 1,
+        "ended_because": ended_because,
+        "trials": dict(Counter(trial.state.name for trial in trials)),
+        "stopped_by": dict(Counter(trial.user_attrs.get("stop", {}).get("kind", "unknown") for trial in trials)),
+        "epochs_run": epochs,
+        "epochs_saved": len(trials) * config.max_epochs - epochs,
+        "wall_seconds": round(seconds, 1),
+        "best_trial": None if best is None else best.number,
+        "best_value": None if best is None else best.intermediate_values[best.user_attrs["best_epoch"]],
+        "best_epoch": None if best is None else best.user_attrs["best_epoch"],
+        **members,
+    }
+
+
+def best_trial(trials: list[FrozenTrial], config: SweepConfig) -> FrozenTrial | None:
+    """Return the trial with the best epoch, also among those that were stopped; None without a result."""
+    return next(iter(front_trials(trials, config)), None)
+
+
+def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenTrial]:
+    """Return the trials that no other beats at a cost no higher, best epoch first; without costs that is one trial.
+
+    A trial that failed after good epochs is left out: what it did cannot be relied on.
+    """
+    results = {trial.number: trial for trial in trials}
+    ended = [result for trial in trials if (result := scored(trial)) is not None]
+    return [results[member.number] for member in front(ended, config.mode)]
+
+
+def _member(trial: FrozenTrial) -> dict[str, Any]:
+    found = {"trial": trial.number, "value": best_value(trial), "epoch": trial.user_attrs["best_epoch"]}
+    return {**found, "cost": cost_of(trial)}
+
+
+def _epochs(trial: FrozenTrial) -> int:
+    return max(max(trial.intermediate_values, default=0), trial.user_attrs.get("stop", {}).get("epoch") or 0)
+
+
+def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Handoff:
+    epoch = trial.user_attrs["best_epoch"]
+    return Handoff(
+        config=trial.user_attrs["config"],
+        metric=config.metric,
+        mode=config.mode,
+        score=trial.intermediate_values[epoch],
+        epoch=epoch,
+        costs={config.cost: cost_of(trial)} if config.cost else {},
+        study=config.name,
+        trial=trial.number,
+        dataset=config.dataset,
+        dataset_fingerprint=fingerprint,
+        weights=trial.user_attrs.get("weights") or {"requested": trial.user_attrs["config"]["weights"]},
+        versions=versions(),
+        git_commit=git_commit(),
+    )
+
+
+def _no_result(trials: list[FrozenTrial], folder: Path) -> str:
+    if not trials:
+        return "the sweep ended before its first trial began, so there is nothing to hand over"
+    first = trials[0]
+    reason = first.user_attrs.get("stop", {}).get("reason", "it ended before its first epoch")
+    details = trial_folder(folder, first.number) / "error.txt"
+    more = f" (more in {details})" if details.exists() else ""
+    return f"no trial has a result ({len(trials)} began); trial {first.number}: {reason}{more}"

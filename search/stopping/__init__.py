@@ -1,0 +1,1 @@
+"""When a trial or a sweep stops: early stopping and budgets."""

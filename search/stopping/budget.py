@@ -1,0 +1,86 @@
+"""What a sweep may spend besides its number of trials, and whether it is spent. Pure: no clock, no Ray."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from search.study.pareto import Mode
+
+
+class Plateau(BaseModel):
+    """End the sweep when `trials` trials in a row have ended without a best value better by `min_improvement`.
+
+    With two objectives: better than every trial before it that costs no more.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: int = Field(ge=1)
+    min_improvement: float = Field(default=0.0, ge=0)
+
+
+class Budget(BaseModel):
+    """Limits of a sweep; whichever is reached first ends it, with the best so far handed over.
+
+    `epochs` counts those of all trials together, `hours` is wall-clock time since this run (or resume) began, and
+    `gpu_hours` is the time of each trial times its share of a GPU, added up. Trials that run when a limit is reached
+    are stopped; of epochs, as many as run at once may be begun over the limit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
+    plateau: Plateau | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is limited at all."""
+        return self != Budget()
+
+
+class Spending:
+    """What has been spent so far, held against the budget."""
+
+    def __init__(self, budget: Budget, mode: Mode) -> None:
+        self._budget = budget
+        self._sign = 1 if mode == "max" else -1
+        self.epochs = 0
+        self.gpu_seconds = 0.0
+        self._improvements: list[tuple[float, float]] = []  # Cost and best objective.
+        self._since_better = 0
+
+    def add_epoch(self) -> None:
+        """Count an epoch that a trial ran."""
+        self.epochs += 1
+
+    def add_gpu_seconds(self, seconds: float) -> None:
+        """Count a trial's time times its share of a GPU."""
+        self.gpu_seconds += seconds
+
+    def trial_ended(self, best: float | None, cost: float = 0.0) -> None:
+        """Count an ended trial for the plateau; `best` is its best objective, None for one that failed."""
+        needed = 0.0 if self._budget.plateau is None else self._budget.plateau.min_improvement
+        if best is None:
+            return  # It says nothing about where better configurations are.
+        cheaper = [value for known, value in self._improvements if known <= cost]
+        if all(self._sign * (best - value) > needed for value in cheaper):
+            self._improvements.append((cost, best))
+            self._since_better = 0
+        else:
+            self._since_better += 1
+
+    def over(self, seconds: float) -> str | None:
+        """Say which limit is reached, None while there is none; `seconds` is the wall-clock time of this run."""
+        budget, plateau = self._budget, self._budget.plateau
+        if budget.epochs is not None and self.epochs >= budget.epochs:
+            return f"budget: {self.epochs} epochs were run, of {budget.epochs}"
+        if budget.hours is not None and seconds >= 3600 * budget.hours:
+            return f"budget: {seconds / 3600:.2f} hours have passed, of {budget.hours:g}"
+        if budget.gpu_hours is not None and self.gpu_seconds >= 3600 * budget.gpu_hours:
+            return f"budget: {self.gpu_seconds / 3600:.2f} GPU-hours were used, of {budget.gpu_hours:g}"
+        if plateau is not None and self._since_better >= plateau.trials:
+            by = f" by more than {plateau.min_improvement:g}" if plateau.min_improvement else ""
+            return f"plateau: the best value has not improved{by} for {self._since_better} trials"
+        return None

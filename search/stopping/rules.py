@@ -1,0 +1,216 @@
+"""When to stop a trial early: pure rules over (trial, epoch, value), without Ray, rebuilt from a study by replay."""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
+
+import numpy as np
+
+from search.config.schema import EarlyStopping
+from search.study.pareto import Mode
+from search.tune.state import Stop
+
+# With TPE, reduction_factor ** -LEARNING of the trials that are judged at a rung go on, by simulated sweeps
+# (tests/benchmarks/bench_forecast.py): half of them, not a third.
+LEARNING = 0.6
+
+
+class StopRule(Protocol):
+    """One contract for all kinds of early stopping."""
+
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
+        """Take in the (finite) objective of an epoch; return why the trial should stop, or None.
+
+        A trial is held only against trials whose models cost no more than its own does: a small model is never stopped
+        by a larger one. What a trial costs is said with its first result and stays so.
+
+        The verdict of a trial that ends by itself is simply not used; its value still counts for the others. An epoch
+        that was judged before (the trial began again after its last checkpoint) is not judged a second time.
+        """
+
+
+def make_rule(settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -> StopRule:
+    """Make the rule that the sweep file asks for."""
+    if settings.kind == "none":
+        return NeverStop()
+    if settings.kind == "median":
+        return MedianRule(settings, mode)
+    return HalvingRule(settings, max_epochs, mode, seed)
+
+
+def replay(rule: StopRule, trials: Iterable[tuple[int, Mapping[int, float], float]]) -> None:
+    """Bring a new rule to the state it had, from the study's record: (trial number, objective by epoch, cost).
+
+    What a rule holds does not depend on the order in which trials reported, so the order of arrival needs no record.
+    """
+    for number, values, cost in trials:
+        for epoch in sorted(values):
+            rule.judge(number, epoch, values[epoch], cost)
+
+
+class NeverStop:
+    """Every trial runs to its own end."""
+
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
+        """Return None, always."""
+
+
+class HalvingRule:
+    """Asynchronous successive halving (Li et al. 2020, https://arxiv.org/abs/1810.05934), stopping variant.
+
+    A trial fills each rung of its bracket with its best objective so far at its first report at or after the rung,
+    and stops when that is worse than the best 1/reduction_factor of the results already there, if there are at
+    least `min_results` of them. With several brackets, bracket s leaves out the first s rungs; a trial's bracket
+    follows from its number and the seed alone, so that a resumed sweep deals the same.
+    """
+
+    def __init__(self, settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -> None:
+        self._kind: Literal["asha", "hyperband"] = "hyperband" if settings.kind == "hyperband" else "asha"
+        self._factor = settings.reduction_factor
+        self._min_results = settings.min_results
+        self._mode = mode
+        self._seed = seed
+        self.rungs = rung_epochs(settings.grace_epochs, self._factor, max_epochs)
+        # Hyperband has one bracket more than rungs: the last one never stops anyone.
+        self.brackets = (
+            len(self.rungs) + 1 if self._kind == "hyperband" else max(1, min(settings.brackets, len(self.rungs)))
+        )
+        self.results: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
+        self._best: dict[int, float] = {}
+        self._costs: dict[int, float] = {}
+
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
+        """Fill the rungs that the trial reached, judge it at each; see StopRule."""
+        best = self._best[trial] = better_of(self._mode, self._best.get(trial, value), value)
+        own = self._costs.setdefault(trial, cost)
+        bracket = self.bracket(trial)
+        verdict = None
+        for rung in self.rungs[bracket:]:
+            results = self.results[bracket, rung]
+            if epoch < rung or trial in results:
+                continue
+            others = [result for other, result in results.items() if self._costs[other] <= own]
+            verdict = verdict or self._verdict(epoch, rung, best, others, _among(own))
+            results[trial] = best
+        return verdict
+
+    def bracket(self, trial: int) -> int:
+        """Deal a trial to a bracket, in Hyperband's proportions."""
+        weights = [self._factor**s / (s + 1) for s in range(len(self.rungs), len(self.rungs) - self.brackets, -1)]
+        draw = unit_draw(self._seed, trial, "bracket") * sum(weights)
+        for bracket, weight in enumerate(weights):
+            draw -= weight
+            if draw < 0:
+                return bracket
+        return self.brackets - 1
+
+    def _verdict(self, epoch: int, rung: int, value: float, others: list[float], among: str) -> Stop | None:
+        if len(others) < self._min_results:
+            return None
+        share = 1 / self._factor
+        cutoff = float(np.quantile(others, 1 - share if self._mode == "max" else share))
+        if better_of(self._mode, value, cutoff) == value:
+            return None
+        reason = (
+            f"its best value {value:.4f} at epoch {epoch} is {_WORSE[self._mode]} {cutoff:.4f}, the cutoff for the "
+            f"best 1/{self._factor:g} of {len(others)} earlier results at rung {rung}{among}"
+        )
+        return Stop(self._kind, epoch, reason, rung=rung, value=value, cutoff=cutoff, competed=len(others))
+
+
+class MedianRule:
+    """Stop a trial whose best value is worse than the median of the other trials' running means at its epoch.
+
+    As in Google Vizier (Golovin et al. 2017) and Ray; only trials that have reached the epoch count.
+    """
+
+    def __init__(self, settings: EarlyStopping, mode: Mode) -> None:
+        self._grace = settings.grace_epochs
+        self._min_results = settings.min_results
+        self._mode = mode
+        self._values: dict[int, dict[int, float]] = defaultdict(dict)
+        self._costs: dict[int, float] = {}
+
+    def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
+        """Compare the best so far with the others' running means up to the same epoch; see StopRule."""
+        own = self._values[trial]
+        if epoch in own:
+            return None
+        own[epoch] = value
+        most = self._costs.setdefault(trial, cost)
+        if epoch < self._grace:
+            return None
+        means = [
+            float(np.mean([value for at, value in values.items() if at <= epoch]))
+            for other, values in self._values.items()
+            if other != trial and max(values) >= epoch and min(values) <= epoch and self._costs[other] <= most
+        ]
+        if len(means) < self._min_results:
+            return None
+        best, median = (max if self._mode == "max" else min)(own.values()), float(np.median(means))
+        if better_of(self._mode, best, median) == best:
+            return None
+        reason = (
+            f"its best value {best:.4f} by epoch {epoch} is {_WORSE[self._mode]} {median:.4f}, the median of the "
+            f"running means of {len(means)} other trials{_among(most)}"
+        )
+        return Stop("median", epoch, reason, rung=epoch, value=best, cutoff=median, competed=len(means))
+
+
+_WORSE = {"max": "below", "min": "above"}
+
+
+def _among(cost: float) -> str:
+    """Say whom a trial was held against, where costs count."""
+    return " at no higher cost" if cost else ""
+
+
+def better_of(mode: Mode, first: float, second: float) -> float:
+    """Return the better of two values."""
+    return max(first, second) if mode == "max" else min(first, second)
+
+
+def rung_epochs(grace: int, factor: float, max_epochs: int) -> list[int]:
+    """Epochs of the rungs, rising; the last is below `max_epochs`, where a trial ends anyway.
+
+    Counted up rather than by a logarithm: log(243) / log(3) is 4.99… in floating point, which loses a rung.
+    """
+    rungs: list[int] = []
+    epoch = float(grace)
+    while math.ceil(epoch) < max_epochs:
+        if not rungs or math.ceil(epoch) > rungs[-1]:
+            rungs.append(math.ceil(epoch))
+        epoch *= factor
+    return rungs
+
+
+def unit_draw(seed: int, trial: int, purpose: str) -> float:
+    """Return a number in [0, 1) that follows from the seed, the trial's number and the purpose alone."""
+    digest = hashlib.sha256(f"{seed}/{trial}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48
+
+
+def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = False) -> float:
+    """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
+
+    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
+    half of the trials when its grace is over.
+
+    Args:
+        learns: the sampler does, so that a trial is better than those before it, which it is judged against: more of
+            them go on (see LEARNING).
+    """
+    if rule.kind == "none":
+        return float(most)
+    if rule.kind == "median":
+        return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
+    share = rule.reduction_factor ** -(LEARNING if learns else 1.0)
+    epochs, going, reached = 0.0, float(trials), 0
+    for rung in (*rung_epochs(rule.grace_epochs, rule.reduction_factor, most), most):
+        epochs += going * (rung - reached)
+        reached = rung
+        unjudged = min(going, float(rule.min_results))
+        going = unjudged + (going - unjudged) * share
+    return epochs / trials

@@ -1,0 +1,1 @@
+"""The Optuna study, the one record of a sweep's trials."""

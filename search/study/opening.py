@@ -1,0 +1,120 @@
+"""Begin a study, join one, or continue one: what is refused, and what is rebuilt from the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.stopping.rules import StopRule, replay
+from search.study.identity import check_same, definition
+from search.study.storage import STUDY_FILE, opened_storage
+from search.study.study import (
+    DEFINITION,
+    cost_of,
+    create_study,
+    decided_end,
+    describe_study,
+    finite_values,
+    load_study,
+    name_is_taken,
+    open_trials,
+    own_trials,
+    tell_end,
+)
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from search.config.schema import SweepConfig
+
+
+def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
+    """Refuse a study name that is taken, or with `join` one that is not, before anything is written.
+
+    Raises:
+        UserError: so it is, the server does not answer, or the study that is joined is about something else.
+    """
+    if config.storage is None:
+        if join:
+            raise UserError("--join: needs the key storage; an SQLite study belongs to its experiment alone")
+        return
+    with opened_storage(Path(config.experiment), config.storage) as storage:
+        study = load_study(config.name, storage)
+        if study is not None and not join:
+            raise UserError(name_is_taken(config.name))
+        if join:
+            _check_joined(study, config, fingerprint)
+
+
+def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
+    """Create the sweep's study, or load the one that is joined."""
+    if not join:
+        about = definition(config, fingerprint)
+        return create_study(config.name, config.mode, storage, about, len(config.objectives) or 1)
+    study = load_study(config.name, storage)
+    return _check_joined(study, config, fingerprint)
+
+
+def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    """Load the study of an experiment that is resumed; one that was killed before it made its study gets it now.
+
+    Raises:
+        UserError: a key differs that may not be changed, or the study of trials that have begun is gone.
+    """
+    study = load_study(config.name, storage)
+    if study is None:
+        _check_none_began(config)
+        return open_study(config, fingerprint, storage, join=False)
+    if DEFINITION not in study.user_attrs:
+        describe_study(study, definition(config, fingerprint))
+    check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study
+
+
+def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
+    """Tell the study of ends that were decided when the driver was killed; return how many trials have ended by now.
+
+    Args:
+        owner: the experiment whose trials count; None where the study has no others.
+    """
+    for trial in open_trials(study, owner):
+        stop = decided_end(trial)
+        if stop is not None:
+            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
+    return sum(trial.state.is_finished() for trial in own_trials(study, owner))
+
+
+class RuleReplay:
+    """The study as the source of what the early-stopping rule knows."""
+
+    def __init__(self, study: optuna.Study, rule: StopRule) -> None:
+        self._study = study
+        self._rule = rule
+        self._whole: set[int] = set()
+
+    def replay(self) -> None:
+        """Bring the rule up to what the study holds, by whichever driver it was reported."""
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
+        replay(self._rule, [(trial.number, finite_values(trial), cost_of(trial)) for trial in trials])
+        self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
+
+
+def _check_none_began(config: SweepConfig) -> None:
+    """Refuse to begin anew over the records of trials whose study was deleted or replaced."""
+    folder = Path(config.experiment)
+    if any((folder / "trials").glob("*")):
+        where = config.storage.shown if config.storage else folder / STUDY_FILE
+        raise UserError(
+            f"{where} holds no study {config.name!r}, though {folder / 'trials'} holds trials of it: "
+            "restore it from a copy, or run the sweep again into another folder"
+        )
+
+
+def _check_joined(study: optuna.Study | None, config: SweepConfig, fingerprint: str) -> optuna.Study:
+    if study is None:
+        raise UserError(f"--join: this storage holds no study {config.name!r}; without --join it is begun")
+    if DEFINITION not in study.user_attrs:
+        raise UserError(f"--join: the study {config.name!r} was not begun by `python -m search run`")
+    check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study

@@ -1,0 +1,190 @@
+"""The Optuna study: the one record of what was suggested, reported, stopped and why."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from search.study.pareto import Mode, ScoredTrial
+from search.tune.state import STOPPED_BY_SCHEDULER, Stop, TrialEnd
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from optuna.trial import FrozenTrial
+
+
+_DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+# User attributes: of the study, what it is about; of a trial, which experiment's driver began it, and what its model
+# costs, where the sweep weighs that.
+DEFINITION, DRIVER, COST = "definition", "driver", "cost"
+
+
+def create_study(
+    name: str,
+    mode: Mode,
+    storage: optuna.storages.BaseStorage,
+    definition: dict[str, Any] | None = None,
+    objectives: int = 1,
+) -> optuna.Study:
+    """Create a study; one of that name is never joined.
+
+    Args:
+        objectives: 2 where it minimises what a model costs as well.
+        definition: what the study is about (see search/definition.py), kept in it for whoever works on it later.
+
+    Raises:
+        UserError: the storage holds a study of that name.
+    """
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            directions=[_DIRECTIONS[mode], _DIRECTIONS["min"]][:objectives],
+            # Ray's scheduler decides; a pruner of Optuna's would only be asked for nothing.
+            pruner=optuna.pruners.NopPruner(),
+            load_if_exists=False,
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        raise UserError(name_is_taken(name)) from None
+    if definition is not None:
+        describe_study(study, definition)
+    return study
+
+
+def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
+    """Write into a study what it is about; last the definition, which says that all is there."""
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        # Dashboards say "Objective 0" otherwise.
+        study.set_metric_names(definition["objectives"] or [definition["metric"]])
+    study.set_user_attr(DEFINITION, definition)
+
+
+def name_is_taken(name: str) -> str:
+    """Return the line that refuses a study's name, and says what the user may have meant."""
+    return (
+        f"the study {name!r} exists in this storage; give the sweep another `name`, go on with that study by "
+        f"`python -m search resume EXPERIMENT`, or work on it beside its driver with --join"
+    )
+
+
+def load_study(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study | None:
+    """Return the study of that name, None where the storage holds none."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
+    except KeyError:
+        return None
+
+
+def tell_end(
+    study: optuna.Study,
+    number: int,
+    values: dict[int, float],
+    stop: Stop,
+    mode: Mode,
+    attrs: dict[str, Any],
+    unreported: Collection[int] = (),
+    cost: float = 0.0,
+) -> TrialEnd:
+    """End a trial in the study, with its reason, and return how it ended.
+
+    COMPLETE has the best objective over its epochs as its value, and its cost as a second one in a study with two
+    objectives; PRUNED keeps its last objective, which is what TPE reads (with two objectives Optuna keeps none); a
+    trial that failed, or has no result, is FAIL.
+
+    The decision is written first, then what was not reported yet, then the state: a driver that is killed in between
+    leaves a trial of which a resumed one knows how it was to end (see `decided_end`).
+
+    Args:
+        values: finite objective by epoch.
+        attrs: further user attributes.
+        unreported: those epochs among `values` that the study does not hold yet.
+        cost: what its model costs.
+    """
+    epoch = best_epoch(values, mode)
+    best = None if epoch is None else values[epoch]
+    if stop.kind == "failed" or (best is None and stop.kind not in STOPPED_BY_SCHEDULER):
+        state = TrialState.FAIL
+    elif best is None or stop.kind in STOPPED_BY_SCHEDULER:
+        state = TrialState.PRUNED if values else TrialState.FAIL
+    else:
+        state = TrialState.COMPLETE
+    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    for key, value in {**attrs, "best_epoch": epoch, "stop": stop.as_dict()}.items():
+        study._storage.set_trial_user_attr(trial_id, key, value)
+    for step in unreported:
+        study._storage.set_trial_intermediate_value(trial_id, step, values[step])
+    reported = [best, cost][: len(study.directions)] if state == TrialState.COMPLETE else None
+    study.tell(number, reported, state=state)  # type: ignore[arg-type]
+    return TrialEnd(state.name, stop, best, epoch, cost)  # type: ignore[arg-type]
+
+
+def report(trial: optuna.Trial, epoch: int, value: float) -> None:
+    """Write an epoch's objective into the study: `Trial.report` refuses to where there are two objectives."""
+    trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+
+
+def decided_end(trial: FrozenTrial) -> Stop | None:
+    """Return how a trial that is still RUNNING was to end, when that was decided and all its values are there."""
+    stop = trial.user_attrs.get("stop")
+    if stop is None:
+        return None
+    known = stop.get("epoch") is None or stop["epoch"] in trial.intermediate_values
+    return Stop(**{"epoch": None, **stop}) if known or stop["kind"] == "failed" else None
+
+
+def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
+    """Return the trials that are RUNNING: all, or those that one driver's experiment has begun."""
+    return [trial for trial in own_trials(study, driver) if trial.state == TrialState.RUNNING]
+
+
+def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
+    """Return the trials that one driver's experiment has begun, all where the study has no other driver (None)."""
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
+
+
+def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> dict[int, TrialEnd]:
+    """Tell every trial of a driver that is still RUNNING (the sweep ended under it), and return how each ended."""
+    trial_ends = {}
+    for trial in open_trials(study, driver):
+        values = finite_values(trial)
+        own = Stop(stop.kind, max(values, default=None), stop.reason)
+        trial_ends[trial.number] = tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
+    return trial_ends
+
+
+def finite_values(trial: FrozenTrial) -> dict[int, float]:
+    """Return a trial's objective by epoch."""
+    return {step: value for step, value in trial.intermediate_values.items() if math.isfinite(value)}
+
+
+def best_value(trial: FrozenTrial) -> float | None:
+    """Return the best objective of a trial that has ended well, None for one that failed or has no result."""
+    epoch = trial.user_attrs.get("best_epoch")
+    return None if trial.state == TrialState.FAIL or epoch is None else trial.intermediate_values.get(epoch)
+
+
+def cost_of(trial: FrozenTrial) -> float:
+    """Return what a trial's model costs; 0 where the sweep does not weigh that."""
+    return float(trial.user_attrs.get(COST, 0.0))
+
+
+def scored(trial: FrozenTrial) -> ScoredTrial | None:
+    """Return what a trial that has ended well reached, and at what cost; None for any other."""
+    value = best_value(trial)
+    return None if value is None or not trial.state.is_finished() else ScoredTrial(trial.number, value, cost_of(trial))
+
+
+def best_epoch(values: dict[int, float], mode: Mode) -> int | None:
+    """Return the first epoch with the best value; None without values."""
+    if not values:
+        return None
+    sign = -1 if mode == "max" else 1
+    return min(values, key=lambda epoch: (sign * values[epoch], epoch))

@@ -1,0 +1,1 @@
+"""Where Ray Tune plugs in: searcher, scheduler, callbacks, session."""

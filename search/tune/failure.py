@@ -1,0 +1,99 @@
+"""Why a trial failed, read from what Ray leaves of it."""
+
+import re
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ray.cloudpickle
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.experiment import Trial
+
+from trainables.errors import OutOfMemory, TrialFailed, UserError
+
+# Ray keeps of an exception in an actor's creation only the text of its traceback.
+_LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
+
+
+def how_to_go_on(experiment: Path) -> str:
+    """Return the words that tell a user what to do after a sweep broke off."""
+    return f"nothing is lost: `python -m search resume {experiment}` goes on"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`reason` is one line, `details` the whole traceback; a lost worker is worth another try.
+
+    `out_of_memory` is worth one where the device was shared. `ends_sweep` says that every trial would fail alike.
+    """
+
+    reason: str
+    details: str = field(default="", compare=False)
+    worker_lost: bool = False
+    ends_sweep: bool = False
+    out_of_memory: bool = False
+
+
+def trial_number(trial: Trial) -> int:
+    """Return the Optuna number of a Ray trial, which travels in its configuration."""
+    return int(trial.config["run"]["trial"])
+
+
+def read_failure(trial: Trial) -> Failure:
+    """Say what went wrong last with this trial."""
+    return describe(_last_error(trial), trial.num_failures)
+
+
+def describe(error: Exception | None, times: int = 1) -> Failure:
+    """Put an error of Ray's into words; `times` is how often the trial has failed by now."""
+    if error is None:
+        return Failure("it failed without leaving its error")
+    details = str(error)
+    if isinstance(error, RayActorError) and not getattr(error, "actor_init_failed", False):
+        exit_type = re.search(r"Worker exit type: (\w+)", details)
+        what = exit_type[1] if exit_type else details.strip().splitlines()[0]
+        often = "" if times == 1 else f" {times} times"
+        return Failure(
+            f"its worker was lost{often} ({what}): killed, crashed or out of memory", details, worker_lost=True
+        )
+    kind, message = _kind_and_message(error)
+    if kind in (UserError.__name__, TrialFailed.__name__, OutOfMemory.__name__):
+        crowded = kind == OutOfMemory.__name__
+        return Failure(message, details, ends_sweep=kind == UserError.__name__, out_of_memory=crowded)
+    return Failure(": ".join(filter(None, [kind, message])), details)
+
+
+def broken_off(error: Exception, experiment: Path) -> str:
+    """Say in one line that, and why, a sweep broke off, with the traceback in the experiment's driver_error.txt."""
+    details = experiment / "driver_error.txt"
+    details.write_text("".join(traceback.format_exception(error)))
+    kind, message = _kind_and_message(_first_cause(error))
+    return f"the sweep broke off: {kind}: {message} (more in {details}); {how_to_go_on(experiment)}"
+
+
+def _first_cause(error: BaseException) -> Exception:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+def _kind_and_message(error: Exception) -> tuple[str, str]:
+    cause = error.cause if isinstance(error, RayTaskError) else None
+    lines = [line.strip() for line in str(error if cause is None else cause).splitlines() if line.strip()] or [""]
+    if cause is not None and not lines[0].endswith(":"):
+        return type(cause).__name__, lines[0]
+    # A traceback, or TensorFlow's "in user code:" with one below it: the last line says what happened.
+    match = _LAST_LINE.fullmatch(lines[-1])
+    return (match["kind"], match["message"]) if match else (type(cause or error).__name__, lines[-1])
+
+
+def _last_error(trial: Trial) -> Exception | None:
+    """The exception that Ray has just written into the trial's folder on the driver.
+
+    Not `Trial.get_pickled_error`: it reads from the storage folder, which is synchronised later.
+    """
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return None
+    error = ray.cloudpickle.loads(Path(file).read_bytes())
+    return error if isinstance(error, Exception) else None

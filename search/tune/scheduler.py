@@ -1,0 +1,141 @@
+"""The one scheduler of a sweep: checks every result, asks the rule whether to stop, records why."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.stopper import Stopper
+
+from search.config.schema import SweepConfig
+from search.config.trial_plan import trial_folder
+from search.stopping.rules import StopRule
+from search.tune.failure import read_failure, trial_number
+from search.tune.state import Stop, SweepState
+from trainables.errors import UserError
+
+
+class StudyScheduler(FIFOScheduler):
+    """Stops trials by a rule of search/rules.py, with the epoch as the clock.
+
+    It takes the place of Ray's AsyncHyperBandScheduler, each of whose deciding methods is wrong at our seam: a NaN
+    never stops, the second arrival at a rung is judged against one sample, skipped reports miss rungs, a missing
+    metric turns it off silently, brackets are dealt by an unseeded generator, and its rungs are lost on restore.
+    """
+
+    def __init__(
+        self, config: SweepConfig, rule: StopRule, sweep_state: SweepState, catch_up: Callable[[], None] | None = None
+    ) -> None:
+        """Args: `catch_up` tells the rule what other drivers have reported; called whenever a trial is added."""
+        super().__init__()
+        self._catch_up = catch_up
+        self._metric = config.metric
+        self._cost = config.cost
+        self._rule = rule
+        self._sweep_state = sweep_state
+        self._experiment = Path(config.experiment)
+        self._crowded: set[int] = set()
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """End a trial that Ray queues again after an exception that is not worth a second try.
+
+        A lost worker is, and a trial that ran out of memory beside others on its GPU: it gets a larger part of one.
+        """
+        if self._catch_up is not None:
+            self._catch_up()
+        number = trial_number(trial)
+        if number in self._crowded:
+            self._crowded.discard(number)
+            trial.update_resources(roomier(trial))
+        failed = self._sweep_state.stops.get(number)
+        if failed is not None and failed.kind == "failed":
+            tune_controller.stop_trial(trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Decide on an epoch's result; a decision to stop is left in `SweepState.stops` with its reason."""
+        stop = self._judge(trial_number(trial), result)
+        if stop is None and self._sweep_state.ending is not None:
+            stop = replace(self._sweep_state.ending, epoch=int(result["epoch"]))
+        if stop is None:
+            return str(TrialScheduler.CONTINUE)
+        self._sweep_state.stops[trial_number(trial)] = stop
+        return str(TrialScheduler.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Let the last result of a trial that ended by itself count for the others."""
+        number = trial_number(trial)
+        if number not in self._sweep_state.stops:
+            stop = self._judge(number, result)
+            if stop is not None and stop.kind == "failed":
+                self._sweep_state.stops[number] = stop
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Remember why a trial failed, with the traceback in its folder's error.txt.
+
+        Called before Ray tries the trial again, and before the searcher hears of its end.
+
+        A UserError that the trainable raised (weights that do not fit, say) would fail every trial: it ends the sweep.
+        """
+        failure = read_failure(trial)
+        if failure.ends_sweep:
+            self._sweep_state.fail(UserError(failure.reason))
+        crowded = failure.out_of_memory and bool(roomier(trial))
+        if crowded and trial.num_failures <= trial.max_failures:
+            self._crowded.add(trial_number(trial))
+        elif not failure.worker_lost or trial.num_failures > trial.max_failures:
+            stop = Stop("failed", trial.last_result.get("epoch"), failure.reason)
+            self._sweep_state.stops[trial_number(trial)] = stop
+        folder = trial_folder(self._experiment, trial_number(trial))
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "error.txt").open("a") as details:
+            details.write(f"{failure.reason}\n{failure.details}\n\n")
+
+    def debug_string(self) -> str:
+        """Name the rule."""
+        return f"early stopping by {type(self._rule).__name__}"
+
+    def _judge(self, number: int, result: dict[str, Any]) -> Stop | None:
+        needed = (self._metric, "epoch", *([self._cost] if self._cost else []))
+        missing = [key for key in needed if key not in result]
+        if missing:
+            self._sweep_state.fail(UserError(_missing(missing[0], result)))
+            return Stop("failed", None, f"its result has no {missing[0]!r}")
+        epoch, value = int(result["epoch"]), result[self._metric]
+        if not math.isfinite(value):
+            return Stop("failed", epoch, _non_finite(self._metric, epoch, value, result))
+        cost = float(result[self._cost]) if self._cost else 0.0
+        return self._rule.judge(number, epoch, float(value), cost)
+
+
+def roomier(trial: Trial) -> dict[str, float]:
+    """Ray's resources for a trial with half as many neighbours on its GPU; empty where it has none."""
+    now = trial.placement_group_factory.required_resources
+    part = now.get("GPU", 0.0)
+    return {**now, "GPU": min(1.0, 2 * part)} if 0 < part < 1 else {}
+
+
+class EndWhenAsked(Stopper):
+    """Cuts all trials when `SweepState` says so: an error, a budget that is spent, or Ctrl-C."""
+
+    def __init__(self, sweep_state: SweepState) -> None:
+        self._sweep_state = sweep_state
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether the sweep is to end now."""
+        return self._sweep_state.cutting
+
+
+def _missing(key: str, result: dict[str, Any]) -> str:
+    numbers = sorted(name for name, value in result.items() if isinstance(value, float) and "/" not in name)
+    return f"the trial's result has no {key!r}, so it cannot be searched by; it has: {', '.join(numbers)}"
+
+
+def _non_finite(metric: str, epoch: int, value: float, result: dict[str, Any]) -> str:
+    return str(result.get("stop_reason") or f"{metric} was {value} at epoch {epoch}")

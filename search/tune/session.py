@@ -1,0 +1,115 @@
+"""Start Ray on this machine, or join a running cluster, so that workers can import the checkout."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from search.tune.resources import Node, this_node
+from trainables.errors import UserError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+# What a working_dir must not carry to a cluster: environments, data, records.
+_EXCLUDES = [
+    ".git",
+    ".venv",
+    "**/__pycache__",
+    ".*_cache",
+    "/runs",
+    "/demo",
+    "/data",
+    "/build",
+    "*.tfrecord",
+    "*.keras",
+]
+
+# Ray Tune's own loggers, reporter and signal handler give way to ours; see epoch_log, tensorboard, progress, sweep.
+_TUNE_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray's own snapshots of all trials, whose cost grows with each; nothing reads them, the study is the record.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # The old output engine is the one that is silent when told to be.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+@contextmanager
+def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[Node]]:
+    """Have Ray running, and yield the nodes that trials may use.
+
+    A local Ray has this machine's GPUs, or as many as `gpus` says (which may exist in name only, for tests).
+
+    With an address (or RAY_ADDRESS) the cluster there is joined, and the checkout travels in the runtime
+    environment; otherwise, or with the address "local", a Ray of this machine's own is started without a dashboard,
+    and ended afterwards. A Ray that is already running in this process is used as it is.
+
+    Raises:
+        UserError: nothing answers at the address.
+    """
+    with _environment():
+        if ray.is_initialized():
+            yield nodes_of_trials()
+            return
+        _start(address or os.environ.get("RAY_ADDRESS"), gpus)
+        try:
+            yield nodes_of_trials()
+        finally:
+            ray.shutdown()
+
+
+def nodes_of_trials() -> list[Node]:
+    """Return the nodes of the cluster that are up and offer CPUs."""
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(int(node["CPU"]), node.get("GPU", 0.0)) for node in alive if node.get("CPU", 0) >= 1]
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Ray Tune's settings and the path to the checkout, for this process and the workers that inherit from it."""
+    settings = {**_TUNE_SETTINGS, "PYTHONPATH": _python_path()}
+    before = {key: os.environ.get(key) for key in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            os.environ.pop(key, None)
+            if value is not None:
+                os.environ[key] = value
+
+
+def _python_path() -> str:
+    # Workers of a local Ray inherit the environment; the checkout is not installed, and may not be the current folder.
+    return os.pathsep.join(dict.fromkeys([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+
+def _start(address: str | None, gpus: int | None) -> None:
+    try:
+        if address and address != "local":
+            ray.init(
+                address,
+                runtime_env={"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(
+                "local",  # Without it, Ray would join a cluster that it finds on this machine.
+                num_cpus=this_node().cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except Exception as error:  # Ray raises a bare one when its own processes do not come up in time.
+        where = f"the cluster at {address}" if address else "Ray on this machine"
+        raise UserError(f"cannot reach {where}: {' '.join(str(error).split())}") from None

@@ -1,0 +1,95 @@
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.data.frames import EPOCH_COLUMNS, TRIAL_COLUMNS, column_documentation, export
+
+
+def test_every_trial_and_every_epoch_is_a_row(example, findings):
+    frames = findings.frames
+    assert list(frames.trials["trial"]) == [trial.number for trial in example.trials]
+    assert len(frames.epochs) == sum(len(trial.curve) for trial in example.trials)
+    for trial in example.trials:
+        own = frames.epochs[frames.epochs["trial"] == trial.number]
+        assert list(own["val_macro_f1"]) == pytest.approx(trial.curve)
+
+
+def test_trials_carry_their_knobs_and_why_they_ended(example, findings):
+    rows = findings.frames.trials.set_index("trial")
+    for trial in example.trials:
+        row = rows.loc[trial.number]
+        assert row["param_learning_rate"] == trial.params["learning_rate"]
+        assert row["param_dense_units"] == trial.params["dense_units"]
+        assert row["stop_kind"] == trial.stop["kind"]
+        assert row["stop_reason"] == trial.stop["reason"]
+        assert row["epochs"] == len(trial.curve)
+        if "cutoff" in trial.stop:
+            assert row["stop_cutoff"] == trial.stop["cutoff"]
+            assert row["stop_rung"] == trial.stop["rung"]
+
+
+def test_a_failed_trial_has_no_value(example, findings):
+    failed = {trial.number for trial in example.trials if trial.state.name == "FAIL"}
+    without = findings.frames.trials.loc[findings.frames.trials["value"].isna(), "trial"]
+    assert failed
+    assert set(without) == failed
+
+
+def test_every_column_is_documented_with_its_unit(findings):
+    frames = findings.frames
+    documented = column_documentation(frames).set_index(["table", "column"])
+    for table, frame in (("trials", frames.trials), ("epochs", frames.epochs)):
+        for column in frame:
+            assert documented.loc[(table, column), "meaning"]
+    assert documented.loc[("trials", "seconds"), "unit"] == "seconds"
+    assert documented.loc[("epochs", "val_macro_f1"), "unit"] == "share of 1"
+    assert set(TRIAL_COLUMNS) <= set(frames.trials)
+    assert set(EPOCH_COLUMNS) == set(frames.epochs)
+
+
+def test_a_lost_log_is_made_up_for_by_the_study(example, copied):
+    best = example.best
+    (copied / "trials" / f"{best.number:04d}" / "epochs.jsonl").unlink()
+    epochs = analysis.load(copied).epochs
+    own = epochs[epochs["trial"] == best.number]
+    assert list(own["val_macro_f1"]) == pytest.approx(best.curve)
+    assert own["val_loss"].isna().all()
+
+
+def test_csv_files_read_back_to_the_same_values(findings, tmp_path):
+    files = export(findings.frames, tmp_path)
+    assert [file.name for file in files] == ["trials.csv", "epochs.csv", "columns.csv"]
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in files}
+    trials = pd.read_csv(tmp_path / "trials.csv")
+    pd.testing.assert_series_equal(trials["value"], findings.frames.trials["value"], check_dtype=False)
+    assert list(trials["stop_reason"]) == list(findings.frames.trials["stop_reason"])
+    assert len(pd.read_csv(tmp_path / "epochs.csv")) == len(findings.frames.epochs)
+
+
+def test_a_sweep_without_a_trial_gives_empty_frames_with_all_columns(tmp_path):
+    from tests.analysis_tests.example import make_example
+
+    frames = analysis.load(make_example(tmp_path, trials=0, final=False).experiment)
+    assert len(frames.trials) == len(frames.epochs) == 0
+    assert set(TRIAL_COLUMNS) <= set(frames.trials)
+
+
+def test_parquet_files_keep_values_types_and_the_units_of_columns(findings, tmp_path):
+    files = export(findings.frames, tmp_path, ("parquet",))
+    assert [file.name for file in files] == ["trials.parquet", "epochs.parquet", "columns.csv"]
+    for name in ("trials", "epochs"):
+        frame = getattr(findings.frames, name)
+        again = pd.read_parquet(tmp_path / f"{name}.parquet")
+        pd.testing.assert_frame_equal(again, frame)
+        assert again.attrs["columns"] == frame.attrs["columns"]
+    assert again.attrs["columns"]["epoch_seconds"]["unit"] == "seconds"
+
+
+def test_several_experiments_stand_one_below_the_other(example, copied):
+    both = analysis.load(example.experiment, copied)
+    one = analysis.load(copied)
+    assert list(both.trials.columns) == ["experiment", *one.trials.columns]
+    assert both.trials["experiment"].value_counts().tolist() == [len(one.trials)] * 2
+    second = both.epochs[both.epochs["experiment"] != both.epochs["experiment"].iloc[0]].drop(columns="experiment")
+    pd.testing.assert_frame_equal(second.reset_index(drop=True), one.epochs, check_like=True)
+    assert both.trials.attrs["columns"]["experiment"]["meaning"]

@@ -1,0 +1,44 @@
+import numpy as np
+import pandas as pd
+
+from analysis.report.sections.families import DRAWN, describe, families
+
+
+def table(rows):
+    columns = ["family", "oversampled", "val_f1_before", "val_f1_after", "test_f1_before", "test_f1_after"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_families_are_sorted_with_the_weakest_at_the_top():
+    data = families(table([("a_x", False, 0.5, 0.6, 0.4, 0.5), ("a_y", True, 0.2, 0.6, 0.1, 0.5)]))
+    assert data.names == ("x", "y")  # drawn from below upwards
+    assert data.oversampled == (False, True)
+    assert data.scores[1].before == (0.4, 0.1)
+    assert data.scores[0].after == (0.6, 0.6)
+
+
+def test_families_without_any_score_are_left_out():
+    data = families(table([("a_x", False, 0.5, 0.6, 0.4, 0.5), ("a_y", False, None, None, None, None)]))
+    assert data.names == ("x",)
+    assert data.total == 2
+
+
+def test_of_many_families_the_oversampled_are_all_drawn():
+    rows = [(f"a_{i}", i == 199, 0.9, 0.9, i / 200, 0.9) for i in range(200)]
+    data = families(table(rows))
+    assert len(data.names) == DRAWN
+    assert "199" in data.names
+    assert "0" in data.names
+
+
+def test_without_oversampling_there_is_nothing_to_compare():
+    data = families(table([("a_x", False, 0.5, None, 0.4, None), ("a_y", False, 0.5, None, 0.2, None)]))
+    assert not data.compared
+    assert "Lowest on test: y" in describe(data)
+
+
+def test_the_description_counts_who_rose_and_who_fell(findings):
+    own = findings.final.families
+    change = (own["test_f1_after"] - own["test_f1_before"]).to_numpy(float)
+    said = describe(families(own))
+    assert f"{np.sum(change > 0)} rose and {np.sum(change < 0)} fell" in said

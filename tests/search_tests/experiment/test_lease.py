@@ -1,0 +1,82 @@
+"""search/experiment/lease.py: who has an experiment at a URL, and what that keeps others from."""
+
+import os
+import socket
+import time
+from dataclasses import replace
+
+import pytest
+
+from search.experiment import lease
+from search.experiment.lease import LeaseLost, check_free, read_lease, release, renew, take
+from trainables.errors import UserError
+from trainables.files.bucket import Bucket, open_bucket
+
+
+@pytest.fixture
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    return open_bucket(f"memory://lease/{request.node.name}")
+
+
+def age(bucket: Bucket, seconds: float) -> None:
+    found = read_lease(bucket)
+    assert found is not None
+    lease._write(bucket, replace(found, renewed=found.renewed - seconds))
+
+
+def test_one_that_is_fresh_keeps_others_out_and_says_whose_it_is_and_for_how_long(bucket: Bucket) -> None:
+    take(bucket)
+    age(bucket, 100)
+    line = (
+        rf"^experiment: {bucket.url} is being run by process {os.getpid()} on {socket.gethostname()}; "
+        r"wait for it, or stop it \(if it is no more, it is free in (49|50) s\)$"
+    )
+    with pytest.raises(UserError, match=line):
+        take(bucket)
+
+
+def test_one_that_is_stale_or_was_let_go_is_taken_over(bucket: Bucket) -> None:
+    first = take(bucket)
+    age(bucket, lease.FRESH_SECONDS + 1)
+    second = take(bucket)
+    release(bucket, second)
+    third = take(bucket)
+    assert len({first.session, second.session, third.session}) == 3
+
+
+def test_the_driver_that_lost_it_hears_so_at_its_next_renewal_and_does_not_take_it_back(bucket: Bucket) -> None:
+    first = take(bucket)
+    age(bucket, lease.FRESH_SECONDS + 1)
+    second = take(bucket)
+    with pytest.raises(LeaseLost, match=rf"was taken over by process {os.getpid()} on "):
+        renew(bucket, first)
+    renew(bucket, second)
+    found = read_lease(bucket)
+    assert found is not None and found.session == second.session
+
+
+def test_renewing_makes_it_fresh_again(bucket: Bucket) -> None:
+    own = take(bucket)
+    age(bucket, 100)
+    renew(bucket, own)
+    found = read_lease(bucket)
+    assert found is not None and found.seconds_left(time.time()) > 140
+
+
+def test_a_driver_that_is_known_to_be_no_more_keeps_nobody_out(bucket: Bucket) -> None:
+    dead = take(bucket)
+    assert check_free(bucket, dead.session) == read_lease(bucket)
+    take(bucket, dead.session)
+
+
+def test_a_clock_that_is_ahead_makes_no_note_last_longer(bucket: Bucket) -> None:
+    take(bucket)
+    age(bucket, -3600)
+    found = read_lease(bucket)
+    assert found is not None and found.seconds_left(time.time()) == lease.FRESH_SECONDS
+
+
+def test_a_note_that_cannot_be_read_is_none(bucket: Bucket) -> None:
+    bucket.put(b"{", lease.LEASE)
+    assert read_lease(bucket) is None
+    take(bucket)

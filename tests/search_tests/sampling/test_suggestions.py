@@ -1,0 +1,109 @@
+"""search/sampling/suggestions.py and ask.py: points first, nothing twice, the whole trial in one write."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.config.schema import sweep_config
+from search.sampling.equivalence import identity
+from search.sampling.suggestions import count_repeats
+from tests.search_tests.example import sweep
+from tests.search_tests.tune_loop import PlayedSweep
+from trainables.errors import UserError
+
+TINY = {"unfrozen_layers": [0, 31, 35, 40], "dense_units": [128, 256]}
+DIFFERENT = 4
+
+
+def play(folder: Path, beside: int = 1, **changes: Any) -> tuple[PlayedSweep, list[optuna.trial.FrozenTrial]]:
+    game = PlayedSweep(sweep(folder, **changes))
+    return game, game.play(beside)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "gp"])
+@pytest.mark.parametrize("beside", [1, 2])
+def test_a_finite_space_is_tried_to_its_end_once_and_the_sweep_says_so(
+    tmp_path: Path, sampler: str, beside: int
+) -> None:
+    game, trials = play(tmp_path, beside, space=TINY, sampler=sampler, trials=30, early_stopping={"kind": "none"})
+    assert len({identity(trial.user_attrs["config"]) for trial in trials}) == len(trials) == DIFFERENT
+    assert game.sweep_state.finished == "the space is exhausted: all of its 4 different configurations were tried"
+
+
+def test_a_repeat_is_recorded_with_its_reason_and_is_no_trial(tmp_path: Path) -> None:
+    game, trials = play(tmp_path, space=TINY, sampler="random", trials=30)
+    repeats = {key: value for key, value in game.searcher.study.user_attrs.items() if key.startswith("repeat:")}
+    assert len(repeats) == count_repeats(game.searcher.study) > 0
+    for repeat in repeats.values():
+        known = trials[repeat["of"]]
+        if repeat["params"] == known.params:
+            assert repeat["reason"] == f"trial {known.number} has the same values"
+        else:
+            assert repeat["reason"].startswith(f"trial {known.number} trains the same: unfrozen_layers")
+            assert repeat["reason"].endswith("makes no difference")
+
+
+def test_a_configuration_that_failed_may_be_tried_again(tmp_path: Path) -> None:
+    game = PlayedSweep(sweep(tmp_path, space={"dense_units": [128]}, trials=3), faults={0: 1, 1: 1})
+    trials = game.play()
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_points_come_first_and_the_sampler_fills_what_they_leave_open(tmp_path: Path) -> None:
+    points = [{"learning_rate": 1e-3, "dense_units": 256}, {"dropout": 0.1}, {"learning_rate": "2e-3"}]
+    _, trials = play(tmp_path, points=points, trials=4)
+    assert (trials[0].params["learning_rate"], trials[0].params["dense_units"]) == (1e-3, 256)
+    assert trials[1].params["dropout"] == 0.1 and trials[2].params["learning_rate"] == 2e-3
+    assert all(len(trial.params) == 4 for trial in trials)
+
+
+def test_a_point_that_stands_twice_is_not_run_twice(tmp_path: Path) -> None:
+    point = {"learning_rate": 1e-3, "dense_units": 256, "dropout": 0.25, "unfrozen_layers": 31}
+    game, trials = play(tmp_path, points=[point, point], trials=2)
+    assert trials[0].params == point != trials[1].params
+    assert count_repeats(game.searcher.study) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"points": [{"dropout": 0.9}]}, "points[0].dropout: 0.9 is not in the space, 0.0 to 0.6"),
+        ({"points": [{}, {"l2": 0}]}, "points[0]: must map knobs of the space to values, not {}"),
+        (
+            {"points": [{"dropout": 0.1}, {"l2": 0}]},
+            "points[1].l2: is not in the space, which has: learning_rate, dropout, dense_units, unfrozen_layers",
+        ),
+        (
+            {"points": [{"dense_units": 64}]},
+            "points[0].dense_units: 64 is not in the space, one of 128, 256, 512",
+        ),
+        ({"points": [{"dropout": 0.1}] * 3, "trials": 2}, "points: there are 3 of them, but only 2 trials"),
+    ],
+)
+def test_a_wrong_point_is_one_line(changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        sweep_config({"name": "x", "dataset": "d", "experiment": "e", **changes})
+    assert str(caught.value) == line
+
+
+def test_a_trial_appears_in_the_storage_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever moment a driver is killed in: the study never holds half a suggestion."""
+    game = PlayedSweep(sweep(tmp_path))
+    writes: list[str] = []
+    storage = game.searcher.study._storage
+    for name in ("create_new_trial", "set_trial_param", "set_trial_user_attr", "set_trial_system_attr"):
+        original = getattr(storage, name)
+        monkeypatch.setattr(storage, name, lambda *a, _n=name, _o=original, **k: (writes.append(_n), _o(*a, **k))[1])
+    for number in range(7):
+        game.searcher.suggest(f"id{number}")
+        game.searcher.on_trial_complete(f"id{number}", {"epoch": 1, "val_macro_f1": 0.1, "done": True})
+        assert [write for write in writes if write != "set_trial_user_attr"] == ["create_new_trial"]
+        writes.clear()
+    for trial in game.searcher.study.trials:
+        assert (
+            trial.params.keys() == game.config.space.keys()
+            and trial.user_attrs["config"]["seed"] == trial.user_attrs["seed"]
+        )

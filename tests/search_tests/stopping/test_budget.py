@@ -1,0 +1,160 @@
+"""search/stopping/budget.py and search/callbacks/budget.py: what is counted, and when a sweep is to end."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from search.callbacks.budget import WatchBudget, check_budget
+from search.config.schema import sweep_config
+from search.stopping.budget import Budget, Spending
+from search.tune.state import Stop, SweepState, TrialEnd
+from tests.search_tests.example import sweep
+from tests.search_tests.tune_loop import FakeTrial
+from trainables.errors import UserError
+
+
+def spending(mode: Any = "max", **budget: Any) -> Spending:
+    return Spending(Budget.model_validate(budget), mode)
+
+
+def test_without_limits_nothing_is_ever_over() -> None:
+    spent = spending()
+    for _ in range(1000):
+        spent.add_epoch()
+        spent.trial_ended(0.1)
+    assert spent.over(1e9) is None and not Budget().limited
+
+
+def test_epochs_hours_and_gpu_hours_end_at_their_number() -> None:
+    spent = spending(epochs=3, hours=2.0, gpu_hours=0.5)
+    spent.add_epoch(), spent.add_epoch()
+    assert spent.over(7199) is None
+    assert spent.over(7200) == "budget: 2.00 hours have passed, of 2"
+    spent.add_gpu_seconds(1800)
+    assert spent.over(0) == "budget: 0.50 GPU-hours were used, of 0.5"
+    spent.add_epoch()
+    assert spent.over(0) == "budget: 3 epochs were run, of 3"
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_plateau_counts_trials_since_the_last_real_improvement(mode: str) -> None:
+    sign = 1 if mode == "max" else -1
+    spent = spending(mode, plateau={"trials": 3, "min_improvement": 0.01})
+    for best in (0.50, 0.505, 0.505):
+        spent.trial_ended(sign * best)
+    assert spent.over(0) is None
+    spent.trial_ended(sign * 0.52)
+    for best in (None, 0.1, None, 0.525, 0.529):
+        spent.trial_ended(None if best is None else sign * best)
+    assert spent.over(0) == "plateau: the best value has not improved by more than 0.01 for 3 trials"
+
+
+def test_with_two_objectives_a_plateau_is_so_many_trials_that_were_no_better_than_all_that_cost_no_more() -> None:
+    spent = spending(plateau={"trials": 2})
+    for best, cost in [(0.8, 90), (0.5, 30), (0.6, 30), (0.1, 10), (0.55, 40)]:
+        spent.trial_ended(best, cost)
+    assert spent.over(0) is None, "all but the last were better than what costs no more"
+    spent.trial_ended(0.8, 90)
+    assert spent.over(0) == "plateau: the best value has not improved for 2 trials"
+
+
+@pytest.mark.parametrize(
+    ("budget", "line"),
+    [
+        ({"epoch": 3}, "unknown key 'budget.epoch'; the keys here are: epochs, gpu_hours, hours, plateau"),
+        ({"hours": 0}, "budget.hours: input should be greater than 0, not 0"),
+        ({"plateau": {}}, "the key 'budget.plateau.trials' is missing"),
+    ],
+)
+def test_a_wrong_budget_is_one_line(budget: dict[str, Any], line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        sweep_config({"name": "x", "dataset": "d", "experiment": "e", "budget": budget})
+    assert str(caught.value) == line
+
+
+def test_gpu_hours_without_a_gpu_are_refused() -> None:
+    check_budget(Budget(gpu_hours=1), 0.5)
+    with pytest.raises(UserError, match=r"^budget\.gpu_hours: 1, but no trial of this sweep uses a GPU; use hours$"):
+        check_budget(Budget(gpu_hours=1), 0)
+
+
+class Watched:
+    """A watch with a clock that is turned by hand."""
+
+    def __init__(self, folder: Path, gpus: float = 0.0, **budget: Any) -> None:
+        self.now, self.sweep_state = 0.0, SweepState()
+        self.watch = WatchBudget(sweep(folder, budget=budget), gpus, self.sweep_state, lambda: self.now)
+        self._trials = {number: FakeTrial({"run": {"trial": number}}) for number in range(9)}
+
+    def start(self, number: int) -> None:
+        self.watch.on_trial_start(0, [], self._trials[number])
+
+    def report(self, number: int, epoch: int) -> None:
+        self.watch.on_trial_result(0, [], self._trials[number], {"epoch": epoch})
+        self.watch.on_step_end(0, [])
+
+    def end(self, number: int, best: float) -> None:
+        self.sweep_state.trial_ends[number] = TrialEnd("COMPLETE", Stop("max_epochs", 1, "ran"), best, 1)
+        self.watch.on_trial_complete(0, [], self._trials[number])
+        self.watch.on_step_end(0, [])
+
+    @property
+    def reason(self) -> str | None:
+        return self.sweep_state.ending.reason if self.sweep_state.ending else None
+
+
+def test_epochs_of_all_trials_are_counted_and_those_passed_again_are_not(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, epochs=4)
+    watched.start(0), watched.start(1)
+    for number, epoch in [(0, 1), (1, 1), (0, 2), (0, 1), (0, 2)]:
+        watched.report(number, epoch)
+    assert watched.reason is None
+    watched.report(1, 2)
+    assert watched.reason == "budget: 4 epochs were run, of 4"
+    assert watched.sweep_state.ending is not None and watched.sweep_state.ending.kind == "budget"
+
+
+def test_gpu_time_is_each_trials_share_also_between_results(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, gpus=0.5, gpu_hours=1.0)
+    watched.start(0), watched.start(1)
+    watched.now = 3000.0
+    watched.end(0, 0.5)
+    assert watched.reason is None
+    watched.now = 5000.0  # 3000 s and 5000 s at half a GPU
+    watched.watch.on_step_end(0, [])
+    assert watched.reason == "budget: 1.11 GPU-hours were used, of 1"
+
+
+def test_a_plateau_ends_the_sweep(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, plateau={"trials": 2})
+    for number, best in enumerate([0.5, 0.4]):
+        watched.start(number), watched.end(number, best)
+    assert watched.reason is None
+    watched.start(2), watched.end(2, 0.5)
+    assert watched.reason == "plateau: the best value has not improved for 2 trials"
+
+
+def test_what_an_earlier_run_spent_is_counted_on(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, epochs=5)
+    ended: Any = SimpleNamespace(
+        number=0,
+        datetime_complete=1,
+        intermediate_values={1: 0.2, 2: 0.3},
+        user_attrs={"best_epoch": 2, "seconds": 3.0},
+        state=SimpleNamespace(is_finished=lambda: True),
+    )
+    cut_off: Any = SimpleNamespace(
+        number=1,
+        datetime_complete=None,
+        intermediate_values={1: 0.1, 2: 0.1},
+        user_attrs={},
+        state=SimpleNamespace(is_finished=lambda: False),
+    )
+    watched.watch.restore([cut_off, ended])
+    watched.start(1)
+    watched.report(1, 2)  # A trial taken up repeats its last result.
+    assert watched.reason is None
+    watched.report(1, 3)
+    assert watched.reason == "budget: 5 epochs were run, of 5"

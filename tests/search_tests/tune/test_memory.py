@@ -1,0 +1,33 @@
+"""search/tune/memory.py: what Ray keeps of trials that are over."""
+
+from ray.tune.experiment import Trial
+
+from search.tune.failure import trial_number
+from search.tune.memory import ForgetEndedTrials
+
+
+def trial(status: str) -> Trial:
+    made = Trial("__fake", config={"learning_rate": 1e-3, "run": {"trial": 7}}, stub=True)
+    made.update_last_result({"epoch": 3, "val_loss": 0.5, "training_iteration": 3, "config": made.config, "done": True})
+    made.set_status(status)
+    return made
+
+
+def test_an_ended_trial_keeps_its_number_and_little_else() -> None:
+    ended, forget = trial(Trial.TERMINATED), ForgetEndedTrials()
+    forget.on_trial_complete(0, [], ended)
+    assert ended.metric_analysis  # Ray may still need it in this step.
+    forget.on_step_end(0, [])
+    assert ended.metric_analysis == {} == ended.run_metadata.metric_n_steps
+    assert ended.last_result == {"trial_id": ended.trial_id, "epoch": 3, "training_iteration": 3, "done": True}
+    assert trial_number(ended) == 7 and ended.config == {"run": {"trial": 7}}
+
+
+def test_a_trial_that_is_tried_again_keeps_everything() -> None:
+    retried, forget = trial(Trial.PENDING), ForgetEndedTrials()
+    forget.on_trial_error(0, [], retried)
+    forget.on_step_end(0, [])
+    assert retried.metric_analysis and retried.config["learning_rate"] == 1e-3
+    retried.set_status(Trial.ERROR)
+    forget.on_step_end(0, [])
+    assert retried.metric_analysis == {}

@@ -1,0 +1,109 @@
+"""search/tune/session.py: Ray here or elsewhere, and the checkout on its workers."""
+
+import os
+from pathlib import Path
+
+import pytest
+import ray
+
+from search.tune import session as ray_session
+from search.tune.resources import Node, this_node
+from trainables.errors import UserError
+
+
+def test_a_local_ray_has_this_machines_cores_and_its_workers_know_the_checkout(
+    ray_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    @ray.remote
+    def checkout() -> str:
+        import trainables.errors
+
+        return str(trainables.errors.__file__)
+
+    assert Path(ray.get(checkout.remote())).parents[1] == ray_session.CHECKOUT
+    assert ray.cluster_resources()["CPU"] == this_node().cpus
+
+
+def test_a_ray_that_runs_already_is_used_and_left_running_and_the_environment_too(ray_here: None) -> None:
+    before = dict(os.environ)
+    with ray_session.ray_session(None) as nodes:
+        assert nodes == [Node(this_node().cpus, 1)]
+        assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
+    assert ray.is_initialized()
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no one\nthere"), RuntimeError("no one\nthere")])
+def test_a_cluster_that_does_not_answer_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("what did not start need not be shut down"))
+    line = r"^cannot reach the cluster at 192\.0\.2\.1:6379: no one there$"
+    with pytest.raises(UserError, match=line), ray_session.ray_session("192.0.2.1:6379"):
+        pass
+
+
+@pytest.mark.parametrize(("address", "elsewhere"), [(None, ""), ("local", "head:6379")])
+def test_without_an_address_ray_is_this_machines_own_even_beside_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, elsewhere: str
+) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda *address, **options: given.update(options, address=address))
+    monkeypatch.setattr(ray, "nodes", lambda: [])
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setenv("RAY_ADDRESS", elsewhere)
+    with ray_session.ray_session(address):
+        assert given["address"] == ("local",) and given["num_cpus"] == this_node().cpus
+        assert given["include_dashboard"] is False
+
+
+def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda *address, **options: given.update(options, address=address))
+    monkeypatch.setattr(
+        ray,
+        "nodes",
+        lambda: [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 1.0}}],
+    )
+    monkeypatch.setattr(ray, "shutdown", lambda: given.update(ended=True))
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    with ray_session.ray_session(None) as nodes:
+        assert [(node.cpus, node.gpus) for node in nodes] == [(8, 2.0)]
+    assert given["address"] == ("head:6379",) and given["ended"] is True
+    environment = given["runtime_env"]
+    assert isinstance(environment, dict)
+    assert environment["working_dir"] == str(ray_session.CHECKOUT)
+    assert {".venv", ".git", "/runs"} <= set(environment["excludes"])
+
+
+def test_every_module_of_ours_travels_to_a_cluster() -> None:
+    """A folder named like one that is left out at the top level (data) is not left out inside a package."""
+    from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
+
+    sent: set[str] = set()
+    spec = _get_excludes(ray_session.CHECKOUT, ray_session._EXCLUDES)
+    _dir_travel(ray_session.CHECKOUT, [spec], lambda path: sent.add(str(path.relative_to(ray_session.CHECKOUT))))
+    ours = {
+        str(file.relative_to(ray_session.CHECKOUT))
+        for package in ("search", "trainables", "cluster", "analysis")
+        for file in (ray_session.CHECKOUT / package).rglob("*.py")
+    }
+    assert ours and ours <= sent
+
+
+def test_a_local_ray_that_never_comes_up_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to start GCS.\nLast lines")
+
+    monkeypatch.setattr(ray_session.ray, "init", init)
+    with pytest.raises(UserError, match=r"cannot reach Ray on this machine: Failed to start GCS\. Last lines"):
+        ray_session._start(None, None)

@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.trainables_tests.training_example import SMALL, make_worker
+from trainables.activations.features import Prefix, StoredFeatures, UncachedFeatures
+from trainables.activations.store import Store
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.network.backbones import Weights, build_backbone
+from trainables.network.cut import PIXELS, Cut, find_cut
+from trainables.network.tail import Tail, TailBackbone
+from trainables.training.fine_tune import FineTuning, TrainingSet
+
+INCEPTION = TrialConfig(
+    weights="random", image_size=75, unfrozen_layers=31, batch_size=16, epochs=2, dense_units=32, augment_views=2
+)
+
+
+@pytest.mark.parametrize("view", [None, 0, 3])
+@pytest.mark.parametrize("rows", [[0], [5, 1, 30]])
+def test_stored_features_are_what_the_prefix_computes(
+    small_dataset: Dataset, tmp_path: Path, view: int | None, rows: list[int]
+) -> None:
+    worker = make_worker(small_dataset, tmp_path)
+    photos = worker.photos("train", SMALL.image_size)
+    base = worker.base(SMALL)
+    prefix = Prefix(base, "random", SMALL)
+    cut = find_cut(base, SMALL.unfrozen_layers).name
+    stored = StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut, [cut])
+    direct = UncachedFeatures(prefix, photos, cut)
+    for got, expected in zip(stored.batch(np.array(rows), view), direct.batch(np.array(rows), view), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_all_planned_cuts_come_from_one_pass_and_deeper_ones_from_what_is_stored(
+    small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = build_backbone("inception_v3", 75, Weights("random", "", "random"), 0)
+    photos = make_worker(small_dataset, tmp_path).photos("validation", 75)
+    prefix, store = Prefix(base, "random", INCEPTION), Store(tmp_path / "s", 10**9)
+    sources: list[str] = []
+    run = prefix.run
+    monkeypatch.setattr(
+        prefix, "run", lambda inputs, source, names: sources.append(source) or run(inputs, source, names)
+    )
+    StoredFeatures(prefix, photos, store, "mixed8", ["mixed8", "mixed9"]).batch(np.arange(3), 0)
+    StoredFeatures(prefix, photos, store, "mixed9", ["mixed9"]).batch(np.arange(3), 0)
+    assert sources == [PIXELS]
+    pooled = StoredFeatures(prefix, photos, store, "pooled", ["pooled"]).batch(np.arange(3), 0)
+    assert sources == [PIXELS, "mixed9"]
+    expected = UncachedFeatures(prefix, photos, "pooled").batch(np.arange(3), 0)
+    np.testing.assert_allclose(pooled[0], expected[0], atol=1e-5)
+
+
+# A backbone of fifty thin layers with random weights makes much of each rounding; InceptionV3 differs by 1 %.
+@pytest.mark.parametrize(("change", "within"), [({"store_dtype": "float16"}, 1e-3), ({"precision": "bfloat16"}, 0.4)])
+def test_lower_precision_is_stored_apart_and_near(
+    small_dataset: Dataset, tmp_path: Path, change: dict[str, str], within: float
+) -> None:
+    worker = make_worker(small_dataset, tmp_path)
+    photos, base, store = worker.photos("train", SMALL.image_size), worker.base(SMALL), Store(tmp_path / "s", 10**9)
+    cut = find_cut(base, SMALL.unfrozen_layers).name
+    exact, near = (
+        StoredFeatures(Prefix(base, "random", config), photos, store, cut, [cut])
+        for config in (SMALL, SMALL.model_copy(update=change))
+    )
+    expected, got = exact.batch(np.arange(30), 0)[0], near.batch(np.arange(30), 0)[0]
+    assert len(list((tmp_path / "s").glob("*/key.json"))) == 2
+    assert got.dtype == np.float32
+    assert 0 < np.abs(got - expected).mean() < within * np.abs(expected).mean()
+    assert near.bytes_per_view() == exact.bytes_per_view() // (2 if "store_dtype" in change else 1)
+
+
+def test_a_run_counts_what_it_read_and_what_it_computed(small_dataset: Dataset, tmp_path: Path) -> None:
+    worker = make_worker(small_dataset, tmp_path)
+    photos = len(worker.photos("train", SMALL.image_size)) + len(worker.photos("validation", SMALL.image_size))
+    uses = []
+    for _ in range(2):
+        worker.start(SMALL).run_epoch()
+        uses.append(worker.take_store_use())
+    assert [(use.rows, use.filled) for use in uses] == [(photos, photos), (photos, 0)]
+    assert uses[0].filled_bytes > 0
+    assert uses[0].fill_seconds > uses[1].fill_seconds
+
+
+def test_without_room_in_the_store_training_goes_on_and_says_why(small_dataset: Dataset, tmp_path: Path) -> None:
+    worker = make_worker(small_dataset, tmp_path / "a")
+    expected = worker.start(SMALL).run_epoch()
+    photos = len(small_dataset.photos("train")) + len(small_dataset.photos("validation"))
+    tight = make_worker(small_dataset, tmp_path / "b", store_bytes=photos * 32 * 32 * 3 + 2000)
+    got = tight.start(SMALL).run_epoch()
+    assert worker.fallback() is None
+    assert "store" in (tight.fallback() or "")
+    assert got["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
+    assert got["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-5)
+
+
+def test_training_the_tail_on_stored_activations_equals_training_the_whole_model(
+    small_dataset: Dataset, tmp_path: Path
+) -> None:
+    """The product's central promise: losses within 1e-4 relative, weights within 1e-4 absolute, after two epochs."""
+    worker = make_worker(small_dataset, tmp_path)
+    base = worker.base(INCEPTION)
+    prefix = Prefix(base, "random", INCEPTION)
+    cut = find_cut(base, INCEPTION.unfrozen_layers)
+    train, validation = (worker.photos(split, 75) for split in ("train", "validation"))
+    whole_cut = Cut(PIXELS, cut.trainable)
+    runs = []
+    for this, features in (
+        (cut, lambda photos: StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut.name, [cut.name])),
+        (whole_cut, lambda photos: UncachedFeatures(prefix, photos, PIXELS)),
+    ):
+        tail = Tail(TailBackbone(base, this, worker.classes, "sgd"), INCEPTION.dense_units)
+        parts = [TrainingSet(features(photos), photos.labels) for photos in (train, validation)]
+        run = FineTuning(
+            tail, parts[:1], parts[1], INCEPTION.model_copy(update={"learning_rate": 0.01}), worker.classes
+        )
+        runs.append(([run.run_epoch(), run.run_epoch()], tail.weights()))
+    (stored, stored_weights), (whole, whole_weights) = runs
+    for ours, reference in zip(stored, whole, strict=True):
+        for name in ("train_loss", "val_loss", "train_cross_entropy", "val_cross_entropy"):
+            assert ours[name] == pytest.approx(reference[name], rel=1e-4)
+    for name, weights in stored_weights.items():
+        np.testing.assert_allclose(weights, whole_weights[name], atol=1e-4)

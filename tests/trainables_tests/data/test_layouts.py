@@ -1,0 +1,196 @@
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from trainables.data.layouts import Found, find_photos
+from trainables.errors import UserError
+
+STUDY = "rare_species_id,eol_content_id,eol_page_id,kingdom,phylum,family,file_path"
+
+
+def touch(root: Path, *sources: str) -> Path:
+    for source in sources:
+        (root / source).parent.mkdir(parents=True, exist_ok=True)
+        (root / source).write_bytes(b"x")
+    return root
+
+
+def study(root: Path, *rows: str) -> Found:
+    (root / "metadata.csv").write_text("\n".join([STUDY, *rows]) + "\n", encoding="utf-8")
+    return find_photos(root)
+
+
+def reasons(found: Found) -> dict[str, str]:
+    return {one.source: one.reason for one in found.excluded}
+
+
+def test_class_folders_are_the_labels_and_paths_the_ids(tmp_path: Path) -> None:
+    found = find_photos(touch(tmp_path, "b_c/2.JPG", "a_b/1.png", "a_b/deep/1.png"))
+    assert [(photo.class_name, photo.source) for photo in found.photos] == [
+        (photo.source.split("/")[0], photo.source) for photo in found.photos
+    ]
+    assert {photo.source for photo in found.photos} == {"b_c/2.JPG", "a_b/1.png", "a_b/deep/1.png"}
+    assert len({photo.photo_id for photo in found.photos}) == 3
+
+
+def test_ids_do_not_depend_on_where_the_photos_lie(tmp_path: Path) -> None:
+    here, there = (find_photos(touch(tmp_path / name, "a/1.jpg", "b/1.jpg")) for name in ("here", "there"))
+    assert here.photos == there.photos
+
+
+def test_no_file_is_dropped_without_a_word(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "loose.jpg", "a/notes.txt", "a/._1.jpg", ".cache/x/1.jpg")
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    (tmp_path / "a/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    found = find_photos(tmp_path)
+    assert [photo.source for photo in found.photos] == ["a/1.jpg"]
+    assert reasons(found) == {
+        "loose.jpg": "no_class_folder",
+        "a/notes.txt": "not_a_photo",
+        "a/._1.jpg": "not_a_photo",
+        "a/pipe.jpg": "not_a_photo",
+        "a/gone.jpg": "not_a_photo",
+    }
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "1.jpg")
+    touch(tmp_path / "photos", "b/1.jpg")
+    (tmp_path / "photos/a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos/b/up").symlink_to(tmp_path / "photos")
+    found = find_photos(tmp_path / "photos")
+    assert [photo.source for photo in found.photos] == ["a/1.jpg", "b/1.jpg"]
+    assert reasons(found) == {"b/up": "not_a_photo"}
+
+
+def test_a_name_that_is_not_utf8_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    Path(tmp_path, os.fsdecode(b"a/\xe9t\xe9.jpg")).touch()
+    found = find_photos(tmp_path)
+    assert reasons(found) == {"a/\\xe9t\\xe9.jpg": "bad_name"}
+
+
+def test_non_ascii_and_very_long_names_are_used(tmp_path: Path) -> None:
+    long = "x" * 250 + ".jpg"
+    found = find_photos(touch(tmp_path, f"{'k' * 200}/{long}", "été/鳥 🐦,\n.jpg"))
+    assert {photo.class_name for photo in found.photos} == {"k" * 200, "été"}
+    assert found.excluded == []
+
+
+def test_metadata_give_label_id_and_species(tmp_path: Path) -> None:
+    touch(tmp_path, "m_u/1_7_x.jpg", "m_u/2_7_x.jpg")
+    found = study(tmp_path, "id1,1,7,animalia,m,u,m_u/1_7_x.jpg", "id2,2,7,animalia,m,other,m_u/2_7_x.jpg")
+    assert [tuple(photo) for photo in found.photos] == [
+        ("id1", "m_u/1_7_x.jpg", "m_u", "7", 1),
+        ("id2", "m_u/2_7_x.jpg", "m_other", "7", 2),
+    ]
+
+
+def test_rows_and_files_that_miss_each_other_are_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "m_u/1.jpg", "m_u/2.jpg", "m_u/3.jpg", "m_u/4.jpg")
+    found = study(
+        tmp_path,
+        "id1,1,7,animalia,m,u,m_u/1.jpg",
+        "id2,2,7,animalia,m,u,m_u/2.jpg",
+        "id3,2,7,animalia,m,v,m_u/2.jpg",
+        "id4,4,7,animalia,m,,m_u/4.jpg",
+        "id5,5,7,animalia,m,u,m_u/5.jpg",
+        "id6,5,7,animalia,m,u,../outside.jpg",
+    )
+    assert [photo.source for photo in found.photos] == ["m_u/1.jpg"]
+    assert reasons(found) == {
+        "m_u/2.jpg": "two_labels",
+        "m_u/3.jpg": "no_row",
+        "m_u/4.jpg": "no_label",
+        "m_u/5.jpg": "no_file",
+        "../outside.jpg": "no_file",
+    }
+    assert "metadata.csv line 3 and metadata.csv line 4: m_u and m_v" in [one.detail for one in found.excluded]
+
+
+def test_a_repeated_row_with_the_same_label_is_told_and_used_once(tmp_path: Path) -> None:
+    touch(tmp_path, "m_u/1.jpg")
+    found = study(tmp_path, "id1,1,7,animalia,m,u,m_u/1.jpg", "id9,1,7,animalia,m,u,m_u/1.jpg")
+    assert [photo.photo_id for photo in found.photos] == ["id1"]
+    assert found.warnings == ["1 photos have several rows, the first at metadata.csv line 2"]
+
+
+def test_an_id_that_stands_for_two_photos_is_not_used_as_one(tmp_path: Path) -> None:
+    touch(tmp_path, "m_u/1.jpg", "m_u/2.jpg", "m_u/3.jpg")
+    rows = [f"{photo_id},1,7,animalia,m,u,m_u/{n}.jpg" for n, photo_id in ((1, "same"), (2, "same"), (3, "own"))]
+    found = study(tmp_path, *rows)
+    assert len({photo.photo_id for photo in found.photos}) == 3
+    assert [photo.photo_id for photo in found.photos if photo.source == "m_u/3.jpg"] == ["own"]
+    assert "('same')" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("sources", "line"),
+    [
+        ([], "holds no photos that can be used; photos lie in one folder per class"),
+        (["1.jpg", "a/notes.txt"], r"holds no photos that can be used \(1 no_class_folder, 1 not_a_photo\)"),
+    ],
+)
+def test_no_photos_is_one_line(sources: list[str], line: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=line):
+        find_photos(touch(tmp_path, *sources))
+
+
+def test_metadata_without_a_row_for_any_photo_is_one_line(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "metadata.csv").write_text("rare_species_id,eol_content_id,eol_page_id,phylum,family,file_path\n")
+    with pytest.raises(UserError, match=r"\(1 no_row\); metadata.csv has a row with a label for each$"):
+        find_photos(tmp_path)
+
+
+def test_a_folder_or_level_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder; PHOTOS is a folder of class folders"):
+        find_photos(tmp_path / "nowhere")
+    touch(tmp_path, "a/1.jpg")
+    with pytest.raises(UserError, match="no label level is called 'tribe'; the levels are phylum, class,"):
+        find_photos(tmp_path, "tribe")
+    with pytest.raises(UserError, match="the label level 'genus' needs metadata"):
+        find_photos(tmp_path, "genus")
+
+
+def real_rows(shared: Path) -> list[dict[str, str]]:
+    with (shared / "data/eol_rare_species_metadata.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_real_set_is_found_whole_in_both_layouts(shared: Path, tmp_path: Path) -> None:
+    rows = real_rows(shared)
+    as_study = touch(tmp_path / "study", *(row["file_path"] for row in rows))
+    (as_study / "metadata.csv").write_bytes((shared / "data/eol_rare_species_metadata.csv").read_bytes())
+    as_hub = hub_copy(tmp_path / "hub", rows)
+    of_study, of_hub = find_photos(as_study), find_photos(as_hub)
+    for found in (of_study, of_hub):
+        assert len(found.photos) == 11_983
+        assert len({photo.class_name for photo in found.photos}) == 202
+        assert len({photo.species for photo in found.photos}) == 400
+        assert found.warnings == []
+    # The same photo has the same id, label, species and content id, wherever it lies.
+    facts = [
+        {(p.photo_id, p.class_name, p.species, p.content_id) for p in found.photos} for found in (of_study, of_hub)
+    ]
+    assert facts[0] == facts[1]
+    assert len({photo.class_name for photo in find_photos(as_hub, "species").photos}) == 400
+    assert len({photo.class_name for photo in find_photos(as_hub, "phylum").photos}) == len({r["phylum"] for r in rows})
+
+
+def hub_copy(root: Path, rows: list[dict[str, str]]) -> Path:
+    """The hub's layout of the same photos; the ranks that the study does not tell are made up from the page."""
+    header = "rarespecies_id,eol_content_id,eol_page_id,kingdom,phylum,class,order,family,genus,species,sciName,common"
+    lines, sources = [header], []
+    for row in rows:
+        phylum, family, page = row["phylum"].title(), row["family"].title(), row["eol_page_id"]
+        ranks = ["Animalia", phylum, "Class", "Order", family, f"Genus{page}", "minor"]
+        name = f"{row['eol_content_id']}_{page}_eol-full-size-copy.jpg"
+        sources.append(f"dataset/{'-'.join(ranks)}/{name}")
+        lines.append(",".join([row["rare_species_id"], row["eol_content_id"], page, *ranks, "x", "y"]))
+    touch(root, *sources, "metadata.csv", "README.md")
+    (root / "metadata").mkdir()
+    (root / "metadata/rarespecies-catalog.csv").write_text("\n".join(lines) + "\n")
+    return root

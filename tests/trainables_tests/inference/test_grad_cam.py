@@ -1,0 +1,66 @@
+"""trainables/inference/grad_cam.py, on models whose answer is known and on a real backbone."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.trainables_tests.training_example import SMALL, make_worker, red_or_green
+from trainables.data.dataset import Dataset
+from trainables.errors import UserError
+from trainables.inference.grad_cam import GradCam
+from trainables.inference.keras_model import whole_model
+
+
+@pytest.fixture
+def photo() -> Any:
+    """Red in the upper left corner, green in the lower right one."""
+    pixels = np.zeros((1, 24, 24, 3), np.uint8)
+    pixels[0, :4, :4, 0] = 255
+    pixels[0, -4:, -4:, 1] = 255
+    return pixels
+
+
+def test_the_heat_lies_where_the_family_is_seen(photo: Any) -> None:
+    cam = GradCam(red_or_green())
+    both = cam.heat(np.concatenate([photo, photo]), [0, 1])
+    assert both.shape == (2, 6, 6) and both.dtype == np.float32
+    expected = np.zeros((2, 6, 6), np.float32)
+    expected[0, 0, 0] = expected[1, 5, 5] = 1
+    np.testing.assert_allclose(both, expected, atol=1e-5)
+
+
+def test_a_photo_with_nothing_of_the_family_has_no_heat(photo: Any) -> None:
+    photo[..., 0] = 0
+    assert GradCam(red_or_green()).heat(photo, [0]).max() == 0
+
+
+def test_a_certain_answer_still_has_heat(photo: Any) -> None:
+    """The slope of a probability near 1 is nothing; the score's is not."""
+    model = red_or_green()
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([1e6 * kernel, bias])
+    photo[..., 1] = 0
+    assert model.predict(photo, verbose=0)[0, 0] == 1
+    assert GradCam(model).heat(photo, [0]).max() == 1
+
+
+@pytest.mark.parametrize(("backbone", "size"), [("mobilenet_v2", 96), ("densenet121", 64), ("simple_cnn", 32)])
+def test_it_looks_at_the_last_map_that_is_fine_enough(
+    small_dataset: Dataset, tmp_path: Any, backbone: str, size: int
+) -> None:
+    config = SMALL.model_copy(update={"backbone": backbone, "image_size": size})
+    worker = make_worker(small_dataset, tmp_path)
+    run = worker.start(config)
+    cam = GradCam(whole_model(worker.base(config), run.tail, config))
+    assert 5 <= cam.cells < size
+    photos = worker.photos("validation", size)
+    heat = cam.heat(photos.read(np.arange(2)), photos.labels[:2].tolist())
+    assert heat.shape == (2, cam.cells, cam.cells)
+    assert np.isfinite(heat).all() and heat.min() >= 0 and heat.max() <= 1
+
+
+def test_another_kind_of_model_is_refused() -> None:
+    with pytest.raises(UserError, match="retrain"):
+        GradCam(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))

@@ -1,0 +1,62 @@
+import keras
+import numpy as np
+import pytest
+
+from trainables.network.backbones import Weights, build_backbone
+from trainables.network.cut import PIXELS, POOLED, Cut, clone_tail, find_cut, tensors_at
+
+RANDOM = Weights("random", "", "random")
+
+
+@pytest.fixture(scope="module")
+def inception() -> keras.Model:
+    return build_backbone("inception_v3", 75, RANDOM, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("unfrozen", "cut", "convolutions"),
+    [(0, POOLED, 0), (1, POOLED, 0), (31, "mixed9", 9), (62, "mixed8", 18), (311, PIXELS, 94), (5000, PIXELS, 94)],
+)
+def test_inception_is_cut_at_its_block_ends(inception: keras.Model, unfrozen: int, cut: str, convolutions: int) -> None:
+    found = find_cut(inception, unfrozen)
+    assert found.name == cut
+    assert len(found.trainable) == convolutions
+    assert not any("batch_norm" in name for name in found.trainable)
+
+
+def test_counts_that_train_the_same_weights_are_one_cut(inception: keras.Model) -> None:
+    assert len({find_cut(inception, unfrozen) for unfrozen in range(31, 41)}) == 1
+
+
+def test_inside_a_block_the_cut_moves_up_to_the_smaller_single_tensor(inception: keras.Model) -> None:
+    assert find_cut(inception, 20).name == "mixed9"
+
+
+def test_a_residual_added_without_a_layer_is_seen() -> None:
+    inputs = keras.Input((8, 8, 4))
+    first = keras.layers.Conv2D(4, 1, name="first")(inputs)
+    second = keras.layers.Conv2D(4, 1, name="second")(first)
+    outputs = keras.layers.Conv2D(4, 1, name="third")(second + first)
+    cut = find_cut(keras.Model(inputs, outputs), 2)
+    assert cut == Cut("first", ("second", "third"))
+
+
+@pytest.mark.parametrize(("backbone", "size"), [("mobilenet_v2", 32), ("densenet121", 32), ("efficientnet_v2_b0", 32)])
+@pytest.mark.parametrize("unfrozen", [7, 30, 60])
+def test_prefix_and_tail_together_are_the_backbone(backbone: str, size: int, unfrozen: int) -> None:
+    base = build_backbone(backbone, size, RANDOM, seed=0)
+    cut = find_cut(base, unfrozen)
+    tail = clone_tail(base, cut)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)).astype("float32")
+    crossing = keras.Model(base.input, tensors_at(base, cut.name))(pixels, training=False)
+    crossing = crossing[0] if len(crossing) == 1 else crossing
+    np.testing.assert_allclose(tail(crossing, training=False), base(pixels, training=False), atol=1e-5)
+
+
+def test_training_a_tail_leaves_the_backbone_as_it_is(inception: keras.Model) -> None:
+    tail = clone_tail(inception, find_cut(inception, 31))
+    before = [weight.copy() for weight in inception.get_weights()]
+    for variable in tail.trainable_variables:
+        variable.assign_add(np.ones(variable.shape, "float32"))
+    for weight, kept in zip(inception.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, kept)

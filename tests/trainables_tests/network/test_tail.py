@@ -1,0 +1,53 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainables.network.backbones import Weights, build_backbone
+from trainables.network.class_balance import balance
+from trainables.network.cut import find_cut
+from trainables.network.tail import StepSettings, Tail, TailBackbone
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def base() -> Any:
+    return build_backbone("mobilenet_v2", 32, Weights("random", "", "random"), 0)
+
+
+def train(body: TailBackbone, dense_units: int) -> dict[str, np.ndarray]:
+    """Take three steps with a new head; return all that training changed."""
+    tail = Tail(body, dense_units)
+    tail.reset(5)
+    random = np.random.default_rng(0)
+    even = balance("none", np.ones(CLASSES, np.int64))
+    for step in range(3):
+        inputs = [random.random((8, *shape), np.float32) for shape in body.input_shapes]
+        tail.train_batch(inputs, np.arange(8) % CLASSES, even, StepSettings(1e-2, 0.3, 1e-3, 0.1, 5, step))
+    return tail.state()
+
+
+@pytest.mark.parametrize("unfrozen_layers", [0, 10])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_heads_of_all_widths_share_one_compiled_step(base: Any, unfrozen_layers: int, optimizer: str) -> None:
+    cut = find_cut(base, unfrozen_layers)
+    shared, own = TailBackbone(base, cut, CLASSES, optimizer), TailBackbone(base, cut, CLASSES, optimizer)
+    expected = train(own, 16)
+    train(shared, 24)
+    got = train(shared, 16)
+    assert shared.step.experimental_get_tracing_count() == 1
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, atol=1e-6, err_msg=name)
+
+
+def test_a_tail_goes_on_from_its_state(base: Any) -> None:
+    body = TailBackbone(base, find_cut(base, 10), CLASSES, "adam")
+    state = train(body, 16)
+    train(body, 24)
+    tail = Tail(body, 16)
+    tail.reset(0)
+    tail.load(state)
+    for name, value in tail.state().items():
+        np.testing.assert_array_equal(value, state[name], err_msg=name)

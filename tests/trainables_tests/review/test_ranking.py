@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from trainables.review.ranking import NEIGHBOURS, Floats, Ranking, rank_photos
+
+FAMILIES = 12
+EACH = 20
+
+
+def in_place(seed: int = 0, dimensions: int = 64) -> tuple[Floats, list[str]]:
+    """Families as clouds about a direction each, not negative, as features are."""
+    draw = np.random.default_rng(seed)
+    families = np.repeat(np.arange(FAMILIES), EACH)
+    centres = draw.gamma(0.6, 1.0, (FAMILIES, dimensions))
+    rows = centres[families] + draw.gamma(0.6, 0.5, (len(families), dimensions))
+    return rows.astype(np.float32), [f"family {number}" for number in families]
+
+
+def kind(number: int, count: int, dimensions: int = 64) -> Floats:
+    """Photos of one thing that is no family."""
+    draw = np.random.default_rng(100 + number)
+    rows = draw.gamma(0.6, 1.0, dimensions) + draw.gamma(0.6, 0.3, (count, dimensions))
+    return np.asarray(rows, dtype=np.float32)
+
+
+def ranked(features: Floats, families: list[str], groups: list[str] | None = None) -> Ranking:
+    return rank_photos(features, families, groups or [str(row) for row in range(len(families))])
+
+
+def test_a_kind_scattered_over_the_families_stands_first() -> None:
+    rows, families = in_place()
+    scattered = [f"family {number}" for number in range(8)]
+    ranking = ranked(np.concatenate([rows, kind(0, 8)]), families + scattered)
+    assert set(ranking.order()[:8].tolist()) == set(range(len(rows), len(rows) + 8))
+
+
+def test_a_single_strange_photo_stands_in_the_first_twentieth() -> None:
+    rows, families = in_place()
+    ranking = ranked(np.concatenate([rows, kind(1, 1)]), [*families, "family 3"])
+    assert len(rows) in ranking.order()[: len(rows) // 20]
+
+
+def test_copies_in_one_family_do_not_vouch_for_each_other() -> None:
+    rows, families = in_place()
+    copies = set(range(len(rows), len(rows) + 15))
+    features = np.concatenate([rows, np.repeat(kind(2, 1), 15, axis=0)])
+    labels = [*families, *["family 3"] * 15]
+    grouped = ranked(features, labels, [*map(str, range(len(rows))), *["burst"] * 15])
+    assert set(grouped.order()[:15].tolist()) == copies
+    assert not set(grouped.neighbours[len(rows)].tolist()) & copies
+    # Nearly half of the family, they look like the rule when they are judged by each other.
+    assert not set(ranked(features, labels).order()[:15].tolist()) & copies
+
+
+def test_the_most_similar_photos_come_first_and_never_the_photo_itself() -> None:
+    rows, families = in_place()
+    rows[7] = rows[3] * 1.01
+    neighbours = ranked(rows, families).neighbours
+    assert neighbours.shape == (len(rows), NEIGHBOURS)
+    assert (neighbours[7, 0], neighbours[3, 0]) == (3, 7)
+    assert not (neighbours == np.arange(len(rows))[:, None]).any()
+
+
+def test_the_same_photos_in_another_order_get_the_same_places() -> None:
+    rows, families = in_place()
+    first = ranked(rows, families)
+    again = ranked(rows, families)
+    assert np.array_equal(first.score, again.score)
+    mixed = np.random.default_rng(1).permutation(len(rows))
+    turned = ranked(rows[mixed], [families[row] for row in mixed])
+    # The folds differ, so the scores do a little.
+    assert np.corrcoef(turned.score, first.score[mixed])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("groups", [["a", "b", "c"], ["a", "a", "a"], ["a", "a", "b"]])
+def test_a_handful_of_photos_can_be_ranked(groups: list[str]) -> None:
+    ranking = ranked(kind(3, 3), ["one", "two", "two"], groups)
+    assert np.isfinite(ranking.score).all()
+    assert sorted(ranking.order().tolist()) == [0, 1, 2]
+
+
+def test_photos_that_all_look_the_same_are_no_reason_to_fail() -> None:
+    ranking = ranked(np.ones((30, 16), dtype=np.float32), ["one", "two"] * 15)
+    assert np.isfinite(ranking.score).all()

@@ -1,0 +1,1 @@
+"""From photos to a prepared dataset: layouts, splits, shards."""

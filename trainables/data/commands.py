@@ -1,0 +1,178 @@
+"""The sub-commands of the data stage: prepare, check, demo-photos."""
+
+import argparse
+import sys
+import tempfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trainables.files.bucket import folder_or_url
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from trainables.data.dataset import Dataset
+
+Options = TypeVar("Options", bound="BaseModel")
+
+_PREPARE = """\
+examples:
+  python -m trainables prepare ../shared/data/rare_families runs/dataset --min-photos 20
+  python -m trainables prepare rare-species runs/dataset --label-level genus --group near-duplicates bursts
+  python -m trainables prepare demo/photos demo/dataset --exclude demo/exclude.txt
+  python -m trainables prepare rare-species s3://bucket/dataset
+
+PHOTOS is a folder of class folders; metadata.csv (the study's columns) or metadata/rarespecies-catalog.csv (the
+hub's) is used when it is there. OUT gets TFRecord shards with the original bytes, photos.csv, excluded.csv (what was
+left out, and why) and, last, manifest.json. Exact copies of a photo always stay in one split. A class with fewer than
+three groups of photos is kept in training only.
+"""
+
+_CHECK = """\
+examples:
+  python -m trainables check runs/dataset
+  python -m trainables check s3://bucket/dataset
+
+Reads every shard, takes hashes and looks of all photos anew, and proves that no photo, no copy and no near-duplicate
+is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
+"""
+
+_DEMO = """\
+example:
+  python -m trainables demo-photos demo/photos
+
+Ten classes of scikit-learn's handwritten digits, from 150 images down to 20, as JPEG and PNG files. Nothing is
+downloaded.
+"""
+
+
+def add_commands(subparsers: Any) -> None:
+    """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
+    _add_prepare(command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE))
+    check = command(subparsers, "check", "prove that a dataset's splits share no photo", _CHECK)
+    check.add_argument("dataset", metavar="DATASET", type=folder_or_url, help="folder or URL that `prepare` wrote")
+    check.set_defaults(run=run_check)
+    demo = command(subparsers, "demo-photos", "write a small set of real images to try things with", _DEMO)
+    demo.add_argument("out", metavar="OUT", type=Path, help="new folder")
+    demo.set_defaults(run=run_demo_photos)
+
+
+def run_prepare(arguments: argparse.Namespace) -> int:
+    """Prepare, and say what came out."""
+    # Imports stand in the functions: --help must answer at once.
+    from trainables.data.dataset import EXCLUDED
+    from trainables.data.prepare import PrepareOptions, prepare
+
+    out: Path | str = arguments.out
+    options = options_from(arguments, PrepareOptions)
+    with _output(out) as folder:
+        manifest = prepare(arguments.photos, folder, options, say=lambda line: print(line, flush=True))
+    for line in manifest.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    if manifest.excluded:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.excluded.items())
+        print(f"left out: {reasons}; each is listed in {out}/{EXCLUDED}")
+    counts = ", ".join(f"{sum(families.values())} {split}" for split, families in manifest.counts.items())
+    print(f"{len(manifest.class_names)} classes, {counts} photos in {out}; fingerprint {manifest.fingerprint[:12]}")
+    return 0
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Check the shards' bytes, then the splits; one line per damage or leak on stderr."""
+    from trainables.data.remote import open_dataset_at
+
+    # What lies at a URL is read from there, whatever copies this machine has.
+    with tempfile.TemporaryDirectory(prefix="raretune-") as store:
+        return _check(open_dataset_at(arguments.dataset, Path(store)))
+
+
+def _check(dataset: "Dataset") -> int:
+    from trainables.device import prepare_tensorflow
+
+    prepare_tensorflow()
+    from trainables.data.leaks import prove_disjoint
+    from trainables.data.shards import damaged_shards
+
+    damaged = damaged_shards(dataset)
+    if damaged:
+        print(*(f"error: {line}" for line in damaged), sep="\n", file=sys.stderr)
+        return 2
+    print(f"{len(dataset.manifest.shards)} shards are as they were written")
+    proof = prove_disjoint(dataset)
+    print(*proof.lines(), sep="\n")
+    if not proof.passed:
+        print(*(f"error: {line}" for line in proof.leaks), sep="\n", file=sys.stderr)
+    return 0 if proof.passed else 2
+
+
+def _output(out: Path | str) -> AbstractContextManager[Path]:
+    """The folder to write to: `out`, or a temporary one that then goes to the URL `out`."""
+    if isinstance(out, Path):
+        return nullcontext(out)
+    from trainables.data.remote import sent_to
+
+    return sent_to(out)
+
+
+def run_demo_photos(arguments: argparse.Namespace) -> int:
+    """Write the digits."""
+    from trainables.data.demo_photos import write_digits
+
+    counts = write_digits(arguments.out)
+    print(f"{sum(counts.values())} images of {len(counts)} classes in {arguments.out}")
+    return 0
+
+
+def command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.ArgumentParser:
+    """Add a sub-command; `text` stands below its options as it is written."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=help_line,
+        description=help_line,
+        epilog=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def options_from(arguments: argparse.Namespace, model: "type[Options]") -> "Options":
+    """The arguments that are fields of `model`, checked.
+
+    Raises:
+        UserError: one of them is out of range; the line says which, and what is allowed.
+    """
+    from pydantic import ValidationError
+
+    from trainables.config import one_line
+    from trainables.errors import UserError
+
+    try:
+        return model(**{name: getattr(arguments, name) for name in model.model_fields})
+    except ValidationError as error:
+        raise UserError(one_line(error, model)) from None
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
+    add(
+        "out",
+        metavar="OUT",
+        type=folder_or_url,
+        help="new or empty folder for the dataset, or a URL such as s3://bucket/dataset",
+    )
+    add("--seed", type=int, default=0, help="what the split depends on besides the photos (default 0)")
+    add("--fractions", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="shares of the photos, sum 1 (default 0.7 0.15 0.15)")  # fmt: skip
+    add("--min-photos", type=int, default=1, metavar="N", help="leave out classes with fewer usable photos")
+    add("--label-level", default="family", metavar="LEVEL",
+        help="phylum, class, order, family, genus or species, where the metadata has it (default family)")  # fmt: skip
+    add("--exclude", type=Path, metavar="FILE",
+        help="photos to leave out: one path below PHOTOS a line, or a CSV with a column source")  # fmt: skip
+    add("--group", nargs="+", default=("near-duplicates",), metavar="RULE",
+        help="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
+        "species, or none")  # fmt: skip
+    add("--workers", type=int, metavar="N", help="processes that look at the photos (default: one per core)")
+    parser.set_defaults(run=run_prepare)

@@ -1,0 +1,219 @@
+"""The prepared dataset: its manifest, its list of photos, and how they are read back."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainables.config import one_line
+from trainables.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+MANIFEST = "manifest.json"
+PHOTOS = "photos.csv"
+EXCLUDED = "excluded.csv"
+FORMAT: Literal[1] = 1
+
+
+class Shard(BaseModel):
+    """One TFRecord file: how many photos and bytes it holds, and the SHA-256 of the whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    split: str
+    photos: int
+    bytes: int
+    sha256: str
+
+
+class ExclusionList(BaseModel):
+    """The exclusion list that was honoured: its file, its SHA-256, its entries, and how many named a photo."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    sha256: str
+    entries: int
+    matched: int
+
+
+class Manifest(BaseModel):
+    """What a prepared dataset is and how it was made; written last, so that its presence means the rest is whole.
+
+    `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
+    `created` is UTC, ISO 8601; `source` is the absolute path of the photos.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = FORMAT
+    fingerprint: str
+    class_names: list[str]
+    counts: dict[str, dict[str, int]]
+    excluded: dict[str, int]
+    exclusion_list: ExclusionList | None
+    seed: int
+    fractions: tuple[float, float, float]
+    grouping: list[str]
+    groups: int
+    label_level: str
+    layout: str
+    min_photos: int
+    train_only_families: list[str]
+    warnings: list[str]
+    shards: list[Shard]
+    source: str
+    created: str
+    versions: dict[str, str]
+
+
+class Photo(NamedTuple):
+    """A row of photos.csv: one photo that is used.
+
+    `group` is shared by photos that must not be parted; `source` is the path below the folder of photos; `sha256` is
+    of the file's bytes; `width` and `height` are pixels as shown.
+    """
+
+    photo_id: str
+    split: str
+    family: str
+    label: int
+    sha256: str
+    group: str
+    source: str
+    width: int
+    height: int
+    shard: str
+
+
+class EncodedPhoto(NamedTuple):
+    """A photo as stored: `image` is the original file, byte for byte."""
+
+    photo_id: str
+    label: int
+    image: bytes
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared folder whose manifest is there and valid; `url` is where it was brought from, if it was."""
+
+    folder: Path
+    manifest: Manifest
+    url: str | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each label, by label."""
+        return tuple(self.manifest.class_names)
+
+    @property
+    def fingerprint(self) -> str:
+        """What is in the dataset: equal for equal photos, splits, labels and class names, wherever they lie."""
+        return self.manifest.fingerprint
+
+    def photos(self, split: str) -> list[Photo]:
+        """The photos of one split, in the order in which `read_split` gives them.
+
+        Raises:
+            UserError: no such split, or photos.csv is missing or damaged.
+        """
+        if split not in SPLITS:
+            raise UserError(f"no split is called {split!r}; the splits are {', '.join(SPLITS)}")
+        return [photo for photo in self._all_photos if photo.split == split]
+
+    @cached_property
+    def _all_photos(self) -> list[Photo]:
+        photos = read_photos(self.folder / PHOTOS)
+        if fingerprint_of(photos, self.class_names) != self.fingerprint:
+            raise UserError(f"{self.folder / PHOTOS} is damaged: it is not the list that {MANIFEST} was written for")
+        return photos
+
+
+def open_dataset(folder: Path | str) -> Dataset:
+    """Open what `python -m trainables prepare` wrote.
+
+    Raises:
+        UserError: there is no folder, no manifest in it (never finished, or something else), or it is not valid.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; `python -m trainables prepare PHOTOS OUT` makes a dataset")
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        return Dataset(folder, Manifest.model_validate_json(text))
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} holds no {MANIFEST}: it is no prepared dataset, or not a finished one; "
+            f"`python -m trainables prepare PHOTOS OUT` makes one"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise UserError(f"{folder / MANIFEST} is damaged: {one_line(error, Manifest)}; prepare it again") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{folder / MANIFEST} is damaged: not UTF-8 text; prepare it again") from None
+
+
+def read_split(dataset: Dataset, split: str) -> Iterator[EncodedPhoto]:
+    """The photos of one split in shard order, always the same.
+
+    Raises:
+        UserError: a shard is missing, truncated or altered; the line names it.
+    """
+    # TensorFlow reads TFRecords but takes seconds to import; who only wants the manifest does not pay for it.
+    from trainables.data import shards
+
+    return shards.read_split(dataset, split)
+
+
+def read_photos(file: Path) -> list[Photo]:
+    """Read photos.csv.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        return [_photo(row) for row in rows]
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
+
+
+def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file, UTF-8."""
+    with file.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(list(header))
+        writer.writerows(list(row) for row in rows)
+
+
+def fingerprint_of(photos: Iterable[Photo], class_names: Iterable[str]) -> str:
+    """SHA-256 (hex) over the class names and the sorted (photo id, split, label, content hash) of all photos."""
+    rows = sorted((photo.photo_id, photo.split, photo.label, photo.sha256) for photo in photos)
+    return hashlib.sha256(json.dumps([list(class_names), rows]).encode()).hexdigest()
+
+
+def _photo(row: dict[str, str]) -> Photo:
+    return Photo(
+        photo_id=row["photo_id"],
+        split=row["split"],
+        family=row["family"],
+        label=int(row["label"]),
+        sha256=row["sha256"],
+        group=row["group"],
+        source=row["source"],
+        width=int(row["width"]),
+        height=int(row["height"]),
+        shard=row["shard"],
+    )

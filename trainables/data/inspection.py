@@ -1,0 +1,92 @@
+"""Look at every photo file once: does it decode, what are its hash, size and look. Runs in worker processes."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from trainables.data.images import ImageUnreadable, decode_small, image_size
+from trainables.errors import UserError
+from trainables.near_duplicates.descriptor import ImageDescriptor, look_of
+
+_FEW = 64  # below this many files a pool costs more than it saves
+_CHUNK = 16
+
+
+class Inspection(NamedTuple):
+    """What is kept of a photo that decodes: some 400 bytes, whatever the photo's size.
+
+    `sha256` is of the file's bytes; `width` and `height` are pixels as shown; `bytes` is the file's length.
+    """
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    look: ImageDescriptor
+
+
+class Problem(NamedTuple):
+    """Why a file gives no photo: `reason` as in `ImageUnreadable`, or "unreadable" when it cannot even be read."""
+
+    reason: str
+    detail: str
+
+
+def inspect_bytes(image: bytes) -> Inspection:
+    """Decode a photo wholly and describe it.
+
+    Raises:
+        ImageUnreadable: it does not decode.
+    """
+    look = look_of(decode_small(image))
+    width, height = image_size(image)
+    return Inspection(hashlib.sha256(image).hexdigest(), len(image), width, height, look)
+
+
+def inspect_file(root: Path, source: str) -> Inspection | Problem:
+    """`inspect_bytes` of root/source, with failures as a value."""
+    try:
+        return inspect_bytes((root / source).read_bytes())
+    except ImageUnreadable as error:
+        return Problem(error.reason, error.detail)
+    except OSError as error:
+        return Problem("unreadable", error.strerror or type(error).__name__)
+
+
+def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None) -> Iterator[Inspection | Problem]:
+    """`inspect_file` of each, in order, by `workers` processes (None: one per usable core).
+
+    Raises:
+        UserError: a worker process died (usually: no memory left).
+    """
+    look_at = partial(inspect_file, root)
+    workers = min(workers or usable_cores(), max(1, len(sources) // _FEW))
+    if workers == 1:
+        yield from map(look_at, sources)
+        return
+    # Workers must not inherit TensorFlow or its threads from this process, so they are not forked.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
+    try:
+        yield from pool.map(look_at, sources, chunksize=_CHUNK)
+    except BrokenProcessPool:
+        raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ignore_interrupt() -> None:
+    # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each tell of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

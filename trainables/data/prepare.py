@@ -1,0 +1,243 @@
+"""Photos to a dataset: find, look, exclude, group, split, write; the manifest last, under a temporary name.
+
+python -m trainables prepare PHOTOS OUT --min-photos 20
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainables.data.dataset import (
+    EXCLUDED,
+    MANIFEST,
+    PHOTOS,
+    SPLITS,
+    ExclusionList,
+    Manifest,
+    Photo,
+    Shard,
+    fingerprint_of,
+    write_rows,
+)
+from trainables.data.exclusions import apply_exclusion_list
+from trainables.data.groups import DEFAULT_RULES, check_rules, group_photos
+from trainables.data.inspection import Inspection, Problem, inspect_files
+from trainables.data.layouts import Exclusion, Found, PhotoFile, find_photos
+from trainables.data.split import MIN_GROUPS, split_groups
+from trainables.errors import UserError
+from trainables.files.output import check_free, whole_or_nothing
+from trainables.handoff import write_json
+
+Say = Callable[[str], None]
+
+
+class PrepareOptions(BaseModel):
+    """How to prepare; `fractions` are training, validation, test; `workers` None means one per usable core."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(default=0, ge=0)
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    min_photos: int = Field(default=1, ge=1)
+    label_level: str = "family"
+    exclude: Path | None = None
+    group: tuple[str, ...] = DEFAULT_RULES
+    workers: int | None = Field(default=None, ge=1)
+
+
+class _Usable(NamedTuple):
+    file: PhotoFile
+    seen: Inspection
+
+
+class _Plan(NamedTuple):
+    """The split, decided: rows in shard order (shard names still empty) and the size of each photo's file."""
+
+    rows: list[Photo]
+    bytes: dict[str, int]
+    class_names: list[str]
+    train_only: list[str]
+
+
+def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say: Say = lambda line: None) -> Manifest:
+    """Write a dataset to `out` from the folder `photos`; `say` hears a line per step.
+
+    Raises:
+        UserError: bad options or folders, no usable photo, or a disk that fills up; then nothing is left at `out`.
+    """
+    options = options or PrepareOptions()
+    root, out = photos.resolve(), out.resolve()
+    check_fractions(options.fractions)
+    check_free(out)
+    if out.is_relative_to(root):
+        raise UserError(f"{out} lies in the folder of photos, where it would be taken for a class; write it elsewhere")
+    found = find_photos(root, options.label_level)
+    check_rules(options.group, found.photos)
+    say(f"found {len(found.photos)} photos in {root} ({found.layout})")
+    exclusion_list = apply_exclusion_list(found, options.exclude)
+    usable = _usable_photos(root, found, options)
+    say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
+    plan = _plan(usable, found, options)
+    with whole_or_nothing(out, needed_bytes=sum(plan.bytes.values())) as folder:
+        say(f"writing {len(plan.rows)} photos to {out}")
+        rows, shards = _write_shards(folder, root, plan)
+        write_rows(folder / PHOTOS, Photo._fields, rows)
+        write_rows(folder / EXCLUDED, Exclusion._fields, sorted(found.excluded))
+        manifest = _manifest(root, found, plan, shards, options, exclusion_list)
+        write_json(manifest.model_dump(), folder / MANIFEST)
+    return manifest
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse fractions that are not three positive numbers with sum 1.
+
+    Raises:
+        UserError: as said.
+    """
+    if len(fractions) != len(SPLITS) or not all(0 < part < 1 for part in fractions):
+        raise UserError(f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), not {fractions}")
+    if not math.isclose(sum(fractions), 1, abs_tol=1e-6):
+        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, fractions))} is {sum(fractions):g}")
+
+
+def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_Usable]:
+    usable = []
+    sources = [file.source for file in found.photos]
+    for file, seen in zip(found.photos, inspect_files(root, sources, options.workers), strict=True):
+        if isinstance(seen, Problem):
+            found.exclude(file.source, seen.reason, seen.detail)
+        else:
+            usable.append(_Usable(file, seen))
+    usable = _without_two_labels(usable, found)
+    usable = _without_small_classes(usable, found, options.min_photos)
+    if not usable:
+        raise UserError(f"no photo of {root} can be used: {found.reasons()}")
+    return usable
+
+
+def _without_two_labels(usable: list[_Usable], found: Found) -> list[_Usable]:
+    """Leave out files of equal bytes that lie in different classes: nobody can tell which label is right."""
+    labels: dict[str, set[str]] = {}
+    for file, seen in usable:
+        labels.setdefault(seen.sha256, set()).add(file.class_name)
+    for file, seen in usable:
+        if len(labels[seen.sha256]) > 1:
+            detail = f"the same bytes are labelled {' and '.join(sorted(labels[seen.sha256]))}"
+            found.exclude(file.source, "two_labels", detail)
+    return [one for one in usable if len(labels[one.seen.sha256]) == 1]
+
+
+def _without_small_classes(usable: list[_Usable], found: Found, min_photos: int) -> list[_Usable]:
+    counts = Counter(one.file.class_name for one in usable)
+    for file, _ in usable:
+        if counts[file.class_name] < min_photos:
+            detail = f"{file.class_name} has {counts[file.class_name]} usable photos, and {min_photos} are asked for"
+            found.exclude(file.source, "small_class", detail)
+    return [one for one in usable if counts[one.file.class_name] >= min_photos]
+
+
+def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
+    files = [one.file for one in usable]
+    classes = [file.class_name for file in files]
+    groups = group_photos(files, [one.seen.sha256 for one in usable], [one.seen.look for one in usable], options.group)
+    split = split_groups(groups, classes, options.fractions, options.seed)
+    class_names = sorted(set(classes))
+    if len(class_names) < 2:
+        raise UserError(f"all photos are of one class ({class_names[0]}); telling classes apart needs two or more")
+    if len(split.train_only) == len(class_names):
+        raise UserError(f"no class has {MIN_GROUPS} groups of photos, so none can be in all three splits; add photos")
+    labels = {name: label for label, name in enumerate(class_names)}
+    rows = [
+        Photo(file.photo_id, split.of_group[group], file.class_name, labels[file.class_name], seen.sha256, group,
+              file.source, seen.width, seen.height, shard="")
+        for (file, seen), group in zip(usable, groups, strict=True)
+    ]  # fmt: skip
+    found.warnings += _warnings(rows, split.train_only)
+    rows.sort(key=lambda row: (SPLITS.index(row.split), _shuffled(options.seed, row.photo_id)))
+    return _Plan(rows, {one.file.photo_id: one.seen.bytes for one in usable}, class_names, split.train_only)
+
+
+def _shuffled(seed: int, photo_id: str) -> str:
+    """A sort key that mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
+    return hashlib.sha256(f"{seed} {photo_id}".encode()).hexdigest()
+
+
+def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
+    lines = []
+    if train_only:
+        some = ", ".join(train_only[:5]) + (f" and {len(train_only) - 5} more" if len(train_only) > 5 else "")
+        lines.append(f"{len(train_only)} families are in training only, for want of {MIN_GROUPS} groups: {some}")
+    mixed: dict[str, set[str]] = {}
+    for row in rows:
+        mixed.setdefault(row.group, set()).add(row.family)
+    doubtful = [group for group, names in mixed.items() if len(names) > 1]
+    if doubtful:
+        lines.append(f"{len(doubtful)} groups of like photos carry different labels and are in training only: "
+                     f"see the groups {', '.join(sorted(doubtful)[:3])} in {PHOTOS}")  # fmt: skip
+    totals = Counter(row.family for row in rows)
+    for (group, family), size in Counter((row.group, row.family) for row in rows).items():
+        if size > 10 and size > totals[family] / 2:
+            lines.append(f"{size} of the {totals[family]} photos of {family} are one group ({group}), never parted")
+    return lines
+
+
+def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], list[Shard]]:
+    # Here, not above: TensorFlow takes seconds to import, and bad input is told before that.
+    from trainables.data import shards
+
+    rows: list[Photo] = []
+    written: list[Shard] = []
+    for split in SPLITS:
+        of_split = [row for row in plan.rows if row.split == split]
+        sizes = [plan.bytes[row.photo_id] for row in of_split]
+        placed, files = shards.write_split(folder, split, of_split, lambda row: _original(root, row), sizes)
+        rows += placed
+        written += files
+    return rows, written
+
+
+def _original(root: Path, row: Photo) -> bytes:
+    try:
+        image = (root / row.source).read_bytes()
+    except OSError as error:
+        raise UserError(f"{root / row.source} cannot be read any more: {error.strerror}") from None
+    if hashlib.sha256(image).hexdigest() != row.sha256:
+        raise UserError(f"{root / row.source} changed while the dataset was made; run again when nobody writes there")
+    return image
+
+
+def _manifest(
+    root: Path, found: Found, plan: _Plan, shards: list[Shard], options: PrepareOptions, listed: ExclusionList | None
+) -> Manifest:
+    return Manifest(
+        fingerprint=fingerprint_of(plan.rows, plan.class_names),
+        class_names=plan.class_names,
+        counts=_counts(plan.rows),
+        excluded=dict(sorted(Counter(one.reason for one in found.excluded).items())),
+        exclusion_list=listed,
+        seed=options.seed,
+        fractions=options.fractions,
+        grouping=list(options.group),
+        groups=len({row.group for row in plan.rows}),
+        label_level=options.label_level,
+        layout=found.layout,
+        min_photos=options.min_photos,
+        train_only_families=plan.train_only,
+        warnings=found.warnings,
+        shards=shards,
+        source=str(root),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={name: version(name) for name in ("tensorflow", "pillow", "ImageHash", "numpy")},
+    )
+
+
+def _counts(rows: Sequence[Photo]) -> dict[str, dict[str, int]]:
+    counts = Counter((row.split, row.family) for row in rows)
+    return {split: {family: count for (at, family), count in sorted(counts.items()) if at == split} for split in SPLITS}

@@ -1,0 +1,157 @@
+"""Split photos into training, validation and test: stratified by class, seeded, groups kept whole."""
+
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.data.dataset import SPLITS
+
+MIN_GROUPS = 3
+"""A class with fewer groups of its own cannot be in all three splits: it is kept in training only."""
+
+_ATTEMPTS = 24
+
+_Counts = npt.NDArray[np.int64]
+_Targets = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The split of each group, and the classes that are in training only."""
+
+    of_group: Mapping[str, str]
+    train_only: list[str]
+
+
+def split_groups(
+    groups: Sequence[str], classes: Sequence[str], fractions: tuple[float, float, float], seed: int
+) -> Split:
+    """Give each group to one split; `groups` and `classes` are per photo, `fractions` in the order of `SPLITS`.
+
+    - A class with at least `MIN_GROUPS` groups of its own gets at least one photo in each split, and otherwise is as
+      close to the fractions as whole groups permit.
+    - A class with fewer goes to training.
+    - A group with photos of several classes goes to training: it tells that a label is doubtful, and a doubtful
+      label must not judge.
+    - Classes are split independently: another class more or less does not move this one's photos.
+    """
+    members: dict[str, Counter[str]] = {}
+    for group, name in zip(groups, classes, strict=True):
+        members.setdefault(group, Counter())[name] += 1
+    own: dict[str, list[tuple[str, int]]] = {name: [] for name in sorted(set(classes))}
+    in_train: Counter[str] = Counter()
+    of_group: dict[str, str] = {}
+    for group, counts in sorted(members.items()):
+        if len(counts) > 1:
+            of_group[group] = "train"
+            in_train.update(counts)
+        else:
+            [(name, size)] = counts.items()
+            own[name].append((group, size))
+    for name, sized in own.items():
+        of_group |= _split_class(name, sized, in_train[name], fractions, seed)
+    return Split(of_group, [name for name, sized in own.items() if len(sized) < MIN_GROUPS])
+
+
+def _split_class(
+    name: str, sized: Sequence[tuple[str, int]], in_train: int, fractions: tuple[float, float, float], seed: int
+) -> dict[str, str]:
+    names = [group for group, _ in sized]
+    if len(sized) < MIN_GROUPS:
+        return dict.fromkeys(names, "train")
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    places = _best_deal([size for _, size in sized], in_train, fractions, rng)
+    return {group: SPLITS[place] for group, place in zip(names, places, strict=True)}
+
+
+def _best_deal(
+    sizes: Sequence[int], in_train: int, fractions: tuple[float, float, float], rng: np.random.Generator
+) -> list[int]:
+    """A split (0, 1, 2) per group; `in_train` photos of the class are in training already.
+
+    Deals the groups at random, several times, improves each deal by moves and swaps, and keeps the best. Dealing the
+    largest group first would need one try, but would put every large group into training.
+    """
+    targets = np.array(fractions) * (sum(sizes) + in_train)
+    reachable = _cost(_rounded(targets), targets)
+    best: tuple[float, list[int]] = (np.inf, [])
+    for _ in range(_ATTEMPTS):
+        places = _deal(sizes, in_train, targets, rng)
+        cost = _improve(places, sizes, in_train, targets)
+        best = min(best, (cost, places))
+        if best[0] <= reachable + 1e-9:
+            break
+    return best[1]
+
+
+def _deal(sizes: Sequence[int], in_train: int, targets: _Targets, rng: np.random.Generator) -> list[int]:
+    """Each group, in random order, to the split that lacks most; the first three to different ones."""
+    lacking = targets - np.array([in_train, 0, 0])
+    places = [0] * len(sizes)
+    for turn, group in enumerate(rng.permutation(len(sizes))):
+        # Even deals would always give validation the odd photo; the jitter decides ties by chance.
+        wish = lacking + rng.random(3) * 1e-6
+        place = turn if turn < len(targets) else int(np.argmax(wish))
+        places[group] = place
+        lacking[place] -= sizes[group]
+    return places
+
+
+def _improve(places: list[int], sizes: Sequence[int], in_train: int, targets: _Targets) -> float:
+    """Move and swap groups, in place, as long as the split comes closer to its targets; returns the cost."""
+    filled = np.array([in_train, 0, 0], dtype=np.int64)
+    groups = np.zeros(3, dtype=np.int64)
+    for place, size in zip(places, sizes, strict=True):
+        filled[place] += size
+        groups[place] += 1
+    while True:
+        # One group stands for all of its size and split: what moving it would change is the same.
+        kinds = {(place, size): group for group, (place, size) in enumerate(zip(places, sizes, strict=True))}
+        step = _best_step(kinds, filled, groups, targets)
+        if step is None:
+            return _cost(filled, targets)
+        for group, to in step:
+            for change, place in ((-1, places[group]), (1, to)):
+                filled[place] += change * sizes[group]
+                groups[place] += change
+            places[group] = to
+
+
+def _best_step(
+    kinds: Mapping[tuple[int, int], int], filled: _Counts, groups: _Counts, targets: _Targets
+) -> list[tuple[int, int]] | None:
+    """The move or swap that lowers the cost most, as (group, its new split); None when none does."""
+    best_cost, best = _cost(filled, targets) - 1e-9, None
+    for (place, size), group in kinds.items():
+        for to in range(3):
+            if to == place:
+                continue
+            partners = [(0, None)] if groups[place] > 1 else []
+            partners += [(back, other) for (at, back), other in kinds.items() if at == to and back < size]  # type: ignore[misc]
+            for back, partner in partners:
+                after = filled.copy()
+                after[place] += back - size
+                after[to] += size - back
+                cost = _cost(after, targets)
+                if cost < best_cost:
+                    best_cost = cost
+                    best = [(group, to)] if partner is None else [(group, to), (partner, place)]
+    return best
+
+
+def _cost(filled: _Counts, targets: _Targets) -> float:
+    return float(np.square(filled - targets).sum())
+
+
+def _rounded(targets: _Targets) -> _Counts:
+    """The whole numbers nearest to the targets that keep their sum, none below 1 (largest remainders)."""
+    whole = np.maximum(np.floor(targets + 1e-9), 1).astype(np.int64)
+    while whole.sum() < round(targets.sum()):
+        whole[np.argmax(targets - whole)] += 1
+    while whole.sum() > round(targets.sum()):
+        whole[np.argmax(np.where(whole > 1, whole - targets, -np.inf))] -= 1
+    return whole

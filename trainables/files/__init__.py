@@ -1,0 +1,1 @@
+"""Files at paths and URLs, and what lies where in an experiment."""

@@ -1,0 +1,211 @@
+"""Files below a URL: s3://, gs:// and abfs:// through pyarrow, whose wheel holds their clients, all others by fsspec.
+
+Credentials, regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role,
+gcloud's login and so on. They may not stand in a URL, because a URL is written into records.
+"""
+
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from trainables.errors import UserError
+
+_PROBE = ".writable"
+_BLOCK = 2**22
+_SECRET = re.compile(r"(key|token|secret|password|signature|sig)=", re.IGNORECASE)
+_BY_PYARROW = ("s3", "gs", "gcs", "abfs", "abfss", "file")
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
+
+def is_url(place: Path | str) -> bool:
+    """Say whether a place is a URL, and not a folder."""
+    return isinstance(place, str) and _URL.match(place) is not None
+
+
+def folder_or_url(place: str) -> Path | str:
+    """Take a place from the command line: a URL as it is (a path would swallow one of its slashes), else a path."""
+    return place if is_url(place) else Path(place)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a listing: its size in bytes, and when it was last written (ns; None where its place does not say)."""
+
+    size: int
+    written: int | None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there."""
+
+    url: str
+    files: Any
+    path: str
+
+    def names(self) -> list[str]:
+        """Return the names of all files below, sorted; none where there is no such folder.
+
+        Raises:
+            UserError: it cannot be listed.
+        """
+        return sorted(self.entries())
+
+    def entries(self, below: str = "") -> dict[str, Entry]:
+        """Return all files in the folder `below` (all where empty) by their names; none where there is no such folder.
+
+        Raises:
+            UserError: they cannot be listed.
+        """
+        from pyarrow import fs
+
+        folder = f"{self.path}/{below}".rstrip("/")
+        with self._told("its files cannot be listed"):
+            found = self.files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+        return {
+            info.path.removeprefix(f"{self.path}/"): Entry(info.size or 0, info.mtime_ns)
+            for info in found
+            if info.is_file
+        }
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a small file; None where there is none.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        with self._told(f"{name} cannot be read"):
+            try:
+                with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                return None
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Yield the content of a file in blocks of a few MiB.
+
+        Raises:
+            UserError: there is no such file, or it cannot be read.
+        """
+        with self._told(f"{name} cannot be read"), self.files.open_input_stream(f"{self.path}/{name}") as stream:
+            while block := stream.read(_BLOCK):
+                yield block
+
+    def send(self, file: Path, name: str) -> None:
+        """Write a local file there; a reader sees the old one or the whole new one.
+
+        Raises:
+            UserError: no such bucket, no permission, or the place cannot be reached.
+        """
+        target = f"{self.path}/{name}"
+        with self._told(f"{name} cannot be written"):
+            if self.files.type_name in _OBJECT_STORES:  # An object is there when all of it is.
+                self._copy(file, target)
+                return
+            folder, _, last = target.rpartition("/")
+            # Two may write it at the same time: a driver that was killed leaves workers for a moment.
+            partial = f"{folder}/.{last}.{uuid.uuid4().hex[:8]}.partial"
+            self.files.create_dir(folder, recursive=True)
+            self._copy(file, partial)
+            self.files.move(partial, target)
+
+    def put(self, content: bytes | memoryview, name: str) -> None:
+        """Write a file of this content there, as `send` does.
+
+        Raises:
+            UserError: as `send`.
+        """
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self.send(Path(file.name), name)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is no error.
+
+        Raises:
+            UserError: it cannot be deleted.
+        """
+        with self._told(f"{name} cannot be deleted"), suppress(FileNotFoundError):
+            self.files.delete_file(f"{self.path}/{name}")
+
+    def check_writable(self) -> None:
+        """Write an empty file there and delete it.
+
+        Raises:
+            UserError: as `send`.
+        """
+        self.put(b"", _PROBE)
+        self.delete(_PROBE)
+
+    def _copy(self, file: Path, target: str) -> None:
+        with file.open("rb") as source, self.files.open_output_stream(target) as sink:
+            while block := source.read(_BLOCK):
+                sink.write(block)
+
+    @contextmanager
+    def _told(self, problem: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Each client has errors of its own, and fsspec's share no class.
+            raise UserError(f"{self.url}: {problem}: {one_line_of(error)}") from None
+
+
+def open_bucket(url: str) -> Bucket:
+    """Find the file system behind a URL; nothing is asked of it yet, as far as its client allows.
+
+    Raises:
+        UserError: nobody knows the protocol, the package for it is missing, or credentials stand in the URL.
+    """
+    protocol = check_url(url)
+    files, path = _file_system(url.rstrip("/"), protocol)
+    return Bucket(url.rstrip("/"), files, path.rstrip("/"))
+
+
+def check_url(url: str) -> str:
+    """Return a URL's protocol; nothing is asked of the place.
+
+    Raises:
+        UserError: it is no URL, or credentials stand in it.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"{url} is no URL: {error}") from None
+    if ":" in parts.netloc.rpartition("@")[0] or _SECRET.search(parts.query):
+        raise UserError(
+            f"a URL of {parts.scheme}:// holds credentials, and would be written into records; "
+            "give them by the environment, a profile or the machine's role"
+        )
+    return parts.scheme
+
+
+def one_line_of(error: Exception) -> str:
+    """Return what an error of a client says, on one line without the parts that only its maker needs."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r" \(Request ID: .*?\)", "", text)[:300]
+
+
+def _file_system(url: str, protocol: str) -> tuple[Any, str]:
+    from pyarrow import ArrowInvalid, fs
+
+    try:
+        if protocol in _BY_PYARROW:
+            files, path = fs.FileSystem.from_uri(url)
+            return files, str(path)
+        import fsspec
+
+        files, path = fsspec.core.url_to_fs(url)
+        return fs.PyFileSystem(fs.FSSpecHandler(files)), str(path)
+    except ImportError as error:
+        raise UserError(f"{url}: a package for {protocol}:// is missing: {one_line_of(error)}") from None
+    except (ArrowInvalid, OSError, ValueError) as error:
+        some = "s3, gs, abfs, file, and what fsspec has a package for"
+        raise UserError(f"{url} cannot be used: {one_line_of(error)} (known are {some})") from None

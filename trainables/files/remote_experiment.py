@@ -1,0 +1,165 @@
+"""An experiment at a URL, or its model: brought to a folder of this machine, where every command reads it as any other.
+
+What lies at the URL is what lies in the experiment's folder, and two things more: the trials' checkpoints, which stay
+there, and the note of the driver that has it (search/lease.py).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from trainables.errors import UserError
+from trainables.files.bucket import Bucket, Entry, check_url, is_url, open_bucket
+from trainables.handoff import FRONT_FOLDER, write_json
+
+Kind = Literal["experiment", "model"]
+_MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}
+
+CHECKPOINTS = "checkpoints"
+LEASE = "driver.json"
+
+RUNS = Path("runs")
+_BROUGHT = ".brought.json"
+_FINAL_MARKER = "metrics.json"
+_AT_ONCE = 16
+
+
+def working_folder(url: str) -> Path:
+    """Return where a driver of the experiment at `url` works: runs/ and the last part of the URL.
+
+    Raises:
+        UserError: credentials stand in the URL, or it names a bucket and nothing in it.
+    """
+    check_url(url)
+    parts = urlsplit(url)
+    name = PurePosixPath(parts.path).name or (parts.netloc if parts.scheme == "memory" else "")
+    if name in ("", ".."):
+        raise UserError(f"{url} names no folder; an experiment's URL is such as s3://bucket/first")
+    return (RUNS / name).absolute()
+
+
+def local_copy(place: Path | str, kind: Kind = "experiment") -> Path:
+    """Return the folder of an experiment, or a model; of one at a URL, a copy, made or brought up to date now.
+
+    The copy is runs/NAME-copy-HASH, in which other URLs never write, nor does a driver.
+
+    Raises:
+        UserError: nothing is there, or it cannot be reached.
+    """
+    if not isinstance(place, str) or not is_url(place):
+        return Path(place)
+    url = place.rstrip("/")
+    own = hashlib.sha256(url.encode()).hexdigest()[:8]
+    working = working_folder(url)
+    folder = working.with_name(f"{working.name}-copy-{own}")
+    bring(open_bucket(url), folder, kind)
+    print(f"{'records' if kind == 'experiment' else kind:12} {folder} (a copy of {url})", flush=True)
+    return folder
+
+
+def model_here(place: Path | str) -> Path:
+    """Return a model's folder or file; of one at a URL, its copy in the folder of `local_copy`.
+
+    Raises:
+        UserError: as `local_copy`.
+    """
+    if isinstance(place, str) and is_url(place) and place.endswith(".keras"):
+        folder, _, name = place.rpartition("/")
+        return local_copy(folder, "model") / name
+    return local_copy(place, "model")
+
+
+def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
+    """Make `folder` hold what lies at a URL as it is now; what it holds besides, a report say, stays.
+
+    Raises:
+        UserError: nothing is there, or it cannot be reached.
+    """
+    there = {name: _mark(entry) for name, entry in bucket.entries().items() if _is_record(name)}
+    if not there:
+        why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
+        raise UserError(f"{bucket.url} holds no {kind}, {why}")
+    folder.mkdir(parents=True, exist_ok=True)
+    before = _brought(folder)
+    for name in before.keys() - there.keys():
+        (folder / name).unlink(missing_ok=True)
+    _fetch(bucket, [name for name in there if before.get(name) != there[name] or not (folder / name).is_file()], folder)
+    write_json(there, folder / _BROUGHT)
+
+
+def handoff_here(place: Path | str) -> tuple[Path, Bucket | None]:
+    """Return a hand-off's file; of one at a URL, its copy in the folder of `local_copy`, and the experiment's place.
+
+    Raises:
+        UserError: the place is a URL without an experiment, or cannot be reached.
+    """
+    if not isinstance(place, str) or not is_url(place):
+        return Path(place), None
+    experiment, _, name = place.rpartition("/")
+    if experiment.endswith(f"/{FRONT_FOLDER}"):
+        experiment, name = experiment.removesuffix(f"/{FRONT_FOLDER}"), f"{FRONT_FOLDER}/{name}"
+    return local_copy(experiment) / name, open_bucket(experiment)
+
+
+def check_free_there(bucket: Bucket, name: str) -> None:
+    """Refuse a final stage's folder of an experiment at a URL that holds anything, or cannot be written.
+
+    Raises:
+        UserError: so it is.
+    """
+    if bucket.entries(name):
+        raise UserError(f"{bucket.url}/{name} is not empty; delete it first, or name a folder here by --out")
+    bucket.check_writable()
+
+
+def send_final(bucket: Bucket, folder: Path) -> None:
+    """Write a final stage's folder to the experiment's URL, its marker last, with its TensorBoard run.
+
+    Raises:
+        UserError: it cannot be written there; the folder stays.
+    """
+    board = folder.parent / "tensorboard" / folder.name
+    files = [file for place in (board, folder) for file in place.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: file == folder / _FINAL_MARKER):
+        bucket.send(file, file.relative_to(folder.parent).as_posix())
+
+
+def _is_record(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    # "..", or a name that begins with a slash, would be written outside of the folder.
+    return name != LEASE and parts[0] not in (CHECKPOINTS, "/") and not any(part.startswith(".") for part in parts)
+
+
+def _mark(entry: Entry) -> list[int | None]:
+    return [entry.size, entry.written]
+
+
+def _brought(folder: Path) -> dict[str, list[int | None]]:
+    try:
+        marks: dict[str, Any] = json.loads((folder / _BROUGHT).read_text())
+    except (OSError, ValueError):
+        return {}
+    # Where the place does not say when a file was written, it may be another one of the same size.
+    return {name: mark if mark[1] is not None else [] for name, mark in marks.items()}
+
+
+def _fetch(bucket: Bucket, names: Iterable[str], folder: Path) -> None:
+    """Write files of the bucket into `folder`, each whole or not at all."""
+
+    def fetch(name: str) -> None:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.coming")
+        with temporary.open("wb") as sink:
+            sink.writelines(bucket.blocks(name))
+        temporary.replace(file)
+
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(fetch, names))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from None

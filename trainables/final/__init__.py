@@ -1,0 +1,1 @@
+"""The final stage: oversample, retrain, test once, write the model."""

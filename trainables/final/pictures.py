@@ -1,0 +1,77 @@
+"""Pictures of the training photos for the report: a few of each family, and what augmentation makes of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from trainables.activations.augment import augment, draw_parameters
+from trainables.activations.features import Photos
+from trainables.config import TrialConfig
+
+Pixels = npt.NDArray[np.uint8]
+
+SIDE = 88  # of a thumbnail, in pixels
+GAP = 6
+LABEL_HEIGHT = 14
+PHOTOS_PER_FAMILY = 6
+PREVIEW_PHOTOS = 4
+PREVIEW_VIEWS = 6
+MOST_FAMILIES = 24  # more rows than this are scrolled past
+
+
+def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConfig, folder: Path) -> None:
+    """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder.
+
+    Only training photos are shown: test stays unseen. The most numerous and the rarest families are shown where there
+    are more than `MOST_FAMILIES`.
+    """
+    folder.mkdir()
+    sample_grid(photos, class_names).save(folder / "samples.jpg", quality=85)
+    augmentation_preview(photos, config).save(folder / "augmentation.jpg", quality=85)
+
+
+def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
+    """A row of up to `PHOTOS_PER_FAMILY` evenly spaced photos for each family, most numerous first, with its name."""
+    counts = np.bincount(photos.labels, minlength=len(class_names))
+    order = np.argsort(-counts, kind="stable")
+    if len(order) > MOST_FAMILIES:
+        order = np.concatenate([order[: MOST_FAMILIES // 2], order[-MOST_FAMILIES // 2 :]])
+    rows, labels = [], []
+    for family in order:
+        members = np.flatnonzero(photos.labels == family)
+        chosen = np.linspace(0, len(members) - 1, min(PHOTOS_PER_FAMILY, len(members))).astype(np.int64)
+        rows.append(photos.read(members[chosen]))
+        labels.append(f"{class_names[family]} ({counts[family]})")
+    return _grid(rows, labels)
+
+
+def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
+    """A row for each of a few photos: as it is, then its first views as training sees them."""
+    chosen = np.linspace(0, len(photos) - 1, min(PREVIEW_PHOTOS, len(photos))).astype(np.int64)
+    pixels = photos.read(chosen)
+    ids = [photos.photo_ids[row] for row in chosen]
+    columns = [pixels]
+    for view in range(min(PREVIEW_VIEWS, config.augment_views)):
+        parameters = draw_parameters(ids, view, config.sweep_seed, config.augmentation)
+        columns.append(augment(pixels, parameters).numpy().round().astype(np.uint8))
+    rows = [np.stack(row) for row in zip(*columns, strict=True)]
+    return _grid(rows, [f"photo {photo}: as it is, then its views" for photo in ids])
+
+
+def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
+    """Thumbnails row by row, each row under its label."""
+    step = SIDE + GAP
+    row_height = SIDE + LABEL_HEIGHT + GAP
+    widest = max(len(row) for row in rows)
+    grid = Image.new("RGB", (widest * step + GAP, len(rows) * row_height + GAP), "white")
+    draw = ImageDraw.Draw(grid)
+    for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        top = GAP + number * row_height
+        draw.text((GAP, top - 2), label, fill="black")
+        for column, pixels in enumerate(row):
+            thumbnail = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            grid.paste(thumbnail, (GAP + column * step, top + LABEL_HEIGHT))
+    return grid

@@ -1,0 +1,77 @@
+"""Grad-CAM: which parts of a photo speak for a family (Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391).
+
+Works on a model that `retrain` wrote, with nothing but that file: a backbone inside, and a head of layers in a row.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.errors import UserError
+from trainables.network.cut import waists
+
+Floats = npt.NDArray[np.float32]
+
+FEWEST_CELLS = 5
+"""Cells along a side of the coarsest map that still shows where. InceptionV3 at 139 px: mixed10 has 3, mixed7 has 7."""
+
+
+class GradCam:
+    """Heat maps of a model's decisions.
+
+    `layer` names the backbone's layer that is looked at: the last one whose output every path goes through and that
+    has at least `FEWEST_CELLS` cells along a side; `cells` is how many it has.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Args: `model` maps pixels [n, size, size, 3] to probabilities [n, classes].
+
+        Raises:
+            UserError: it is not built as `retrain` builds them.
+        """
+        import keras
+
+        inside = [index for index, layer in enumerate(model.layers) if isinstance(layer, keras.Model)]
+        if len(inside) != 1 or not hasattr(model.layers[-1], "kernel"):
+            raise UserError("Grad-CAM needs a model that `python -m trainables retrain` wrote: a backbone and a head")
+        self._before = model.layers[1 : inside[0]]
+        backbone = model.layers[inside[0]]
+        *self._head, self._output = model.layers[inside[0] + 1 :]
+        seen = _looked_at(backbone)
+        self.layer, self.cells = str(seen.name), int(seen.output.shape[1])
+        self._backbone = keras.Model(backbone.inputs, [seen.output, backbone.output])
+
+    def heat(self, pixels: npt.NDArray[np.uint8], families: Sequence[int]) -> Floats:
+        """How much each cell speaks for a family, given for each photo.
+
+        Args:
+            pixels: [n, size, size, 3], RGB 0..255.
+            families: the label that each photo is asked about.
+
+        Returns:
+            float32 [n, cells, cells], 0..1: 1 is the photo's own strongest cell; all 0 where nothing speaks for it.
+        """
+        import tensorflow as tf
+
+        inputs = tf.constant(pixels, tf.float32)
+        for layer in self._before:
+            inputs = layer(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)  # The backbone is frozen: without this nothing would be recorded.
+            seen, features = self._backbone(inputs, training=False)
+            for layer in self._head:
+                features = layer(features, training=False) if layer.name.startswith("dropout") else layer(features)
+            # The score before softmax, as in the paper: probabilities near 1 have no slope.
+            scores = tf.linalg.matmul(features, self._output.kernel) + self._output.bias
+            score = tf.reduce_sum(tf.gather(scores, tf.constant(families, tf.int32), axis=1, batch_dims=1))
+        weights = tf.reduce_mean(tape.gradient(score, seen), axis=[1, 2], keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weights * seen, axis=-1)).numpy()
+        return np.asarray(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12), np.float32)
+
+
+def _looked_at(backbone: Any) -> Any:
+    maps = [operation for operation in waists(list(backbone.operations)) if len(operation.output.shape) == 4]
+    fine = [operation for operation in maps if operation.output.shape[1] >= FEWEST_CELLS]
+    return (fine or maps)[0]

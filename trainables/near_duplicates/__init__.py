@@ -1,0 +1,1 @@
+"""Photos that show the same picture, found by perceptual hashes."""

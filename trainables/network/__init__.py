@@ -1,0 +1,1 @@
+"""Backbones, their cut into frozen prefix and trained tail, optimizers."""

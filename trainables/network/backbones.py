@@ -1,0 +1,207 @@
+"""The backbones: how each is built, which pixels its weights expect, and where its weights come from."""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.errors import UserError
+
+WEIGHT_KINDS = ("auto", "imagenet", "random")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Pixels in 0..255 become `pixel * scale + offset`, both per channel."""
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+
+# What keras.applications' own preprocess_input does for each family: mode "tf", mode "torch", and nothing.
+PLUS_MINUS_ONE = Scaling((1 / 127.5,), (-1.0,))
+IMAGENET_STATISTICS = Scaling(
+    (1 / (255 * 0.229), 1 / (255 * 0.224), 1 / (255 * 0.225)), (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225)
+)
+INSIDE_THE_MODEL = Scaling((1.0,), (0.0,))
+ZERO_TO_ONE = Scaling((1 / 255,), (0.0,))
+
+
+@dataclass(frozen=True)
+class BackboneKind:
+    """`application` is the builder's name in keras.applications, None for the study's own simple CNN."""
+
+    application: str | None
+    scaling: Scaling
+    smallest_size: int
+
+
+BACKBONES = {
+    "inception_v3": BackboneKind("InceptionV3", PLUS_MINUS_ONE, 75),
+    "mobilenet_v2": BackboneKind("MobileNetV2", PLUS_MINUS_ONE, 32),
+    "densenet121": BackboneKind("DenseNet121", IMAGENET_STATISTICS, 32),
+    "efficientnet_v2_b0": BackboneKind("EfficientNetV2B0", INSIDE_THE_MODEL, 32),
+    "efficientnet_v2_b1": BackboneKind("EfficientNetV2B1", INSIDE_THE_MODEL, 32),
+    "convnext_tiny": BackboneKind("ConvNeXtTiny", INSIDE_THE_MODEL, 32),
+    "simple_cnn": BackboneKind(None, ZERO_TO_ONE, 32),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights a backbone starts from.
+
+    `kind` is "imagenet" (Keras' own), "random" or "file"; `fingerprint` stands for the values (of a file: its SHA-256);
+    `warning` is a sentence that every report repeats, or None.
+    """
+
+    kind: str
+    detail: str
+    fingerprint: str
+    warning: str | None = None
+
+
+def check_weights(spec: str) -> None:
+    """Refuse a weights setting that cannot work, without loading anything.
+
+    Raises:
+        UserError: `spec` is neither a kind nor an existing file.
+    """
+    if spec not in WEIGHT_KINDS and not Path(spec).is_file():
+        raise UserError(f"weights: there is no file {spec!r}; give a .weights.h5 or .h5 file, or one of {WEIGHT_KINDS}")
+
+
+def resolve_weights(backbone: str, spec: str) -> Weights:
+    """Decide which weights `spec` means on this machine; "imagenet" is downloaded into Keras' cache when not there.
+
+    Raises:
+        UserError: `spec` is "imagenet" and the weights are neither cached nor can be fetched, or no such file.
+    """
+    check_weights(spec)
+    application = BACKBONES[backbone].application
+    if spec not in WEIGHT_KINDS:
+        return Weights("file", str(Path(spec).resolve()), hashlib.sha256(Path(spec).read_bytes()).hexdigest())
+    if spec == "random" or application is None:
+        warning = None if application is None else f"{backbone} starts from random weights, as asked"
+        return Weights("random", "drawn from the trial's seed", "random", warning)
+    try:
+        _application(application)(weights="imagenet", include_top=False)
+    except Exception as error:  # Keras raises a bare Exception when a download fails.
+        if spec == "imagenet":
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"weights: imagenet for {backbone} is not in Keras' cache and not to be had: {reason}"
+            ) from None
+        return Weights(
+            "random",
+            "drawn from the trial's seed",
+            "random",
+            f"ImageNet weights for {backbone} are neither in Keras' cache nor can be downloaded: "
+            "training starts from random weights, and scores will be far lower",
+        )
+    return Weights("imagenet", f"keras.applications.{application}", f"imagenet-{application}")
+
+
+def from_scratch(backbone: str) -> bool:
+    """Whether no pretrained weights exist for this backbone, so that all of it has to be trained."""
+    return BACKBONES[backbone].application is None
+
+
+def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) -> Any:
+    """Build the convolutional base without top.
+
+    Returns:
+        A functional Keras model from scaled pixels, float32 [n, size, size, 3], to features [n, h, w, channels].
+
+    Raises:
+        UserError: the image size is too small for this backbone, or the file's weights do not fit it.
+    """
+    import keras
+
+    kind = BACKBONES[backbone]
+    check_image_size(backbone, image_size)
+    shape = (image_size, image_size, 3)
+    keras.utils.set_random_seed(seed)  # Random weights must be the same in every worker of a sweep.
+    if kind.application is None:
+        return _simple_cnn(shape)
+    source = {"imagenet": "imagenet", "random": None, "file": weights.detail}[weights.kind]
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns when a file lacks a layer, and leaves that layer random.
+            warnings.simplefilter("error", UserWarning)
+            return _application(kind.application)(weights=source, include_top=False, input_shape=shape)
+    except (ValueError, OSError, UserWarning) as error:
+        if weights.kind != "file":
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"weights: {weights.detail} does not fit {backbone} without top: {reason}") from None
+
+
+def calibrate_batch_norm(base: Any, scaled: Any, seed: int) -> None:
+    """Set the BatchNorm statistics of a random backbone to those of some photos.
+
+    Frozen at their initial 0 and 1 they would let the features of a deep random network shrink to nothing, the same for
+    every photo (1e-5 between photos for InceptionV3), and no head could learn from them.
+
+    Args:
+        scaled: float32 [n, size, size, 3] from `scale_pixels`; the same photos and seed give the same statistics.
+    """
+    import keras
+
+    layers = [layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    keras.utils.set_random_seed(seed)
+    base(scaled, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def check_image_size(backbone: str, image_size: int) -> None:
+    """Refuse an image size that the backbone's strides would shrink to nothing.
+
+    Raises:
+        UserError: `image_size` is below the backbone's smallest.
+    """
+    smallest = BACKBONES[backbone].smallest_size
+    if image_size < smallest:
+        raise UserError(f"image_size: {backbone} needs at least {smallest} pixels, not {image_size}")
+
+
+def scale_pixels(backbone: str, photos: Any) -> Any:
+    """Turn pixels in 0..255, [n, size, size, 3], into what the backbone's weights expect."""
+    import tensorflow as tf
+
+    scaling = BACKBONES[backbone].scaling
+    return tf.cast(photos, tf.float32) * tf.constant(scaling.scale) + tf.constant(scaling.offset)
+
+
+def scaling_layer(backbone: str) -> Any:
+    """The same as `scale_pixels`, as a Keras layer that is saved with a model."""
+    import keras
+
+    scaling = BACKBONES[backbone].scaling
+    return keras.layers.Rescaling(list(scaling.scale), list(scaling.offset), name="scale_pixels")
+
+
+def _application(name: str) -> Callable[..., Any]:
+    import keras
+
+    builder: Callable[..., Any] = getattr(keras.applications, name)
+    return builder
+
+
+def _simple_cnn(shape: tuple[int, int, int]) -> Any:
+    """The reference study's first baseline: two blocks of convolution, batch norm, ReLU and max pooling."""
+    import keras
+
+    inputs = outputs = keras.Input(shape)
+    for filters in (32, 64):
+        outputs = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(outputs)
+        outputs = keras.layers.BatchNormalization()(outputs)
+        outputs = keras.layers.ReLU()(outputs)
+        outputs = keras.layers.MaxPooling2D()(outputs)
+    return keras.Model(inputs, outputs, name="simple_cnn")

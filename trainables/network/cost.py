@@ -1,0 +1,102 @@
+"""What a model costs whoever uses it: its size, and the time that it takes to predict one photo."""
+
+import hashlib
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.config import TrialConfig
+
+MODEL_MB, LATENCY_MS = "model_mb", "latency_ms"
+COSTS = (MODEL_MB, LATENCY_MS)
+
+WARM_UP = 5
+ROUNDS = 30
+_BYTES = 4  # of a float32: what is handed over has no smaller numbers, whatever a trial computes in
+
+
+def model_mb(base: Any, dense_units: int, classes: int) -> float:
+    """Return the float32 size of all weights of the model that would be handed over, in MB (1e6 bytes).
+
+    Counted, not measured: the same on every machine, and for every count of unfrozen layers.
+
+    Args:
+        base: the Keras backbone without top.
+    """
+    channels = int(base.output.shape[-1])
+    head = (channels + 1) * dense_units + (dense_units + 1) * classes
+    return (int(base.count_params()) + head) * _BYTES / 1e6
+
+
+def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
+    """Measure how long the model that would be handed over takes for one photo on this process's device.
+
+    Returns:
+        Milliseconds from pixels in memory to probabilities in memory, batch of one: the median of `ROUNDS` predictions
+        after `WARM_UP` others. What else the machine does meanwhile makes it longer.
+    """
+    predict = Predictor(base, config, classes).predict
+    photo = np.random.default_rng(0).integers(0, 256, (1, config.image_size, config.image_size, 3)).astype(np.float32)
+    for _ in range(WARM_UP):
+        predict(photo)
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        predict(photo)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds)
+
+
+def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], float]) -> float:
+    """Return what was measured of a model on this machine before, or measure it.
+
+    So every trial of a sweep on a machine, and a sweep that is resumed there, weighs one model alike. Of several
+    processes that measure it at once, the first one's figure stays.
+
+    Args:
+        model: all that tells it from others; JSON.
+        folder: where figures are kept, one file for each model; whoever deletes it has them measured again.
+    """
+    file = folder / f"{hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16]}.json"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.stem}-{os.getpid()}")
+        temporary.write_text(json.dumps({**model, LATENCY_MS: measure()}))
+        with suppress(FileExistsError):
+            os.link(temporary, file)
+        temporary.unlink()
+    return float(json.loads(file.read_text())[LATENCY_MS])
+
+
+class Predictor:
+    """The layers of export.whole_model around the backbone itself: a copy of it would take its memory again."""
+
+    def __init__(self, base: Any, config: TrialConfig, classes: int) -> None:
+        import keras
+        import tensorflow as tf
+
+        from trainables.network.backbones import scale_pixels
+
+        hidden = keras.layers.Dense(config.dense_units, activation="relu")
+        output = keras.layers.Dense(classes, activation="softmax")
+        hidden.build((None, int(base.output.shape[-1])))
+        output.build((None, config.dense_units))
+
+        def forward(pixels: Any) -> Any:
+            features = base(scale_pixels(config.backbone, pixels), training=False)
+            return output(hidden(tf.reduce_mean(features, axis=[1, 2])))
+
+        self.head = (hidden, output)
+        shape = (1, config.image_size, config.image_size, 3)
+        self._forward = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
+
+    def predict(self, photo: Any) -> Any:
+        """Return probabilities, float32 [1, classes], of one photo, float32 [1, size, size, 3] in 0..255."""
+        return self._forward(photo).numpy()

@@ -1,0 +1,146 @@
+"""Cut a backbone into a frozen prefix, computed once for all trials, and a trainable tail.
+
+Everything that has no trainable layer above it is the same function of the photo in every trial. The cut lies behind
+the last such layer; where several tensors would cross there, and the nearest single tensor before them is smaller in
+bytes, the cut moves up to it and the few frozen layers between are computed again in the tail.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+PIXELS = "pixels"
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a backbone is cut.
+
+    `name` says what the tail starts from: "pixels" (nothing is frozen), "pooled" (all of the backbone is frozen, the
+    stored features are the global averages), else the names of the layers whose outputs cross, joined by "+".
+    `trainable` are the names of the layers that train. Two counts of unfrozen layers with equal cuts are one
+    configuration.
+    """
+
+    name: str
+    trainable: tuple[str, ...]
+
+
+def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False) -> Cut:
+    """Find the cut for "the last `unfrozen_layers` Keras layers train, except BatchNorm".
+
+    Args:
+        base: a functional Keras model with one output.
+        unfrozen_layers: counted from the end of `base.layers`; more than there are means all.
+        batch_norm: whether BatchNorm trains too, its moving statistics included.
+    """
+    last = base.layers[max(len(base.layers) - unfrozen_layers, 0) :]
+    trainable = tuple(layer.name for layer in last if layer.weights and (batch_norm or not is_batch_norm(layer)))
+    if not trainable:
+        return Cut(POOLED, ())
+    # Operations, not layers: ConvNeXt adds its residuals with a bare `+`, which is no Keras layer.
+    operations = list(base.operations)
+    frontier = _frontier(operations, _downstream(operations, set(trainable)))
+    if len(frontier) > 1:
+        waist = _last_waist(operations, frontier)
+        if _elements(waist) <= sum(_elements(operation) for operation in frontier):
+            frontier = [waist]
+    if not _any_weights_above(frontier):
+        return Cut(PIXELS, trainable)
+    return Cut("+".join(operation.name for operation in frontier), trainable)
+
+
+def tensors_at(base: Any, cut_name: str) -> list[Any]:
+    """The Keras tensors that cross the cut, in the order of its name."""
+    import keras
+
+    if cut_name == PIXELS:
+        return list(base.inputs)
+    if cut_name == POOLED:
+        return [keras.layers.GlobalAveragePooling2D()(base.output)]
+    operations = {operation.name: operation for operation in base.operations}
+    return [operations[name].output for name in cut_name.split("+")]
+
+
+def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
+    """The model from the tensors that cross the cut to the backbone's features; None where nothing is left to compute.
+
+    Its layers are copies with the base's weights, trainable as the cut says: training them leaves the base, which other
+    trials' prefixes need, as it is. `precision` is what it computes in (see `copies.copy_part`); its input is float32.
+    """
+    import keras
+
+    from trainables.network.fast_layers import copy_part
+
+    if cut.name == POOLED:
+        return None
+    crossing = tensors_at(base, cut.name)
+    tail = copy_part(keras.Model(crossing if len(crossing) > 1 else crossing[0], base.output), precision)
+    for layer in tail.layers:
+        layer.trainable = layer.name in cut.trainable
+    return tail
+
+
+def waists(operations: list[Any]) -> Iterator[Any]:
+    """The operations that every path from the input to the last one goes through, the last first.
+
+    Args:
+        operations: in topological order, as `base.operations` gives them.
+    """
+    read: set[str] = set()  # By the operations seen so far, from those that are still to come.
+    for operation in reversed(operations):
+        if read <= {operation.name}:
+            yield operation
+        read.discard(operation.name)
+        read |= {parent.name for parent in _parents(operation)}
+
+
+def is_batch_norm(layer: Any) -> bool:
+    """Whether a Keras layer is a batch normalisation."""
+    import keras
+
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _any_weights_above(frontier: list[Any]) -> bool:
+    """Whether the prefix has anything to compute that is worth storing: scaling and padding are not."""
+    above, seen = list(frontier), set()
+    while above:
+        operation = above.pop()
+        if getattr(operation, "weights", []):
+            return True
+        if operation.name not in seen:
+            seen.add(operation.name)
+            above += _parents(operation)
+    return False
+
+
+def _parents(operation: Any) -> list[Any]:
+    return [tensor._keras_history.operation for node in operation._inbound_nodes[:1] for tensor in node.input_tensors]
+
+
+def _downstream(operations: list[Any], roots: set[str]) -> set[str]:
+    """Names of the operations in `roots` and of all that depend on them; `operations` are in topological order."""
+    moving = set(roots)
+    for operation in operations:
+        if any(parent.name in moving for parent in _parents(operation)):
+            moving.add(operation.name)
+    return moving
+
+
+def _frontier(operations: list[Any], moving: set[str]) -> list[Any]:
+    """The fixed operations whose output a moving one reads, in topological order."""
+    read = {parent.name for operation in operations if operation.name in moving for parent in _parents(operation)}
+    return [operation for operation in operations if operation.name in read - moving]
+
+
+def _last_waist(operations: list[Any], frontier: list[Any]) -> Any:
+    """The last operation that every path from the input to a frontier tensor goes through; at worst the input."""
+    inside = {operation.name for operation in operations[: operations.index(frontier[0]) + 1]}
+    return next((waist for waist in waists(operations) if waist.name in inside), operations[0])
+
+
+def _elements(operation: Any) -> int:
+    return math.prod(operation.output.shape[1:])

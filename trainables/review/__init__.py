@@ -1,0 +1,1 @@
+"""The ranked contact sheet of photos that may not belong."""

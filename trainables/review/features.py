@@ -1,0 +1,90 @@
+"""What a pretrained backbone sees in photos: a row of features per photo, in batches, so that memory stays bounded."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.data.images import ImageUnreadable, decode_resized
+from trainables.data.inspection import usable_cores
+from trainables.errors import UserError
+from trainables.network.backbones import Weights, build_backbone, calibrate_batch_norm, scale_pixels
+
+BACKBONE = "inception_v3"
+_BATCH = 32
+_CALIBRATION = 64  # photos
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+
+def pooled_features(
+    root: Path,
+    sources: Sequence[str],
+    image_size: int,
+    weights: Weights,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Floats:
+    """Features of the photos root/source behind the backbone's last layer, averaged over the picture.
+
+    Args:
+        image_size: pixels of the square that a photo is resized to.
+        seed: what random weights are drawn from.
+        progress: hears after each batch how many photos are done.
+
+    Returns:
+        float32 [n, 2048], none negative.
+
+    Raises:
+        UserError: the weights do not fit, the size is too small, or a photo changed and does not decode any more.
+    """
+    from trainables.device import prepare_tensorflow
+
+    tensorflow = prepare_tensorflow()
+    base = build_backbone(BACKBONE, image_size, weights, seed)
+    if weights.kind == "random":
+        some = sources[:: max(1, len(sources) // _CALIBRATION)][:_CALIBRATION]
+        pixels = np.concatenate(list(_batches(root, some, image_size)))
+        calibrate_batch_norm(base, scale_pixels(BACKBONE, pixels), seed)
+    pooled = tensorflow.function(_pooled(base), reduce_retracing=True)
+    rows = np.empty((len(sources), base.output_shape[-1]), dtype=np.float32)
+    done = 0
+    for pixels in _batches(root, sources, image_size):
+        rows[done : done + len(pixels)] = pooled(pixels).numpy()
+        done += len(pixels)
+        progress(done)
+    return rows
+
+
+def _pooled(base: Any) -> Callable[[Any], Any]:
+    def pooled(pixels: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
+
+    return pooled
+
+
+def _batches(root: Path, sources: Sequence[str], size: int) -> Iterator[Pixels]:
+    """Decoded photos, uint8 [batch, size, size, 3]; the next batch is decoded while the caller works on this one."""
+
+    def decoded(source: str) -> Pixels:
+        try:
+            return decode_resized((root / source).read_bytes(), size)
+        except (OSError, ImageUnreadable) as error:
+            raise UserError(f"{root / source} changed while it was reviewed: {error}; run again") from None
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        # Not one map over all photos: that would decode the whole set ahead of the backbone, into memory.
+        ahead: list[Any] = []
+        for start in range(0, len(sources), _BATCH):
+            coming = [pool.submit(decoded, source) for source in sources[start : start + _BATCH]]
+            if ahead:
+                yield np.stack([one.result() for one in ahead])
+            ahead = coming
+        if ahead:
+            yield np.stack([one.result() for one in ahead])

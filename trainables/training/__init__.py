@@ -1,0 +1,1 @@
+"""Fine-tuning of one configuration: worker, metrics, checkpoints."""

@@ -1,0 +1,207 @@
+"""Train one configuration, an epoch at a time."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.activations.features import Features
+from trainables.config import TrialConfig
+from trainables.network.class_balance import balance
+from trainables.network.tail import State, StepSettings, Tail
+from trainables.schedule import learning_rate
+from trainables.training.metrics import Metrics, macro_f1
+
+# How many training batches are evaluated at once: inference keeps nothing for a backward pass, and larger products use
+# a processor better.
+EVALUATED_AT_ONCE = 4
+
+Array = npt.NDArray[Any]
+Result = dict[str, Any]
+
+
+class TrainingSet(NamedTuple):
+    """Photos to train on: `labels` int64 [n]; copy number `copy` of them (0: the photos themselves).
+
+    Copies show other views than the photos, so that no picture is met twice in an epoch.
+    """
+
+    features: Features
+    labels: Array
+    copy: int = 0
+
+
+class Evaluation(NamedTuple):
+    """A model's figures on a split, and what they come from: `probabilities` float32 [n, classes]."""
+
+    metrics: Metrics
+    probabilities: Array
+
+
+class FineTuning:
+    """One training run of one configuration; `epoch` is the last one finished, counted from 1.
+
+    `counts` are the photos and copies of each family that an epoch shows, int64 [classes]; `balance` follows from them.
+
+    The state can be taken after any epoch and put into a new run of the same configuration, which then goes on exactly
+    as this one would have: batch order and dropout depend on (seed, epoch, step) alone.
+    """
+
+    def __init__(
+        self, tail: Tail, training: Sequence[TrainingSet], validation: TrainingSet, config: TrialConfig, classes: int
+    ) -> None:
+        self.tail = tail
+        self._training = training
+        self._validation = validation
+        self.config = config
+        self._labels = np.concatenate([part.labels for part in training])
+        # After the copies were added: the correction must follow from what is trained on (double_correction.py).
+        self.counts = np.bincount(self._labels, minlength=classes)
+        self.balance = balance(config.imbalance, self.counts)
+        self._steps_per_epoch = math.ceil(len(self._labels) / config.batch_size)
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_score = -math.inf
+        self.best_weights: State = {}
+        self._step_seconds = 0.0
+        tail.reset(config.seed)
+
+    def run_epoch(self) -> Result:
+        """Train for one epoch and evaluate on validation; remember the weights if macro F1 is the best so far.
+
+        Returns:
+            The contract's metrics of this epoch. On a non-finite loss training cannot recover: `done` is True,
+            `stop_kind` "failed" and `stop_reason` says where; the other metrics are what they are. `step_seconds` of
+            the `epoch_seconds` were spent inside training steps.
+        """
+        started = time.monotonic()
+        self.epoch += 1
+        train = self._train()
+        validation = self.evaluate(self._validation).metrics
+        if validation.macro_f1 > self.best_score and math.isfinite(train.loss):
+            self.best_score, self.best_epoch = validation.macro_f1, self.epoch
+            self.best_weights = self.tail.weights()
+        return {
+            "epoch": self.epoch,
+            **{f"train_{name}": value for name, value in train._asdict().items()},
+            **{f"val_{name}": value for name, value in validation._asdict().items()},
+            "best_val_macro_f1": max(self.best_score, 0.0),
+            "best_epoch": self.best_epoch,
+            "learning_rate": self._rate(self.epoch * self._steps_per_epoch - 1),
+            "epoch_seconds": time.monotonic() - started,
+            "step_seconds": self._step_seconds,
+            **self._stop(train, validation),
+        }
+
+    def evaluate(self, part: TrainingSet) -> Evaluation:
+        """Evaluate on photos as they are, without augmentation or dropout."""
+        size = EVALUATED_AT_ONCE * self.config.batch_size
+        rows = [np.arange(first, min(first + size, len(part.labels))) for first in range(0, len(part.labels), size)]
+        logits = np.concatenate([self.tail.predict_batch(part.features.batch(chosen, None)) for chosen in rows])
+        return _evaluation(logits, part.labels, self.tail.l2_penalty(self.config.l2))
+
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch back."""
+        self.load_weights(self.best_weights)
+
+    def load_weights(self, weights: State) -> None:
+        """Put some epoch's trained weights into the tail, which another run may have used meanwhile."""
+        self.tail.load(weights)
+
+    def state(self) -> State:
+        """All that is needed to go on: weights, optimizer, epoch, the best epoch and its weights."""
+        progress = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_score": self.best_score}
+        # While the last epoch is the best, its weights are the tail's, and need not be kept twice.
+        best = {} if self.best_epoch == self.epoch else self.best_weights
+        return {
+            **self.tail.state(),
+            **{f"best-{name}": value for name, value in best.items()},
+            **{name: np.asarray(value) for name, value in progress.items()},
+        }
+
+    def load(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        self.tail.load(state)
+        self.epoch, self.best_epoch = int(state["epoch"]), int(state["best_epoch"])
+        self.best_score = float(state["best_score"])
+        best = {name.removeprefix("best-"): value for name, value in state.items() if name.startswith("best-")}
+        self.best_weights = self.tail.weights() if self.best_epoch == self.epoch else best
+
+    def _train(self) -> Metrics:
+        config = self.config
+        order = np.random.default_rng([config.seed, self.epoch]).permutation(len(self._labels))
+        losses, entropies, predicted = [], [], []
+        self._step_seconds = 0.0
+        for number, first in enumerate(range(0, len(order), config.batch_size)):
+            step = (self.epoch - 1) * self._steps_per_epoch + number
+            rows = np.sort(order[first : first + config.batch_size])  # Sorted reads of a memory map are sequential.
+            settings = StepSettings(
+                self._rate(step), config.dropout, config.l2, config.label_smoothing, config.seed, step
+            )
+            inputs = self._batch(rows)
+            started = time.monotonic()
+            loss, entropy, classes = self.tail.train_batch(inputs, self._labels[rows], self.balance, settings)
+            self._step_seconds += time.monotonic() - started
+            losses.append(loss)
+            entropies.append(entropy)
+            predicted.append((rows, classes))
+        # Read back once an epoch: a device need not wait for Python after every batch.
+        started = time.monotonic()
+        sizes = [len(rows) for rows, _ in predicted]
+        guesses = np.empty_like(self._labels)
+        for rows, classes in predicted:
+            guesses[rows] = classes.numpy()
+        self._step_seconds += time.monotonic() - started
+        return Metrics(
+            loss=float(np.average([loss.numpy() for loss in losses], weights=sizes)),
+            cross_entropy=float(np.average([entropy.numpy() for entropy in entropies], weights=sizes)),
+            accuracy=float(np.mean(guesses == self._labels)),
+            macro_f1=macro_f1(self._labels, guesses),
+        )
+
+    def _batch(self, rows: Array) -> list[Any]:
+        """Inputs at `rows` of all parts laid end to end."""
+        view = (self.epoch - 1) % self.config.augment_views
+        pieces, first = [], 0
+        for part in self._training:
+            inside = rows[(rows >= first) & (rows < first + len(part.labels))] - first
+            if len(inside):
+                pieces.append(part.features.batch(inside, view + part.copy * self.config.augment_views))
+            first += len(part.labels)
+        return pieces[0] if len(pieces) == 1 else [np.concatenate(arrays) for arrays in zip(*pieces, strict=True)]
+
+    def _rate(self, step: int) -> float:
+        config = self.config
+        return learning_rate(config.schedule, config.learning_rate, step, config.epochs * self._steps_per_epoch)
+
+    def _stop(self, train: Metrics, validation: Metrics) -> Result:
+        for name, value in (("train_loss", train.loss), ("val_loss", validation.loss)):
+            if not math.isfinite(value):
+                return _done("failed", f"{name} became {value} in epoch {self.epoch}")
+        if self.epoch >= self.config.epochs:
+            return _done("max_epochs", f"reached epoch {self.epoch}, the last")
+        if self.epoch - self.best_epoch >= self.config.patience:
+            reason = f"validation macro F1 has not risen for {self.config.patience} epochs"
+            return _done("early_stopping", reason)
+        return {}
+
+
+def _done(kind: str, reason: str) -> Result:
+    return {"done": True, "stop_kind": kind, "stop_reason": reason}
+
+
+def _evaluation(logits: Array, labels: Array, penalty: float) -> Evaluation:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    cross_entropy = float(-log_probabilities[np.arange(len(labels)), labels].mean())
+    predicted = logits.argmax(axis=1)
+    metrics = Metrics(
+        loss=cross_entropy + penalty,
+        cross_entropy=cross_entropy,
+        accuracy=float(np.mean(predicted == labels)),
+        macro_f1=macro_f1(labels, predicted),
+    )
+    return Evaluation(metrics, np.exp(log_probabilities))
