@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
+from search.config.storage_url import optuna_address, parse_url
 from search.study.pareto import ScoredTrial, front
 from search.study.reading import read_study
-from search.study.storage import STUDY_FILE, open_for_reading, optuna_address, parse_url
+from search.study.storage import STUDY_FILE, open_for_reading
 from trainables.data.dataset import MANIFEST
 from trainables.data.remote import read_manifest
 from trainables.errors import UserError
@@ -244,3 +245,8 @@ def _table(file: Path) -> tuple[Row, ...]:
         return ()
     with file.open(newline="") as rows:
         return tuple(csv.DictReader(rows))
+
+
+def seconds_of_epochs(folder: Path) -> float:
+    """Return how long the epochs in a trial's folder took, in seconds."""
+    return sum(epoch.get("epoch_seconds") or 0.0 for epoch in read_epochs(folder / EPOCHS_FILE))

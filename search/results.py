@@ -14,7 +14,8 @@ from search.sampling.suggestions import count_repeats
 from search.study.pareto import front
 from search.study.study import best_value, cost_of, scored
 from trainables.errors import UserError
-from trainables.handoff import Handoff, front_file, write_handoff, write_json
+from trainables.files.output import write_json
+from trainables.handoff import Handoff, front_file, write_handoff
 from trainables.versions import git_commit, versions
 
 if TYPE_CHECKING:

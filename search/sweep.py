@@ -13,38 +13,42 @@ from ray import tune
 from search.callbacks.budget import WatchBudget, check_budget
 from search.callbacks.checkpoints import KeepBestCheckpoints
 from search.callbacks.epoch_log import EpochLog
+from search.callbacks.mirror import BringToMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.file import write_sweep
 from search.config.schema import SweepConfig
 from search.config.space import Choices, Range
-from search.config.trial_plan import Plan
+from search.config.trial_plan import Plan, trial_number
 from search.experiment.lock import driving
-from search.experiment.mirror import BringToMirror, Mirror, check_new, mirrored
+from search.experiment.mirror import Mirror, check_new, mirrored
 from search.experiment.provenance import PROVENANCE_FILE, origin, provenance
 from search.forecast.forecast import Forecast
 from search.forecast.measure import plan_resources
 from search.results import write_results
 from search.sampling.samplers import check_sampler
 from search.sampling.warm_start import describe, gather, write_warm_start
+from search.stopping.replay import RuleReplay
 from search.stopping.rules import make_rule
-from search.study.opening import RuleReplay, check_name, open_study
+from search.study.opening import check_name, open_study
 from search.study.storage import opened_storage
 from search.study.study import close_open_trials, open_trials, own_trials, scored
+from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
-from search.tune.failure import broken_off, how_to_go_on, trial_number
+from search.tune.failure import broken_off, how_to_go_on
 from search.tune.interrupt import EndWithoutWaiting, ctrl_c
 from search.tune.memory import ForgetEndedTrials
 from search.tune.resources import Node, Share, share
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
 from search.tune.searcher import StudySearch
 from search.tune.session import ray_session
-from search.tune.state import Stop, SweepState
+from search.tune.state import SweepState
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.data.remote import open_dataset_at
 from trainables.errors import UserError
-from trainables.handoff import Handoff, write_json
+from trainables.files.output import write_json
+from trainables.handoff import Handoff
 from trainables.network.backbones import check_image_size, check_weights
 from trainables.training.double_correction import double_corrections_in_trials
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from trainables.activations.features import Photos
-from trainables.data.dataset import write_rows
+from trainables.files.output import write_rows
 
 SIDE = 128  # of a copy, in pixels
 PAIRS = 6

@@ -1,7 +1,5 @@
 """best.json: how a sweep hands its best configuration to the final stage; and others of its front, beside it."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig, one_line
 from trainables.errors import UserError
+from trainables.files.output import write_json
 
 FRONT_FOLDER = "pareto"
 
@@ -69,10 +68,3 @@ def final_folder(handoff: Path) -> Path:
     """Return the final stage's folder: final/ beside best.json, or there final_trial_0007/ for one of the front."""
     folder = handoff.absolute().parent
     return folder.parent / f"final_{handoff.stem}" if folder.name == FRONT_FOLDER else folder / "final"
-
-
-def write_json(value: object, file: Path) -> None:
-    """Write `value` as JSON under a temporary name, then rename: never a half-written file."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-    temporary.replace(file)

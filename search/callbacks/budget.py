@@ -8,10 +8,10 @@ from optuna.trial import FrozenTrial
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from search.config.schema import SweepConfig
-from search.stopping.budget import Budget, Spending
+from search.config.schema import Budget, SweepConfig
+from search.config.trial_plan import trial_number
+from search.stopping.budget import Spending
 from search.study.study import cost_of
-from search.tune.failure import trial_number
 from search.tune.state import SweepState
 from trainables.errors import UserError
 

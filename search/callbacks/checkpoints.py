@@ -8,9 +8,8 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from search.config.trial_plan import checkpoint_root
+from search.config.trial_plan import checkpoint_root, trial_number
 from search.study.pareto import Mode, ScoredTrial, front
-from search.tune.failure import trial_number
 from search.tune.state import SweepState
 from trainables.errors import UserError
 from trainables.files.file_store import open_shelf

@@ -9,9 +9,8 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from search.config.schema import REPORTED
-from search.config.trial_plan import trial_folder
+from search.config.trial_plan import trial_folder, trial_number
 from search.records import EPOCHS_FILE, read_epochs
-from search.tune.failure import trial_number
 from search.tune.state import SweepState
 from trainables.network.cost import COSTS
 
@@ -69,11 +68,6 @@ class EpochLog(Callback):
         if stop is not None:
             line |= {"done": True, "stop_kind": stop.kind, "stop_reason": stop.reason}
         return line
-
-
-def seconds_of_epochs(folder: Path) -> float:
-    """Return how long the epochs in a trial's folder took, in seconds."""
-    return sum(epoch.get("epoch_seconds") or 0.0 for epoch in read_epochs(folder / EPOCHS_FILE))
 
 
 def _keep_before(file: Path, epoch: int) -> None:

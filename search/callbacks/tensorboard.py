@@ -17,9 +17,8 @@ from tensorboardX.summary import custom_scalars, scalar
 
 from search.config.schema import REPORTED, better
 from search.config.space import knob_value
-from search.config.trial_plan import trial_folder
+from search.config.trial_plan import trial_folder, trial_number
 from search.records import EPOCHS_FILE, read_epochs
-from search.tune.failure import trial_number
 from search.tune.state import SweepState
 
 _SCALARS = (*REPORTED, "learning_rate")

@@ -1,5 +1,7 @@
 """What a sweep is: every key, its default and its check."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Self
 
 from pydantic import (
@@ -14,9 +16,8 @@ from pydantic import (
 )
 
 from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
+from search.config.storage_url import StorageUrl, parse_url
 from search.config.warm_start_source import Source, StudyAddress, parse_sources
-from search.stopping.budget import Budget
-from search.study.storage import StorageUrl, parse_url
 from trainables.config import TrialConfig, one_line
 from trainables.errors import UserError
 from trainables.network.cost import COSTS
@@ -70,6 +71,39 @@ class Resources(BaseModel):
         if share != "auto" and (share < 0 or (share > 1 and share != int(share))):
             raise ValueError(f"resources.gpus_per_trial: must be auto, 0 to 1, or a whole number, not {share}")
         return self
+
+
+class Plateau(BaseModel):
+    """End the sweep when `trials` trials in a row have ended without a best value better by `min_improvement`.
+
+    With two objectives: better than every trial before it that costs no more.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: int = Field(ge=1)
+    min_improvement: float = Field(default=0.0, ge=0)
+
+
+class Budget(BaseModel):
+    """Limits of a sweep; whichever is reached first ends it, with the best so far handed over.
+
+    `epochs` counts those of all trials together, `hours` is wall-clock time since this run (or resume) began, and
+    `gpu_hours` is the time of each trial times its share of a GPU, added up. Trials that run when a limit is reached
+    are stopped; of epochs, as many as run at once may be begun over the limit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
+    plateau: Plateau | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is limited at all."""
+        return self != Budget()
 
 
 class SweepConfig(BaseModel):

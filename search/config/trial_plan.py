@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ray.tune.experiment import Trial
+
 from search.config.schema import SweepConfig
+from search.config.seeds import trial_seed
 from search.config.space import Choices, Range, assemble, knob_value
-from search.sampling.samplers import trial_seed
 from trainables.config import TrialConfig
 from trainables.files.remote_experiment import CHECKPOINTS
 
@@ -103,3 +105,8 @@ def checkpoint_root(experiment: Path, mirror: str | None, number: int) -> str:
 def trial_folder(experiment: Path, number: int) -> Path:
     """Return where a trial's records lie."""
     return experiment / "trials" / f"{number:04d}"
+
+
+def trial_number(trial: Trial) -> int:
+    """Return the Optuna number of a Ray trial, which travels in its configuration."""
+    return int(trial.config["run"]["trial"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.study.storage import StorageUrl, parse_url
+from search.config.storage_url import StorageUrl, parse_url
 
 _SQLITE = "sqlite:///"
 _RULE = "must be an experiment's folder, or a study {storage: FILE or postgresql://USER@HOST/DATABASE, study: NAME}"

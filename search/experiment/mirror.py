@@ -20,9 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ray.tune import Callback
-from ray.tune.experiment import Trial
-
 from search.config.file import SWEEP_FILE
 from search.config.schema import SweepConfig
 from search.experiment.lease import Lease, LeaseLost, check_free, release, renew, take
@@ -31,11 +28,11 @@ from search.experiment.provenance import PROVENANCE_FILE, now
 from search.results import SUMMARY_FILE
 from search.sampling.warm_start import WARM_START_FILE
 from search.study.storage import STUDY_FILE
-from search.tune.state import SweepState
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
+from trainables.files.output import write_json
 from trainables.files.remote_experiment import LEASE, bring, working_folder
-from trainables.handoff import FRONT_FOLDER, write_json
+from trainables.handoff import FRONT_FOLDER
 
 EVERY_SECONDS = 30.0
 
@@ -161,29 +158,6 @@ class Mirror:
             if self._sent.files.get(STUDY_FILE) != digest:
                 self._bucket.send(copy, STUDY_FILE)
                 self._sent.files[STUDY_FILE] = digest
-
-
-class BringToMirror(Callback):
-    """Wakes the mirror when a trial begins or ends, and ends the sweep when the URL is another driver's."""
-
-    def __init__(self, mirror: Mirror, sweep_state: SweepState) -> None:
-        self._mirror = mirror
-        self._sweep_state = sweep_state
-
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        """Bring the study that names the trial."""
-        self._mirror.wake()
-
-    on_trial_complete = on_trial_error = on_trial_start
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
-        """Look whether the experiment is still ours."""
-        if self._mirror.lost is not None:
-            self._sweep_state.fail(self._mirror.lost)
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        # Ray writes its own state of the sweep, which nobody reads; a thread cannot stand in it.
-        return Callback, ()
 
 
 def check_new(config: SweepConfig) -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search.study.storage import redact
+from search.config.storage_url import redact
 from trainables.errors import UserError
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 from trainables.versions import git_commit, versions
 
 PROVENANCE_FILE = "provenance.json"

@@ -24,7 +24,7 @@ from search.forecast.forecast import Forecast, Throughput, forecast, forecast_li
 from search.tune.failure import describe
 from search.tune.resources import Node, share
 from trainables.config import TrialConfig
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 from trainables.versions import versions
 
 # What finished trials teach the sampler and the rungs is worth something: more trials at once must gain this much.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 
 from search.config.schema import SweepConfig
+from search.config.seeds import trial_seed
 from search.config.space import grid
 
 if TYPE_CHECKING:
@@ -58,12 +58,6 @@ def check_sampler(config: SweepConfig) -> int:
     for values in grid(config.space).values():
         points *= len(values)
     return min(config.trials, points)
-
-
-def trial_seed(sweep_seed: int, trial: int, purpose: str) -> int:
-    """Return a seed in 0..2**32-1 that follows from the sweep's seed, the trial's number and the purpose alone."""
-    digest = hashlib.sha256(f"{sweep_seed}/{trial}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:4])
 
 
 class TrialSampler(BaseSampler):

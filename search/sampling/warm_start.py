@@ -18,7 +18,7 @@ from search.config.space import distributions
 from search.sampling.ask import blank_trial
 from search.sampling.prior_trials import Earlier, EarlierTrial, read_earlier
 from search.study.study import COST
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

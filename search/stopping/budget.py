@@ -2,42 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from search.config.schema import Budget
 from search.study.pareto import Mode
-
-
-class Plateau(BaseModel):
-    """End the sweep when `trials` trials in a row have ended without a best value better by `min_improvement`.
-
-    With two objectives: better than every trial before it that costs no more.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    trials: int = Field(ge=1)
-    min_improvement: float = Field(default=0.0, ge=0)
-
-
-class Budget(BaseModel):
-    """Limits of a sweep; whichever is reached first ends it, with the best so far handed over.
-
-    `epochs` counts those of all trials together, `hours` is wall-clock time since this run (or resume) began, and
-    `gpu_hours` is the time of each trial times its share of a GPU, added up. Trials that run when a limit is reached
-    are stopped; of epochs, as many as run at once may be begun over the limit.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int | None = Field(default=None, ge=1)
-    hours: float | None = Field(default=None, gt=0)
-    gpu_hours: float | None = Field(default=None, gt=0)
-    plateau: Plateau | None = None
-
-    @property
-    def limited(self) -> bool:
-        """Whether anything is limited at all."""
-        return self != Budget()
 
 
 class Spending:

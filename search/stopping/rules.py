@@ -1,20 +1,15 @@
 """When to stop a trial early: pure rules over (trial, epoch, value), without Ray, rebuilt from a study by replay."""
 
-import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
 import numpy as np
 
 from search.config.schema import EarlyStopping
+from search.config.seeds import unit_draw
 from search.study.pareto import Mode
-from search.tune.state import Stop
-
-# With TPE, reduction_factor ** -LEARNING of the trials that are judged at a rung go on, by simulated sweeps
-# (tests/benchmarks/bench_forecast.py): half of them, not a third.
-LEARNING = 0.6
+from search.study.trial_end import Stop
 
 
 class StopRule(Protocol):
@@ -38,16 +33,6 @@ def make_rule(settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -
     if settings.kind == "median":
         return MedianRule(settings, mode)
     return HalvingRule(settings, max_epochs, mode, seed)
-
-
-def replay(rule: StopRule, trials: Iterable[tuple[int, Mapping[int, float], float]]) -> None:
-    """Bring a new rule to the state it had, from the study's record: (trial number, objective by epoch, cost).
-
-    What a rule holds does not depend on the order in which trials reported, so the order of arrival needs no record.
-    """
-    for number, values, cost in trials:
-        for epoch in sorted(values):
-            rule.judge(number, epoch, values[epoch], cost)
 
 
 class NeverStop:
@@ -184,33 +169,3 @@ def rung_epochs(grace: int, factor: float, max_epochs: int) -> list[int]:
             rungs.append(math.ceil(epoch))
         epoch *= factor
     return rungs
-
-
-def unit_draw(seed: int, trial: int, purpose: str) -> float:
-    """Return a number in [0, 1) that follows from the seed, the trial's number and the purpose alone."""
-    digest = hashlib.sha256(f"{seed}/{trial}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48
-
-
-def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = False) -> float:
-    """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
-
-    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
-    half of the trials when its grace is over.
-
-    Args:
-        learns: the sampler does, so that a trial is better than those before it, which it is judged against: more of
-            them go on (see LEARNING).
-    """
-    if rule.kind == "none":
-        return float(most)
-    if rule.kind == "median":
-        return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
-    share = rule.reduction_factor ** -(LEARNING if learns else 1.0)
-    epochs, going, reached = 0.0, float(trials), 0
-    for rung in (*rung_epochs(rule.grace_epochs, rule.reduction_factor, most), most):
-        epochs += going * (rung - reached)
-        reached = rung
-        unjudged = min(going, float(rule.min_results))
-        going = unjudged + (going - unjudged) * share
-    return epochs / trials

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.stopping.rules import StopRule, replay
 from search.study.identity import check_same, definition
 from search.study.storage import STUDY_FILE, opened_storage
 from search.study.study import (
@@ -83,21 +82,6 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
         if stop is not None:
             tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
     return sum(trial.state.is_finished() for trial in own_trials(study, owner))
-
-
-class RuleReplay:
-    """The study as the source of what the early-stopping rule knows."""
-
-    def __init__(self, study: optuna.Study, rule: StopRule) -> None:
-        self._study = study
-        self._rule = rule
-        self._whole: set[int] = set()
-
-    def replay(self) -> None:
-        """Bring the rule up to what the study holds, by whichever driver it was reported."""
-        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._whole]
-        replay(self._rule, [(trial.number, finite_values(trial), cost_of(trial)) for trial in trials])
-        self._whole |= {trial.number for trial in trials if trial.state.is_finished()}
 
 
 def _check_none_began(config: SweepConfig) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from search.study.storage import StorageUrl, open_for_reading
+from search.config.storage_url import StorageUrl
+from search.study.storage import open_for_reading
 from trainables.errors import UserError
 
 if TYPE_CHECKING:

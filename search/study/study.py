@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from search.study.pareto import Mode, ScoredTrial
-from search.tune.state import STOPPED_BY_SCHEDULER, Stop, TrialEnd
+from search.study.trial_end import STOPPED_BY_SCHEDULER, Stop, TrialEnd
 from trainables.errors import UserError
 
 if TYPE_CHECKING:

@@ -34,11 +34,6 @@ class Failure:
     out_of_memory: bool = False
 
 
-def trial_number(trial: Trial) -> int:
-    """Return the Optuna number of a Ray trial, which travels in its configuration."""
-    return int(trial.config["run"]["trial"])
-
-
 def read_failure(trial: Trial) -> Failure:
     """Say what went wrong last with this trial."""
     return describe(_last_error(trial), trial.num_failures)

@@ -6,7 +6,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from search.tune.failure import trial_number
+from search.config.trial_plan import trial_number
 
 # What Ray's final tables and its retries look at of a trial that is over.
 _KEPT = ("trial_id", "done", "training_iteration", "epoch")

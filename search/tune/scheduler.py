@@ -11,10 +11,11 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
 from search.config.schema import SweepConfig
-from search.config.trial_plan import trial_folder
+from search.config.trial_plan import trial_folder, trial_number
 from search.stopping.rules import StopRule
-from search.tune.failure import read_failure, trial_number
-from search.tune.state import Stop, SweepState
+from search.study.trial_end import Stop
+from search.tune.failure import read_failure
+from search.tune.state import SweepState
 from trainables.errors import UserError
 
 

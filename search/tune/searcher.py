@@ -11,16 +11,17 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from search.callbacks.epoch_log import seconds_of_epochs
 from search.config.space import distributions
 from search.config.trial_plan import Plan
 from search.experiment.provenance import now
+from search.records import seconds_of_epochs
 from search.sampling.ask import begin
 from search.sampling.samplers import TrialSampler
 from search.sampling.suggestions import Suggester
 from search.sampling.warm_start import read_warm_start
 from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
-from search.tune.state import Stop, SweepState
+from search.study.trial_end import Stop
+from search.tune.state import SweepState
 from trainables.config import TrialConfig
 
 

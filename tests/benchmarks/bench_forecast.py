@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from search.stopping.rules import expected_epochs
+from search.forecast.forecast import expected_epochs
 from tests.benchmarks.bench_feedback import CurveSweep
 from tests.search_tests.example import sweep
 

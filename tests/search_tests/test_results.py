@@ -11,7 +11,7 @@ from search.results import best_trial, summarise, write_results
 from search.study.opening import open_study
 from search.study.storage import open_storage
 from search.study.study import report, tell_end
-from search.tune.state import Stop
+from search.study.trial_end import Stop
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.config import TrialConfig
 from trainables.errors import UserError

@@ -21,7 +21,8 @@ from tests.search_tests.tune_loop import PlayedSweep
 from trainables.config import TrialConfig
 from trainables.data.dataset import MANIFEST
 from trainables.errors import UserError
-from trainables.handoff import read_handoff, write_json
+from trainables.files.output import write_json
+from trainables.handoff import read_handoff
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from search.config.schema import EarlyStopping, SweepConfig
 from search.config.space import distributions, parse_space
 from search.records import Experiment
 from search.sampling.samplers import make_sampler
-from search.stopping.rules import HalvingRule, make_rule, replay
+from search.stopping.replay import replay
+from search.stopping.rules import HalvingRule, make_rule
 from search.study.storage import open_storage
 from search.study.study import create_study
 from search.tune.state import SweepState

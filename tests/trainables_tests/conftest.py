@@ -6,7 +6,7 @@ import pytest
 from tests.s3_server import s3_server
 from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, red_or_green
 from trainables.data.dataset import Dataset
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 
 
 @pytest.fixture(scope="session")

@@ -190,14 +190,6 @@ def read_photos(file: Path) -> list[Photo]:
         raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
 
 
-def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a CSV file, UTF-8."""
-    with file.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(list(header))
-        writer.writerows(list(row) for row in rows)
-
-
 def fingerprint_of(photos: Iterable[Photo], class_names: Iterable[str]) -> str:
     """SHA-256 (hex) over the class names and the sorted (photo id, split, label, content hash) of all photos."""
     rows = sorted((photo.photo_id, photo.split, photo.label, photo.sha256) for photo in photos)

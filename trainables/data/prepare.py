@@ -24,7 +24,6 @@ from trainables.data.dataset import (
     Photo,
     Shard,
     fingerprint_of,
-    write_rows,
 )
 from trainables.data.exclusions import apply_exclusion_list
 from trainables.data.groups import DEFAULT_RULES, check_rules, group_photos
@@ -32,8 +31,7 @@ from trainables.data.inspection import Inspection, Problem, inspect_files
 from trainables.data.layouts import Exclusion, Found, PhotoFile, find_photos
 from trainables.data.split import MIN_GROUPS, split_groups
 from trainables.errors import UserError
-from trainables.files.output import check_free, whole_or_nothing
-from trainables.handoff import write_json
+from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 
 Say = Callable[[str], None]
 

@@ -1,9 +1,11 @@
 """An output folder that appears whole or not at all."""
 
+import csv
 import errno
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,3 +50,18 @@ def whole_or_nothing(out: Path, needed_bytes: int = 0) -> Iterator[Path]:
         raise UserError(f"{out} could not be written: {why}; nothing was kept") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(value: object, file: Path) -> None:
+    """Write `value` as JSON under a temporary name, then rename: never a half-written file."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    temporary.replace(file)
+
+
+def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file, UTF-8."""
+    with file.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(list(header))
+        writer.writerows(list(row) for row in rows)

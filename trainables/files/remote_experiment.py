@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, Entry, check_url, is_url, open_bucket
-from trainables.handoff import FRONT_FOLDER, write_json
+from trainables.files.output import write_json
+from trainables.handoff import FRONT_FOLDER
 
 Kind = Literal["experiment", "model"]
 _MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}

@@ -21,13 +21,13 @@ from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.remote import open_dataset_at
 from trainables.errors import UserError
 from trainables.example_photos import write_examples
-from trainables.files.output import check_free, whole_or_nothing
+from trainables.files.output import check_free, whole_or_nothing, write_json
 from trainables.final.mistakes import write_mistakes
 from trainables.final.model_card import write_model_card
 from trainables.final.pictures import write_pictures
 from trainables.final.tables import write_tables
 from trainables.final.tensorboard import write_final_board
-from trainables.handoff import Handoff, write_json
+from trainables.handoff import Handoff
 from trainables.inference.keras_model import check_same, save_model, whole_model
 from trainables.network.tail import State
 from trainables.training.double_correction import double_corrections

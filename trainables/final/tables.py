@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from trainables.data.dataset import Dataset, write_rows
+from trainables.data.dataset import Dataset
+from trainables.files.output import write_rows
 from trainables.training.metrics import Ints, family_f1
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
 from trainables.errors import UserError
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 from trainables.network.backbones import scaling_layer
 from trainables.network.tail import Tail
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.dataset import write_rows
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
 from trainables.data.inspection import usable_cores
 from trainables.errors import UserError
+from trainables.files.output import write_rows
 from trainables.inference.keras_model import MODEL_FILE, Labels, read_labels
 
 BATCH = 32

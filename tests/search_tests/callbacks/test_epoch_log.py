@@ -10,7 +10,8 @@ import pytest
 
 from search.callbacks.epoch_log import KEYS, EpochLog
 from search.records import read_epochs
-from search.tune.state import Stop, SweepState
+from search.study.trial_end import Stop
+from search.tune.state import SweepState
 from tests.search_tests.tune_loop import FakeTrial
 
 TRIAL = FakeTrial({"run": {"trial": 7}})

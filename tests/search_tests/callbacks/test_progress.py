@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search.callbacks.progress import Progress, SweepView, TrialView, duration, rung_words, rungs_of, shown, table
-from search.tune.state import Stop, SweepState, TrialEnd
+from search.callbacks.progress import Progress
+from search.callbacks.progress_table import SweepView, TrialView, rung_words, rungs_of, shown, table
+from search.forecast.forecast import duration
+from search.study.trial_end import Stop, TrialEnd
+from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig

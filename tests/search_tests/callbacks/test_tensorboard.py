@@ -12,7 +12,8 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 
 from search.callbacks.tensorboard import TensorBoardRuns, run_folder
 from search.config.schema import REPORTED
-from search.tune.state import Stop, SweepState, TrialEnd
+from search.study.trial_end import Stop, TrialEnd
+from search.tune.state import SweepState
 from tests.search_tests.event_files import EventAccumulator, read_events
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig

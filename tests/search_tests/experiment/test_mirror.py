@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from search.callbacks.mirror import BringToMirror
 from search.config.file import write_sweep
 from search.config.schema import SweepConfig
 from search.experiment import lease
-from search.experiment.mirror import BringToMirror, Mirror, check_new, download_for_resume, mirrored, open_mirror
+from search.experiment.mirror import Mirror, check_new, download_for_resume, mirrored, open_mirror
 from search.resume import read_resumed
 from search.study.opening import continued_study, settle
 from search.study.storage import open_storage, opened_storage

@@ -1,8 +1,7 @@
 import pytest
 
 from search.config.schema import EarlyStopping, sweep_config
-from search.forecast.forecast import Throughput, forecast, forecast_lines, saved, saved_line
-from search.stopping.rules import expected_epochs
+from search.forecast.forecast import Throughput, expected_epochs, forecast, forecast_lines, saved, saved_line
 
 PACKING = Throughput(concurrent=2, threads=1, train=500.0, evaluate=1000.0, prefix=100.0, bytes_per_photo=10_000)
 PHOTOS = {"train": 1000, "validation": 200}

@@ -7,9 +7,10 @@ import pytest
 from optuna.samplers import RandomSampler, TPESampler
 
 from search.config.schema import SweepConfig
+from search.config.seeds import trial_seed
 from search.config.space import distributions
 from search.sampling.gp import GaussianProcessSampler
-from search.sampling.samplers import check_sampler, make_sampler, trial_seed
+from search.sampling.samplers import check_sampler, make_sampler
 from tests.search_tests.example import sweep
 from trainables.errors import UserError
 

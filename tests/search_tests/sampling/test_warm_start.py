@@ -17,7 +17,7 @@ from search.study.storage import close_storage, open_storage
 from tests.search_tests.example import FINGERPRINT, sweep
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.errors import UserError
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 
 WIDE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "dense_units": [128, 256, 512]}
 NARROW = {"learning_rate": {"low": 1e-4, "high": 3e-3, "log": True}, "dense_units": [256, 512], "dropout": [0.2, 0.3]}

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from search.callbacks.budget import WatchBudget, check_budget
-from search.config.schema import sweep_config
-from search.stopping.budget import Budget, Spending
-from search.tune.state import Stop, SweepState, TrialEnd
+from search.config.schema import Budget, sweep_config
+from search.stopping.budget import Spending
+from search.study.trial_end import Stop, TrialEnd
+from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.errors import UserError

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.config.schema import EarlyStopping
-from search.stopping.rules import HalvingRule, MedianRule, NeverStop, StopRule, make_rule, replay, rung_epochs
+from search.stopping.replay import replay
+from search.stopping.rules import HalvingRule, MedianRule, NeverStop, StopRule, make_rule, rung_epochs
 
 CURVES = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=9), min_size=1, max_size=12)
 KINDS = st.sampled_from(["asha", "hyperband", "median", "none"])

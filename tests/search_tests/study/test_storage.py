@@ -17,15 +17,17 @@ from optuna.trial import TrialState
 from search.__main__ import main
 from search.config.file import dump_sweep, write_sweep
 from search.config.schema import SweepConfig, sweep_config
+from search.config.storage_url import StorageUrl, parse_url, redact
 from search.config.trial_plan import Plan
 from search.experiment.provenance import add_session, provenance
 from search.records import read_experiment
 from search.resume import read_resumed
 from search.sampling.warm_start import describe, gather, write_warm_start
+from search.stopping.replay import RuleReplay
 from search.stopping.rules import HalvingRule, make_rule
-from search.study.opening import RuleReplay, check_name, open_study
+from search.study.opening import check_name, open_study
 from search.study.reading import read_study
-from search.study.storage import StorageUrl, close_storage, open_storage, opened_storage, parse_url, redact
+from search.study.storage import close_storage, open_storage, opened_storage
 from search.study.study import DRIVER, create_study, load_study, open_trials
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import FINGERPRINT, sweep
@@ -33,7 +35,7 @@ from tests.search_tests.postgres import PASSWORD, USER, server
 from tests.search_tests.sampling.test_warm_start import NARROW, plain_study
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.errors import UserError
-from trainables.handoff import write_json
+from trainables.files.output import write_json
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from search.study.storage import open_storage
 from search.study.study import best_epoch, close_open_trials, create_study, decided_end, open_trials, tell_end
-from search.tune.state import Stop
+from search.study.trial_end import Stop
 from trainables.errors import UserError
 
 ENDED = Stop("max_epochs", 3, "ran all 3 epochs")

@@ -2,7 +2,7 @@
 
 from ray.tune.experiment import Trial
 
-from search.tune.failure import trial_number
+from search.config.trial_plan import trial_number
 from search.tune.memory import ForgetEndedTrials
 
 

@@ -11,8 +11,9 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from ray.tune.schedulers import TrialScheduler
 
 from search.stopping.rules import HalvingRule, NeverStop
+from search.study.trial_end import Stop
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
-from search.tune.state import Stop, SweepState
+from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.errors import UserError

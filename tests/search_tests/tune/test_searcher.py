@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from search.study.trial_end import Stop
 from search.tune.searcher import StudySearch
-from search.tune.state import Stop
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 from trainables.config import TrialConfig

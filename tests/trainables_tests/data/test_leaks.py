@@ -8,11 +8,11 @@ from PIL import Image
 from tests.trainables_tests.drawn_photos import drawn, encoded
 from trainables.activations.augment import augment, draw_parameters
 from trainables.config import Augmentation
-from trainables.data.dataset import MANIFEST, PHOTOS, SPLITS, Dataset, Photo, fingerprint_of, open_dataset, write_rows
+from trainables.data.dataset import MANIFEST, PHOTOS, SPLITS, Dataset, Photo, fingerprint_of, open_dataset
 from trainables.data.leaks import prove_disjoint
 from trainables.data.shards import write_split
 from trainables.errors import UserError
-from trainables.handoff import write_json
+from trainables.files.output import write_json, write_rows
 
 Planted = list[tuple[str, str, bytes]]  # photo id, split, bytes
 
