@@ -14,6 +14,7 @@ from typing import IO, NamedTuple
 
 from search.records import read_sweep_record, study_storage
 from trainables.errors import UserError
+from trainables.files.experiment import TENSORBOARD_FOLDER
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 120
@@ -71,8 +72,17 @@ def show_dashboards(experiment: Path | str, host: str, say: Callable[[str], None
 def tensorboard(folder: Path, host: str) -> AbstractContextManager[Server]:
     """TensorBoard on an experiment's runs, until the context ends; it may not answer yet."""
     port = _free_port(host, 6006)
-    title = f"{folder.name}: TensorBoard"
-    arguments = ["--logdir", folder / "tensorboard", "--port", port, "--reload_interval", 5, "--window_title", title]
+    logs, title = folder / TENSORBOARD_FOLDER, f"{folder.name}: TensorBoard"
+    arguments = [
+        "--logdir",
+        folder / TENSORBOARD_FOLDER,
+        "--port",
+        port,
+        "--reload_interval",
+        5,
+        "--window_title",
+        title,
+    ]
     return _serve("TensorBoard", _TENSORBOARD, host, port, arguments)
 
 

@@ -4,6 +4,7 @@ import base64
 from typing import NamedTuple
 
 from analysis.data.report_data import Findings
+from trainables.files.experiment import PICTURES_FOLDER
 
 _SHOWN = {
     "samples.jpg": (
@@ -35,7 +36,7 @@ def photographs(findings: Findings) -> list[Photograph]:
     return [
         Photograph(name.partition(".")[0], title, alt, f"data:image/jpeg;base64,{_base64(file.read_bytes())}")
         for name, (title, alt) in _SHOWN.items()
-        if (file := record.folder / "pictures" / name).is_file()
+        if (file := record.folder / PICTURES_FOLDER / name).is_file()
     ]
 
 

@@ -125,8 +125,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from search.config.file import SWEEP_FILE, read_sweep
+    from search.config.file import read_sweep
     from search.resume import resume_sweep
+    from trainables.files.experiment import SWEEP_FILE
     from trainables.files.remote_experiment import working_folder
 
     place = options.experiment
@@ -159,7 +160,7 @@ def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
 
 def _say_front(members: list[dict[str, Any]], best: Handoff, experiment: str) -> None:
     """Print the trials that no other beats at a cost no higher."""
-    from trainables.handoff import front_file
+    from trainables.files.experiment import front_file
 
     (cost,) = best.costs
     print(f"front        {len(members)} of the trials: no other is better and costs no more")

@@ -14,17 +14,27 @@ import yaml
 from search.config.storage_url import optuna_address, parse_url
 from search.study.pareto import ScoredTrial, front
 from search.study.reading import read_study
-from search.study.storage import STUDY_FILE, open_for_reading
+from search.study.storage import open_for_reading
 from trainables.data.dataset import MANIFEST
 from trainables.data.remote import read_manifest
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
+from trainables.files.experiment import (
+    BEST_FILE,
+    EPOCHS_FILE,
+    FINAL_FOLDER,
+    METRICS_FILE,
+    PROVENANCE_FILE,
+    STUDY_FILE,
+    SUMMARY_FILE,
+    SWEEP_FILE,
+    front_file,
+    trial_folder,
+)
 from trainables.files.remote_experiment import local_copy as local_copy  # For whoever may import this module alone.
-from trainables.handoff import Handoff, front_file, read_handoff
+from trainables.handoff import Handoff, read_handoff
 
 Row = dict[str, str]
-
-EPOCHS_FILE = "epochs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -122,12 +132,12 @@ def read_experiment(folder: Path | str) -> Experiment:
     return Experiment(
         folder=folder,
         sweep=sweep,
-        provenance=_json(folder / "provenance.json") or {},
+        provenance=_json(folder / PROVENANCE_FILE) or {},
         trials=_trials(folder, sweep),
-        summary=_json(folder / "sweep_summary.json"),
-        best=read_handoff(folder / "best.json") if (folder / "best.json").is_file() else None,
+        summary=_json(folder / SUMMARY_FILE),
+        best=read_handoff(folder / BEST_FILE) if (folder / BEST_FILE).is_file() else None,
         manifest=_manifest(sweep["dataset"]),
-        final=read_final(folder / "final") if (folder / "final" / "metrics.json").is_file() else None,
+        final=read_final(folder / FINAL_FOLDER) if (folder / FINAL_FOLDER / METRICS_FILE).is_file() else None,
     )
 
 
@@ -138,8 +148,8 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
         UserError: the folder holds no sweep.
     """
     folder = local_copy(folder).absolute()
-    _must_hold(folder, "sweep.yaml")
-    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    _must_hold(folder, SWEEP_FILE)
+    sweep = yaml.safe_load((folder / SWEEP_FILE).read_text())
     if not sweep.get("storage"):
         _must_hold(folder, STUDY_FILE)
     return folder, sweep
@@ -165,7 +175,7 @@ def read_final(folder: Path) -> FinalRecord:
     Raises:
         UserError: metrics.json, its marker, is missing or damaged.
     """
-    metrics = _json(folder / "metrics.json")
+    metrics = _json(folder / METRICS_FILE)
     if metrics is None:
         raise UserError(f"{folder} holds no metrics.json; `python -m trainables retrain` writes it when it ends")
     tables = {name: _table(folder / f"{name}.csv") for name in ("history", "predictions", "families")}
@@ -216,7 +226,7 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         seconds=attrs.get("seconds"),
         started=trial.datetime_start.isoformat() if trial.datetime_start else None,
         ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
-        epochs=read_epochs(folder / "trials" / f"{trial.number:04d}" / EPOCHS_FILE),
+        epochs=read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE),
     )
 
 

@@ -7,15 +7,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.config.trial_plan import trial_folder
 from search.forecast.forecast import as_json, saved
-from search.records import EPOCHS_FILE, read_epochs
+from search.records import read_epochs
 from search.sampling.suggestions import count_repeats
 from search.study.pareto import front
 from search.study.study import best_value, cost_of, scored
 from trainables.errors import UserError
+from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
 from trainables.files.output import write_json
-from trainables.handoff import Handoff, front_file, write_handoff
+from trainables.handoff import Handoff, write_handoff
 from trainables.versions import git_commit, versions
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from search.config.schema import SweepConfig
     from search.forecast.forecast import Forecast
-
-SUMMARY_FILE = "sweep_summary.json"
 
 
 def write_results(
@@ -58,7 +56,7 @@ def write_results(
             write_handoff(_handoff(member, config, fingerprint), front_file(folder, member.number))
     write_json(summary, folder / SUMMARY_FILE)
     handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
-    write_handoff(handoff, folder / "best.json")
+    write_handoff(handoff, folder / BEST_FILE)
     return handoff
 
 
@@ -136,6 +134,6 @@ def _no_result(trials: list[FrozenTrial], folder: Path) -> str:
         return "the sweep ended before its first trial began, so there is nothing to hand over"
     first = trials[0]
     reason = first.user_attrs.get("stop", {}).get("reason", "it ended before its first epoch")
-    details = trial_folder(folder, first.number) / "error.txt"
+    details = trial_folder(folder, first.number) / ERROR_FILE
     more = f" (more in {details})" if details.exists() else ""
     return f"no trial has a result ({len(trials)} began); trial {first.number}: {reason}{more}"

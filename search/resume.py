@@ -22,7 +22,7 @@ from search.config.trial_plan import Plan
 from search.experiment.lock import driving
 from search.experiment.mirror import download_for_resume, mirrored
 from search.experiment.provenance import add_session, origin, read_provenance
-from search.results import SUMMARY_FILE, write_results
+from search.results import write_results
 from search.sampling.samplers import check_sampler
 from search.study.opening import continued_study, settle
 from search.study.storage import opened_storage
@@ -31,10 +31,11 @@ from search.sweep import Driver, check, divided, drive
 from search.tune.session import ray_session
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
-from trainables.handoff import FRONT_FOLDER, Handoff, read_handoff
+from trainables.files.experiment import BEST_FILE, FRONT_FOLDER, RAY_FOLDER, SUMMARY_FILE, SWEEP_FILE
+from trainables.handoff import Handoff, read_handoff
 
 # What a sweep that is to end writes last; while it runs again, nobody may take it for ended.
-_MARKERS = ("best.json", SUMMARY_FILE)
+_MARKERS = (BEST_FILE, SUMMARY_FILE)
 
 
 def resume_sweep(
@@ -87,7 +88,7 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
         UserError: it holds no sweep, a value is not allowed, or trials are to have fewer epochs than before.
     """
     experiment = experiment.absolute()
-    file = experiment / "sweep.yaml"
+    file = experiment / SWEEP_FILE
     if not file.is_file():
         raise UserError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
     here = [f"experiment={experiment}", *([] if url is None else [f"mirror={url}"])]
@@ -108,7 +109,7 @@ def _take_up(config: SweepConfig, record: dict[str, object], overrides: list[str
     experiment = Path(config.experiment)
     for name in _MARKERS:
         (experiment / name).unlink(missing_ok=True)
-    for name in (FRONT_FOLDER, "ray"):  # The second is Ray's state of the driver that is no more.
+    for name in (FRONT_FOLDER, RAY_FOLDER):  # The second is Ray's state of the driver that is no more.
         shutil.rmtree(experiment / name, ignore_errors=True)
     write_sweep(config, experiment)
     add_session(experiment, record, overrides)
@@ -117,7 +118,7 @@ def _take_up(config: SweepConfig, record: dict[str, object], overrides: list[str
 def _ended(study: optuna.Study, plan: Plan, started: float) -> tuple[Handoff, bool]:
     """Nothing is left to run: read what was handed over, or hand over what a killed driver could not."""
     if all((plan.experiment / marker).is_file() for marker in _MARKERS):
-        return read_handoff(plan.experiment / "best.json"), False
+        return read_handoff(plan.experiment / BEST_FILE), False
     fingerprint = plan.origin["dataset_fingerprint"]
     seconds = time.monotonic() - started
     return write_results(study, plan.config, fingerprint, "all trials ended", seconds), True

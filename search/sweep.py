@@ -22,7 +22,7 @@ from search.config.space import Choices, Range
 from search.config.trial_plan import Plan, trial_number
 from search.experiment.lock import driving
 from search.experiment.mirror import Mirror, check_new, mirrored
-from search.experiment.provenance import PROVENANCE_FILE, origin, provenance
+from search.experiment.provenance import origin, provenance
 from search.forecast.forecast import Forecast
 from search.forecast.measure import plan_resources
 from search.results import write_results
@@ -47,6 +47,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.data.remote import open_dataset_at
 from trainables.errors import UserError
+from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER
 from trainables.files.output import write_json
 from trainables.handoff import Handoff
 from trainables.network.backbones import check_image_size, check_weights
@@ -202,7 +203,7 @@ def _fit(driver: Driver, searcher: StudySearch, sweep_state: SweepState, trials:
             trial_dirname_creator=_trial_name,
         ),
         run_config=tune.RunConfig(
-            name="ray",
+            name=RAY_FOLDER,
             storage_path=str(plan.experiment),
             stop=EndWhenAsked(sweep_state),
             failure_config=tune.FailureConfig(max_failures=config.max_failures),

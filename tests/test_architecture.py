@@ -14,7 +14,7 @@ ALLOWED = {
     "search": {"search", "trainables"},
     "trainables": {"trainables"},
     "cluster": {"cluster"},
-    "analysis": {"analysis", "search.records", "trainables.errors"},
+    "analysis": {"analysis", "search.records", "trainables.errors", "trainables.files.experiment"},
 }
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
-CONFUSION_FILE = "confusion.png"
 NAMED = 60  # most families whose names can still be read beside the matrix
 NUMBERED = 15  # most families whose counts can still be read in the cells
 

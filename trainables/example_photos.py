@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from trainables.activations.features import Photos
+from trainables.files.experiment import EXAMPLES_FILE
 from trainables.files.output import write_rows
 
 SIDE = 128  # of a copy, in pixels
@@ -55,7 +56,7 @@ def write_examples(
         sure = "" if np.isnan(example.probability) else f"{example.probability:.6f}"
         names = (class_names[example.family], class_names[example.predicted])
         rows.append((name, example.kind, example.split, photos.photo_ids[example.row], *names, sure))
-    write_rows(folder / "examples.csv", COLUMNS, rows)
+    write_rows(folder / EXAMPLES_FILE, COLUMNS, rows)
 
 
 def choose(

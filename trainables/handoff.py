@@ -9,8 +9,6 @@ from trainables.config import TrialConfig, one_line
 from trainables.errors import UserError
 from trainables.files.output import write_json
 
-FRONT_FOLDER = "pareto"
-
 
 class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to say where it came from.
@@ -57,14 +55,3 @@ def read_handoff(file: Path) -> Handoff:
         raise UserError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
     except ValidationError as error:
         raise UserError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
-
-
-def front_file(experiment: Path, number: int) -> Path:
-    """Return where a trial of the front stands, in the form of best.json."""
-    return experiment / FRONT_FOLDER / f"trial_{number:04d}.json"
-
-
-def final_folder(handoff: Path) -> Path:
-    """Return the final stage's folder: final/ beside best.json, or there final_trial_0007/ for one of the front."""
-    folder = handoff.absolute().parent
-    return folder.parent / f"final_{handoff.stem}" if folder.name == FRONT_FOLDER else folder / "final"

@@ -14,6 +14,7 @@ from analysis.data.final_stage import FinalStage, final_stage
 from analysis.data.report_data import Findings, find
 from search.records import read_final
 from trainables.errors import UserError
+from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
 
 # What two sweeps may differ in and still ask the same question.
 _NOT_SETTINGS = {"name", "experiment", "mirror", "seed", "storage", "store", "store_gb", "address", "resources"}
@@ -95,7 +96,7 @@ def labels(paths: Sequence[Path]) -> list[str]:
 
 
 def _read(path: Path, label: str) -> Candidate:
-    if (path / "metrics.json").is_file() and not (path / "sweep.yaml").is_file():
+    if (path / METRICS_FILE).is_file() and not (path / SWEEP_FILE).is_file():
         return Candidate(label, path, None, final_stage(read_final(path)))
     findings = find(read(path))
     return Candidate(label, path, findings, findings.final)

@@ -6,6 +6,7 @@ import yaml
 
 from search.records import Experiment, read_experiment
 from trainables.errors import UserError
+from trainables.files.experiment import SWEEP_FILE
 
 _NEEDED = ("name", "metric", "mode", "space", "dataset")
 
@@ -24,5 +25,5 @@ def read(folder: Path | str) -> Experiment:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"a record in {folder} is damaged ({what}); restore it, or run the sweep again") from None
     if missing:
-        raise UserError(f"{Path(folder) / 'sweep.yaml'} lacks {missing[0]!r}, which `python -m search run` writes")
+        raise UserError(f"{Path(folder) / SWEEP_FILE} lacks {missing[0]!r}, which `python -m search run` writes")
     return experiment

@@ -7,6 +7,7 @@ import pandas as pd
 
 from search.records import FinalRecord, Row
 from trainables.errors import UserError
+from trainables.files.experiment import METRICS_FILE
 
 STAGES = ("before", "after")
 _TEXT = {"stage", "split", "photo_id", "source", "family", "predicted"}
@@ -52,7 +53,7 @@ def final_stage(record: FinalRecord) -> FinalStage:
     """
     if not isinstance(record.metrics.get("stages"), dict):
         raise UserError(
-            f"{record.folder / 'metrics.json'} has no 'stages'; `python -m trainables retrain` writes it again"
+            f"{record.folder / METRICS_FILE} has no 'stages'; `python -m trainables retrain` writes it again"
         )
     return FinalStage(
         record.metrics,

@@ -37,6 +37,7 @@ from analysis.report.sections.split_counts import counts_picture, counts_table, 
 from analysis.report.sections.trials_table import fixed_knobs, knobs_table, trials_table
 from analysis.report.summary import oversampling_sentences, sentences, tiles
 from search.records import Experiment
+from trainables.files.experiment import BEST_FILE, REPORT_FOLDER
 
 PAGE = "index.html"
 _MARK = "Raretune report"  # in the page's meta data: how a later run knows that it may overwrite it
@@ -53,7 +54,7 @@ def write_report(experiment: Path, out: Path | None = None, baselines: Path | No
         UserError: no experiment there, a damaged record, or `out` cannot be written or holds another page.
     """
     findings = find(read(experiment), read(baselines) if baselines is not None else None)
-    folder = own_folder(out or findings.experiment.folder / "report", PAGE, _MARK)
+    folder = own_folder(out or findings.experiment.folder / REPORT_FOLDER, PAGE, _MARK)
     pictures = {picture.name: picture for picture in draw_all(findings)}
     page = render(findings, pictures)
     export(findings.frames, folder)
@@ -150,7 +151,7 @@ def render(findings: Findings, pictures: dict[str, Picture]) -> str:
         fewest=FEWEST,
         tables=_tables(findings),
         terms=TERMS | (FRONT_TERM if findings.experiment.cost else {}),
-        retrain=f"python -m trainables retrain {findings.experiment.folder / 'best.json'}",
+        retrain=f"python -m trainables retrain {findings.experiment.folder / BEST_FILE}",
         retrain_other=_retrain_other(findings.experiment),
     )
 

@@ -8,12 +8,12 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from search.config.trial_plan import checkpoint_root, trial_number
+from search.config.trial_plan import trial_number
 from search.study.pareto import Mode, ScoredTrial, front
 from search.tune.state import SweepState
 from trainables.errors import UserError
+from trainables.files.experiment import CHECKPOINTS, checkpoint_root
 from trainables.files.file_store import open_shelf
-from trainables.files.remote_experiment import CHECKPOINTS
 from trainables.training.checkpoint import newest_first
 
 

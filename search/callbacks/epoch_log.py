@@ -9,9 +9,10 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from search.config.schema import REPORTED
-from search.config.trial_plan import trial_folder, trial_number
-from search.records import EPOCHS_FILE, read_epochs
+from search.config.trial_plan import trial_number
+from search.records import read_epochs
 from search.tune.state import SweepState
+from trainables.files.experiment import EPOCHS_FILE, trial_folder
 from trainables.network.cost import COSTS
 
 # The result of one epoch, as the trainable gives it.

@@ -17,16 +17,12 @@ from tensorboardX.summary import custom_scalars, scalar
 
 from search.config.schema import REPORTED, better
 from search.config.space import knob_value
-from search.config.trial_plan import trial_folder, trial_number
-from search.records import EPOCHS_FILE, read_epochs
+from search.config.trial_plan import trial_number
+from search.records import read_epochs
 from search.tune.state import SweepState
+from trainables.files.experiment import EPOCHS_FILE, run_folder, trial_folder
 
 _SCALARS = (*REPORTED, "learning_rate")
-
-
-def run_folder(experiment: Path, number: int) -> Path:
-    """Return where a trial's event files lie."""
-    return experiment / "tensorboard" / f"trial_{number:04d}"
 
 
 class TensorBoardRuns(Callback):

@@ -13,10 +13,9 @@ from search.config.storage_url import redact
 from search.config.warm_start_source import Source
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
+from trainables.files.experiment import SWEEP_FILE
 from trainables.files.remote_experiment import working_folder
 from trainables.network.backbones import WEIGHT_KINDS
-
-SWEEP_FILE = "sweep.yaml"
 
 
 def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:

@@ -12,7 +12,7 @@ from search.config.schema import SweepConfig
 from search.config.seeds import trial_seed
 from search.config.space import Choices, Range, assemble, knob_value
 from trainables.config import TrialConfig
-from trainables.files.remote_experiment import CHECKPOINTS
+from trainables.files.experiment import checkpoint_root, trial_folder
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,6 @@ class Plan:
             "cost": self.config.cost,
         }
         return {**trial.model_dump(), "run": run}
-
-
-def checkpoint_root(experiment: Path, mirror: str | None, number: int) -> str:
-    """Return the folder or URL below which all checkpoints of a trial with this number lie."""
-    return str(trial_folder(experiment, number)) if mirror is None else f"{mirror}/{CHECKPOINTS}/{number:04d}"
-
-
-def trial_folder(experiment: Path, number: int) -> Path:
-    """Return where a trial's records lie."""
-    return experiment / "trials" / f"{number:04d}"
 
 
 def trial_number(trial: Trial) -> int:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket
-from trainables.files.remote_experiment import LEASE
+from trainables.files.experiment import LEASE
 
 FRESH_SECONDS = 150
 """So long after its last renewal a note still counts: several times what lies between two."""

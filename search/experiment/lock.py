@@ -10,9 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from trainables.errors import UserError
-
-_LOCK = ".driver.lock"
-_HOLDER = ".driver.json"
+from trainables.files.experiment import HOLDER_FILE, LOCK_FILE
 
 
 @contextmanager
@@ -22,23 +20,23 @@ def driving(experiment: Path) -> Iterator[None]:
     Raises:
         UserError: another process drives it; the line says which.
     """
-    lock = FileLock(experiment / _LOCK)
+    lock = FileLock(experiment / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         holder = _holder(experiment)
         raise UserError(f"experiment: {experiment} is being run by {holder}; wait for it, or stop it") from None
     try:
-        (experiment / _HOLDER).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        (experiment / HOLDER_FILE).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
-        (experiment / _HOLDER).unlink(missing_ok=True)
+        (experiment / HOLDER_FILE).unlink(missing_ok=True)
         lock.release()
 
 
 def _holder(experiment: Path) -> str:
     try:
-        holder = json.loads((experiment / _HOLDER).read_text())
+        holder = json.loads((experiment / HOLDER_FILE).read_text())
         return f"process {holder['pid']} on {holder['host']}"
     except (OSError, ValueError, KeyError):
         return "another process"

@@ -20,27 +20,36 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from search.config.file import SWEEP_FILE
 from search.config.schema import SweepConfig
 from search.experiment.lease import Lease, LeaseLost, check_free, release, renew, take
 from search.experiment.lock import driving
-from search.experiment.provenance import PROVENANCE_FILE, now
-from search.results import SUMMARY_FILE
-from search.sampling.warm_start import WARM_START_FILE
-from search.study.storage import STUDY_FILE
+from search.experiment.provenance import now
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
+from trainables.files.experiment import (
+    BEST_FILE,
+    COMPARISON_FOLDER,
+    EXPORT_FOLDER,
+    FRONT_FOLDER,
+    LEASE,
+    MIRROR_STATE_FILE,
+    PROVENANCE_FILE,
+    RAY_FOLDER,
+    REPORT_FOLDER,
+    STUDY_FILE,
+    SUMMARY_FILE,
+    SWEEP_FILE,
+    WARM_START_FILE,
+)
 from trainables.files.output import write_json
-from trainables.files.remote_experiment import LEASE, bring, working_folder
-from trainables.handoff import FRONT_FOLDER
+from trainables.files.remote_experiment import bring, working_folder
 
 EVERY_SECONDS = 30.0
 
-_STATE = ".mirror.json"
 _FIRST = (SWEEP_FILE, PROVENANCE_FILE, WARM_START_FILE, STUDY_FILE)
-_LAST = (SUMMARY_FILE, "best.json")
+_LAST = (SUMMARY_FILE, BEST_FILE)
 # Ray's own state, and what is made of the records.
-_LEFT_OUT = ("ray", "report", "comparison", "export")
+_LEFT_OUT = (RAY_FOLDER, REPORT_FOLDER, COMPARISON_FOLDER, EXPORT_FOLDER)
 
 
 @dataclass
@@ -58,7 +67,7 @@ class Sent:
 
     def write(self, folder: Path) -> None:
         """Write it in one step."""
-        write_json(vars(self), folder / _STATE)
+        write_json(vars(self), folder / MIRROR_STATE_FILE)
 
 
 class Mirror:
@@ -278,7 +287,7 @@ def _is_older(folder: Path, bucket: Bucket, found: Lease) -> str:
 
 def _read_sent(folder: Path, url: str) -> Sent:
     try:
-        sent = Sent(**json.loads((folder / _STATE).read_text()))
+        sent = Sent(**json.loads((folder / MIRROR_STATE_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return Sent(url if not folder.is_dir() or not any(folder.iterdir()) else "")
     return sent

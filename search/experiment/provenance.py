@@ -10,10 +10,9 @@ from typing import Any
 
 from search.config.storage_url import redact
 from trainables.errors import UserError
+from trainables.files.experiment import PROVENANCE_FILE
 from trainables.files.output import write_json
 from trainables.versions import git_commit, versions
-
-PROVENANCE_FILE = "provenance.json"
 
 
 def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:

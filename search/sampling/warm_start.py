@@ -18,14 +18,13 @@ from search.config.space import distributions
 from search.sampling.ask import blank_trial
 from search.sampling.prior_trials import Earlier, EarlierTrial, read_earlier
 from search.study.study import COST
+from trainables.files.experiment import WARM_START_FILE
 from trainables.files.output import write_json
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from search.config.schema import SweepConfig
-
-WARM_START_FILE = "warm_start.json"
 
 
 def gather(config: SweepConfig, fingerprint: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.study.identity import check_same, definition
-from search.study.storage import STUDY_FILE, opened_storage
+from search.study.storage import opened_storage
 from search.study.study import (
     DEFINITION,
     cost_of,
@@ -21,6 +21,7 @@ from search.study.study import (
     tell_end,
 )
 from trainables.errors import UserError
+from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
 
 if TYPE_CHECKING:
     import optuna
@@ -87,7 +88,7 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
 def _check_none_began(config: SweepConfig) -> None:
     """Refuse to begin anew over the records of trials whose study was deleted or replaced."""
     folder = Path(config.experiment)
-    if any((folder / "trials").glob("*")):
+    if any((folder / TRIALS_FOLDER).glob("*")):
         where = config.storage.shown if config.storage else folder / STUDY_FILE
         raise UserError(
             f"{where} holds no study {config.name!r}, though {folder / 'trials'} holds trials of it: "

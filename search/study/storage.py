@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from search.config.storage_url import StorageUrl, optuna_address
 from trainables.errors import UserError
+from trainables.files.experiment import STUDY_FILE
 
 if TYPE_CHECKING:
     import optuna
 
-STUDY_FILE = "study.db"
 _CONNECT_SECONDS = 10
 _HINT = "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass"
 

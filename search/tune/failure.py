@@ -10,6 +10,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
 from trainables.errors import OutOfMemory, TrialFailed, UserError
+from trainables.files.experiment import DRIVER_ERROR_FILE
 
 # Ray keeps of an exception in an actor's creation only the text of its traceback.
 _LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
@@ -60,7 +61,7 @@ def describe(error: Exception | None, times: int = 1) -> Failure:
 
 def broken_off(error: Exception, experiment: Path) -> str:
     """Say in one line that, and why, a sweep broke off, with the traceback in the experiment's driver_error.txt."""
-    details = experiment / "driver_error.txt"
+    details = experiment / DRIVER_ERROR_FILE
     details.write_text("".join(traceback.format_exception(error)))
     kind, message = _kind_and_message(_first_cause(error))
     return f"the sweep broke off: {kind}: {message} (more in {details}); {how_to_go_on(experiment)}"

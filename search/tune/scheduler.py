@@ -11,12 +11,13 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
 from search.config.schema import SweepConfig
-from search.config.trial_plan import trial_folder, trial_number
+from search.config.trial_plan import trial_number
 from search.stopping.rules import StopRule
 from search.study.trial_end import Stop
 from search.tune.failure import read_failure
 from search.tune.state import SweepState
 from trainables.errors import UserError
+from trainables.files.experiment import ERROR_FILE, trial_folder
 
 
 class StudyScheduler(FIFOScheduler):
@@ -91,7 +92,7 @@ class StudyScheduler(FIFOScheduler):
             self._sweep_state.stops[trial_number(trial)] = stop
         folder = trial_folder(self._experiment, trial_number(trial))
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "error.txt").open("a") as details:
+        with (folder / ERROR_FILE).open("a") as details:
             details.write(f"{failure.reason}\n{failure.details}\n\n")
 
     def debug_string(self) -> str:

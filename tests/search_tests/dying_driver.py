@@ -18,12 +18,12 @@ import optuna
 import sqlalchemy
 
 from search.config.schema import SweepConfig
-from search.config.trial_plan import trial_folder
 from search.study.opening import continued_study, settle
 from search.study.storage import opened_storage
 from search.study.study import open_trials
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import PlayedSweep
+from trainables.files.experiment import trial_folder
 from trainables.training.checkpoint import Checkpoints
 
 # Large enough that a kill comes while one is being written.

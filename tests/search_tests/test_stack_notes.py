@@ -24,7 +24,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 import search
-from search.callbacks.tensorboard import TensorBoardRuns, run_folder
+from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.schema import EarlyStopping, SweepConfig
 from search.config.space import distributions, parse_space
 from search.records import Experiment
@@ -40,6 +40,7 @@ from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.files.experiment import run_folder
 from trainables.training.checkpoint import epoch_of, generations
 
 RATE = {"rate": FloatDistribution(0.0, 1.0)}

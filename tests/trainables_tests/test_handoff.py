@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trainables.handoff import final_folder, front_file
+from trainables.files.experiment import final_folder, front_file
 
 
 def test_the_final_stage_of_one_of_the_front_stands_beside_that_of_the_best(tmp_path: Path) -> None:

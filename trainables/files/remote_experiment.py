@@ -14,18 +14,15 @@ from urllib.parse import urlsplit
 
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, Entry, check_url, is_url, open_bucket
+from trainables.files.experiment import CHECKPOINTS, FRONT_FOLDER, LEASE, METRICS_FILE, TENSORBOARD_FOLDER
 from trainables.files.output import write_json
-from trainables.handoff import FRONT_FOLDER
 
 Kind = Literal["experiment", "model"]
 _MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}
 
-CHECKPOINTS = "checkpoints"
-LEASE = "driver.json"
 
 RUNS = Path("runs")
 _BROUGHT = ".brought.json"
-_FINAL_MARKER = "metrics.json"
 _AT_ONCE = 16
 
 
@@ -123,9 +120,9 @@ def send_final(bucket: Bucket, folder: Path) -> None:
     Raises:
         UserError: it cannot be written there; the folder stays.
     """
-    board = folder.parent / "tensorboard" / folder.name
+    board = folder.parent / TENSORBOARD_FOLDER / folder.name
     files = [file for place in (board, folder) for file in place.rglob("*") if file.is_file()]
-    for file in sorted(files, key=lambda file: file == folder / _FINAL_MARKER):
+    for file in sorted(files, key=lambda file: file == folder / METRICS_FILE):
         bucket.send(file, file.relative_to(folder.parent).as_posix())
 
 

@@ -49,8 +49,9 @@ def _retrain(arguments: argparse.Namespace) -> int:
     from trainables.config import one_line
     from trainables.device import prepare_tensorflow
     from trainables.errors import UserError
+    from trainables.files.experiment import final_folder
     from trainables.files.remote_experiment import check_free_there, handoff_here, send_final
-    from trainables.handoff import final_folder, read_handoff
+    from trainables.handoff import read_handoff
 
     best, bucket = handoff_here(arguments.best)
     handoff = read_handoff(best)

@@ -10,11 +10,11 @@ from PIL import Image
 from trainables.activations.features import Photos
 from trainables.data.dataset import Dataset, read_split
 from trainables.data.images import decode
+from trainables.files.experiment import MISTAKES_FILE
 from trainables.files.output import write_rows
 from trainables.inference.grad_cam import GradCam
 from trainables.overlay import overlay
 
-MISTAKES_FILE = "mistakes.csv"
 COLUMNS = ("photo", "cam", "photo_id", "source", "family", "predicted", "probability", "probability_true")
 MOST = 24
 SIDE = 240  # the pictures' longest side, in pixels

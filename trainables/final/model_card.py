@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from trainables.data.dataset import SPLITS, Manifest
+from trainables.files.experiment import FAMILIES_FILE, MODEL_CARD
 from trainables.network.backbones import from_scratch
 
-MODEL_CARD = "model_card.md"
 WEAKEST = 10
 FEW_TEST_PHOTOS = 5
 
@@ -28,7 +28,7 @@ def write_model_card(study: str, metrics: Metrics, manifest: Manifest, folder: P
         study: what the sweep was called.
         metrics: what metrics.json holds.
     """
-    with (folder / "families.csv").open(newline="", encoding="utf-8") as rows:
+    with (folder / FAMILIES_FILE).open(newline="", encoding="utf-8") as rows:
         families = list(csv.DictReader(rows))
     (folder / MODEL_CARD).write_text(model_card(study, metrics, manifest, families), encoding="utf-8")
 

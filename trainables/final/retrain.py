@@ -14,13 +14,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainables.config import TrialConfig
-from trainables.confusion_picture import CONFUSION_FILE, draw_confusion
+from trainables.confusion_picture import draw_confusion
 from trainables.data.dataset import Dataset
 from trainables.data.inspection import usable_cores
 from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.remote import open_dataset_at
 from trainables.errors import UserError
 from trainables.example_photos import write_examples
+from trainables.files.experiment import CONFUSION_FILE, METRICS_FILE, PICTURES_FOLDER, TENSORBOARD_FOLDER
 from trainables.files.output import check_free, whole_or_nothing, write_json
 from trainables.final.mistakes import write_mistakes
 from trainables.final.model_card import write_model_card
@@ -124,13 +125,13 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     with whole_or_nothing(out) as folder:
         model = _export(worker, config, outcome, folder)
         write_tables(outcome, dataset, folder)
-        _write_pictures(model, worker, config, outcome, folder / "pictures")
+        _write_pictures(model, worker, config, outcome, folder / PICTURES_FOLDER)
         metrics = _metrics(handoff, config, options, outcome, dataset, proof)
         metrics |= {"weights": asdict(weights), "seconds": round(time.monotonic() - started, 1)}
         write_model_card(handoff.study, metrics, dataset.manifest, folder)
-        write_json(metrics, folder / "metrics.json")
-    if (out.parent / "tensorboard").is_dir():  # Beside the sweep, its trials' runs.
-        write_final_board(out, out.parent / "tensorboard" / out.name)
+        write_json(metrics, folder / METRICS_FILE)
+    if (out.parent / TENSORBOARD_FOLDER).is_dir():  # Beside the sweep, its trials' runs.
+        write_final_board(out, out.parent / TENSORBOARD_FOLDER / out.name)
     return metrics
 
 

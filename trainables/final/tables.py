@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
 from trainables.data.dataset import Dataset
+from trainables.files.experiment import FAMILIES_FILE, HISTORY_FILE, PREDICTIONS_FILE
 from trainables.files.output import write_rows
 from trainables.training.metrics import Ints, family_f1
 
@@ -30,9 +31,9 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     """Write the three tables into `folder`. Scores are 0..1; empty where a family has no photo in the split."""
     columns = ("epoch", "learning_rate", *HISTORY, *VALIDATION, "epoch_seconds")
     history = [[stage.name, *(result[key] for key in columns)] for stage in outcome.stages for result in stage.history]
-    write_rows(folder / "history.csv", ("stage", *columns), history)
-    write_rows(folder / "predictions.csv", PREDICTIONS, _predictions(outcome, dataset))
-    write_rows(folder / "families.csv", FAMILIES, _families(outcome, dataset))
+    write_rows(folder / HISTORY_FILE, ("stage", *columns), history)
+    write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, _predictions(outcome, dataset))
+    write_rows(folder / FAMILIES_FILE, FAMILIES, _families(outcome, dataset))
 
 
 def _predictions(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from tensorboardX import SummaryWriter
 
-from trainables.confusion_picture import CONFUSION_FILE
-from trainables.final.mistakes import MISTAKES_FILE, SIDE
+from trainables.files.experiment import CONFUSION_FILE, HISTORY_FILE, MISTAKES_FILE, PICTURES_FOLDER
+from trainables.final.mistakes import SIDE
 
 _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
     "1_confusion_matrix_test": CONFUSION_FILE,
@@ -34,14 +34,14 @@ def write_final_board(final: Path, folder: Path) -> None:
     """
     for old in (folder, *(folder.with_name(f"{folder.name}_{stage}") for stage in ("before", "after"))):
         shutil.rmtree(old, ignore_errors=True)
-    with (final / "history.csv").open(newline="") as rows:
+    with (final / HISTORY_FILE).open(newline="") as rows:
         history = list(csv.DictReader(rows))
     for stage in dict.fromkeys(row["stage"] for row in history):
         with SummaryWriter(str(folder.with_name(f"{folder.name}_{stage}"))) as writer:
             for row in history:
                 if row["stage"] == stage:
                     _write_epoch(writer, row)
-    pictures = final / "pictures"
+    pictures = final / PICTURES_FOLDER
     with SummaryWriter(str(folder)) as writer:
         for tag, name in _PICTURES.items():
             with Image.open(pictures / name) as picture:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from trainables.files.bucket import folder_or_url
+from trainables.files.experiment import EXPORTED_FOLDER
 
 FORMATS = ("saved_model", "tflite", "onnx")  # trainables/formats.py says how each is written
 MODEL_HELP = "the folder that retrain wrote, or its model.keras; also a URL"
@@ -126,7 +127,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from trainables.inference.formats import export
 
     model = model_here(arguments.model)
-    out = arguments.out or (model if model.is_dir() else model.absolute().parent) / "exported"
+    out = arguments.out or (model if model.is_dir() else model.absolute().parent) / EXPORTED_FOLDER
     for exported in export(model, arguments.format, out):
         print(
             f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos no probability differs from "

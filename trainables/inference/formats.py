@@ -21,8 +21,9 @@ from trainables.data.dataset import open_dataset, read_split
 from trainables.data.images import decode_resized
 from trainables.device import silent_stderr
 from trainables.errors import UserError
+from trainables.files.experiment import LABELS_FILE, METRICS_FILE
 from trainables.files.output import check_free, whole_or_nothing
-from trainables.inference.keras_model import LABELS_FILE, Labels
+from trainables.inference.keras_model import Labels
 from trainables.inference.predict import Classifier, load_classifier
 
 Pixels = npt.NDArray[np.uint8]
@@ -91,7 +92,7 @@ def _write_and_check(name: str, classifier: Classifier, pixels: Pixels, folder: 
 def _some_pixels(folder: Path, size: int) -> Pixels:
     """Validation photos where the final stage's dataset can be reached, else drawn ones; uint8 [n, size, size, 3]."""
     with contextlib.suppress(OSError, ValueError, KeyError, UserError):
-        dataset = open_dataset(json.loads((folder / "metrics.json").read_text())["dataset"]["folder"])
+        dataset = open_dataset(json.loads((folder / METRICS_FILE).read_text())["dataset"]["folder"])
         photos = [photo.image for photo, _ in zip(read_split(dataset, "validation"), range(PHOTOS), strict=False)]
         return np.stack([decode_resized(photo, size) for photo in photos])
     coarse = np.random.default_rng(0).integers(0, 256, (PHOTOS, 8, 8, 3), dtype=np.uint8)

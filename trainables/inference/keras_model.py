@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.files.experiment import LABELS_FILE, MODEL_FILE
 from trainables.files.output import write_json
 from trainables.network.backbones import scaling_layer
 from trainables.network.tail import Tail
 
-MODEL_FILE = "model.keras"
-LABELS_FILE = "labels.json"
 _METADATA = "metadata.json"  # Keras' own entry in a .keras file, which nothing but people and we read.
 
 

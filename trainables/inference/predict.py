@@ -11,8 +11,9 @@ import numpy.typing as npt
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
 from trainables.data.inspection import usable_cores
 from trainables.errors import UserError
+from trainables.files.experiment import MODEL_FILE
 from trainables.files.output import write_rows
-from trainables.inference.keras_model import MODEL_FILE, Labels, read_labels
+from trainables.inference.keras_model import Labels, read_labels
 
 BATCH = 32
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from analysis.data.report_data import Findings
 from analysis.render.wording import percent, plural, short_names
 from trainables.errors import UserError
+from trainables.files.experiment import EXAMPLES_FILE, EXAMPLES_FOLDER, MISTAKES_FILE, PICTURES_FOLDER
 
 MISTAKES = 12  # shown; the final stage keeps more
 
@@ -51,9 +52,9 @@ def examples(findings: Findings) -> Examples:
     """
     if findings.experiment.final is None:
         return Examples((), ())
-    pictures = findings.experiment.final.folder / "pictures"
-    mistakes = _rows(pictures / "mistakes.csv", {"photo", "family", "predicted", "probability"})
-    confused = _rows(pictures / "examples" / "examples.csv", {"file", "kind", "family", "predicted"})
+    pictures = findings.experiment.final.folder / PICTURES_FOLDER
+    mistakes = _rows(pictures / MISTAKES_FILE, {"photo", "family", "predicted", "probability"})
+    confused = _rows(pictures / EXAMPLES_FOLDER / EXAMPLES_FILE, {"file", "kind", "family", "predicted"})
     both = [*mistakes, *confused]
     known = {row[column] for row in both for column in ("family", "predicted")}
     if findings.final is not None and len(findings.final.families):
@@ -63,7 +64,7 @@ def examples(findings: Findings) -> Examples:
         tuple(_mistake(pictures, row, short) for row in mistakes[:MISTAKES] if (pictures / row["photo"]).is_file()),
         tuple(
             _confused(pictures / "examples", group, short, findings)
-            for group in _groups([row for row in confused if (pictures / "examples" / row["file"]).is_file()])
+            for group in _groups([row for row in confused if (pictures / EXAMPLES_FOLDER / row["file"]).is_file()])
         ),
     )
 

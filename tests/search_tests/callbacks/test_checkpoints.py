@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from search.callbacks.checkpoints import KeepBestCheckpoints
-from search.config.trial_plan import trial_folder
 from search.study.pareto import Mode, ScoredTrial
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.state import SweepState
 from tests.search_tests.tune_loop import FakeTrial
+from trainables.files.experiment import trial_folder
 from trainables.files.file_store import open_shelf
 from trainables.training.checkpoint import Checkpoints, epoch_of, generations, newest_first
 

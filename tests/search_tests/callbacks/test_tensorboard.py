@@ -10,13 +10,14 @@ from tensorboard.plugins.custom_scalar import metadata as custom_scalar_metadata
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 
-from search.callbacks.tensorboard import TensorBoardRuns, run_folder
+from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.schema import REPORTED
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.state import SweepState
 from tests.search_tests.event_files import EventAccumulator, read_events
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig
+from trainables.files.experiment import run_folder
 
 KNOBS = ["learning_rate", "backbone", "augmentation.rotation", "augmentation.horizontal_flip"]
 

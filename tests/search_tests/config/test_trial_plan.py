@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from search.config.trial_plan import Plan, trial_folder
+from search.config.trial_plan import Plan
 from tests.search_tests.example import sweep
 from trainables.config import TrialConfig
+from trainables.files.experiment import trial_folder
 
 
 def test_a_trial_gets_the_fixed_knobs_the_suggestion_its_seeds_and_where_things_are(tmp_path: Path) -> None:

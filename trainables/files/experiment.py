@@ -1,0 +1,66 @@
+"""Names and places of everything in an experiment's folder."""
+
+from pathlib import Path
+
+# At an experiment's top level, in the order in which a sweep writes them.
+PROVENANCE_FILE = "provenance.json"
+SWEEP_FILE = "sweep.yaml"
+WARM_START_FILE = "warm_start.json"
+STUDY_FILE = "study.db"
+SUMMARY_FILE = "sweep_summary.json"
+BEST_FILE = "best.json"
+DRIVER_ERROR_FILE = "driver_error.txt"
+FRONT_FOLDER = "pareto"
+TRIALS_FOLDER = "trials"
+TENSORBOARD_FOLDER = "tensorboard"
+RAY_FOLDER = "ray"
+FINAL_FOLDER = "final"
+# What analysis writes there; it can be made again.
+REPORT_FOLDER, COMPARISON_FOLDER, EXPORT_FOLDER = "report", "comparison", "export"
+# One driver at a time: the lock of this machine, and who holds it; what has reached the mirror.
+LOCK_FILE, HOLDER_FILE, MIRROR_STATE_FILE = ".driver.lock", ".driver.json", ".mirror.json"
+# At the experiment's URL only: the driver's lease, and the trials' checkpoints.
+LEASE = "driver.json"
+CHECKPOINTS = "checkpoints"
+
+# In a trial's folder.
+EPOCHS_FILE = "epochs.jsonl"
+ERROR_FILE = "error.txt"
+
+# In the final stage's folder; METRICS_FILE is its marker, written last.
+METRICS_FILE = "metrics.json"
+MODEL_FILE = "model.keras"
+LABELS_FILE = "labels.json"
+HISTORY_FILE, PREDICTIONS_FILE, FAMILIES_FILE = "history.csv", "predictions.csv", "families.csv"
+MODEL_CARD = "model_card.md"
+PICTURES_FOLDER = "pictures"
+CONFUSION_FILE = "confusion.png"
+MISTAKES_FILE = "mistakes.csv"
+EXAMPLES_FOLDER, EXAMPLES_FILE = "examples", "examples.csv"
+EXPORTED_FOLDER = "exported"
+
+
+def front_file(experiment: Path, number: int) -> Path:
+    """Return where a trial of the front stands, in the form of best.json."""
+    return experiment / FRONT_FOLDER / f"trial_{number:04d}.json"
+
+
+def final_folder(handoff: Path) -> Path:
+    """Return the final stage's folder: final/ beside best.json, or there final_trial_0007/ for one of the front."""
+    folder = handoff.absolute().parent
+    return folder.parent / f"final_{handoff.stem}" if folder.name == FRONT_FOLDER else folder / FINAL_FOLDER
+
+
+def checkpoint_root(experiment: Path, mirror: str | None, number: int) -> str:
+    """Return the folder or URL below which all checkpoints of a trial with this number lie."""
+    return str(trial_folder(experiment, number)) if mirror is None else f"{mirror}/{CHECKPOINTS}/{number:04d}"
+
+
+def trial_folder(experiment: Path, number: int) -> Path:
+    """Return where a trial's records lie."""
+    return experiment / TRIALS_FOLDER / f"{number:04d}"
+
+
+def run_folder(experiment: Path, number: int) -> Path:
+    """Return where a trial's event files lie."""
+    return experiment / TENSORBOARD_FOLDER / f"trial_{number:04d}"
