@@ -73,16 +73,7 @@ def tensorboard(folder: Path, host: str) -> AbstractContextManager[Server]:
     """TensorBoard on an experiment's runs, until the context ends; it may not answer yet."""
     port = _free_port(host, 6006)
     logs, title = folder / TENSORBOARD_FOLDER, f"{folder.name}: TensorBoard"
-    arguments = [
-        "--logdir",
-        folder / TENSORBOARD_FOLDER,
-        "--port",
-        port,
-        "--reload_interval",
-        5,
-        "--window_title",
-        title,
-    ]
+    arguments = ["--logdir", logs, "--port", port, "--reload_interval", 5, "--window_title", title]
     return _serve("TensorBoard", _TENSORBOARD, host, port, arguments)
 
 

@@ -21,6 +21,7 @@ from analysis.render.svg import (
     FAINT,
     GREEN,
     MUTED,
+    STYLES,
     VERMILION,
     Picture,
     Size,
@@ -31,7 +32,6 @@ from analysis.render.svg import (
 )
 from analysis.render.table import Head, Line, Table
 from analysis.render.wording import NONE, count, duration, join_words, metric_words, moment, percent, score
-from analysis.report.sections.learning_curves import STYLES
 
 PAGE = "index.html"
 MARK = "Raretune comparison"

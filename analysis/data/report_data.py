@@ -115,3 +115,17 @@ def _best(experiment: Experiment, tables: Frames) -> int | None:
         return None
     place = valued["value"].argmax() if experiment.sweep["mode"] == "max" else valued["value"].argmin()
     return int(valued["trial"].iloc[int(place)])
+
+
+def leak_pairs(findings: Findings) -> list[dict[str, Any]]:
+    """What the leak proof compared, if it was made: a, b (splits), by (which property), shared (how many)."""
+    return list((_leaks(findings) or {}).get("pairs", []))
+
+
+def leak_notes(findings: Findings) -> list[str]:
+    """What the proof does not forbid but a reader should know, as sentences."""
+    return list((_leaks(findings) or {}).get("notes", []))
+
+
+def _leaks(findings: Findings) -> dict[str, Any] | None:
+    return findings.final.metrics.get("leaks") if findings.final else None

@@ -193,3 +193,9 @@ def _inline(svg: str, name: str, title: str, alt: str) -> str:
 def _short_numbers(tag: re.Match[str]) -> str:
     """Two decimals are a hundredth of a pixel; Matplotlib writes six."""
     return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag[0])
+
+
+STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, (0, (5, 1, 1, 1, 1, 1))))
+
+
+DRAWN = 600  # more points than this cannot be told apart at page width

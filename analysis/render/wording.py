@@ -177,3 +177,19 @@ def _missing(value: float | None) -> bool:
 
 def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+BACKBONES = {
+    "inception_v3": "InceptionV3",
+    "mobilenet_v2": "MobileNetV2",
+    "densenet121": "DenseNet121",
+    "efficientnet_v2_b0": "EfficientNetV2-B0",
+    "efficientnet_v2_b1": "EfficientNetV2-B1",
+    "convnext_tiny": "ConvNeXt-Tiny",
+    "simple_cnn": "a simple CNN",
+}
+
+
+def backbone_words(name: object) -> str:
+    """The backbone as its authors write it."""
+    return BACKBONES.get(str(name), str(name))

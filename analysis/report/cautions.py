@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from analysis.data.report_data import Findings
+from analysis.data.report_data import Findings, _leaks, leak_pairs
 from analysis.render.wording import SPLITS, count, join_words, percent, plural, score, sentence_case
 
 NAMED = 12  # families or reasons named in a sentence before the rest is counted
@@ -22,20 +22,6 @@ def cautions(findings: Findings) -> list[Caution]:
     """All cautions that apply, alarms first."""
     found = [caution for rule in _RULES for caution in rule(findings)]
     return sorted(found, key=lambda caution: caution.level != "alarm")
-
-
-def leak_pairs(findings: Findings) -> list[dict[str, Any]]:
-    """What the leak proof compared, if it was made: a, b (splits), by (which property), shared (how many)."""
-    return list((_leaks(findings) or {}).get("pairs", []))
-
-
-def leak_notes(findings: Findings) -> list[str]:
-    """What the proof does not forbid but a reader should know, as sentences."""
-    return list((_leaks(findings) or {}).get("notes", []))
-
-
-def _leaks(findings: Findings) -> dict[str, Any] | None:
-    return findings.final.metrics.get("leaks") if findings.final else None
 
 
 def _leak(findings: Findings) -> Iterator[Caution]:

@@ -9,6 +9,7 @@ from analysis.data.report_data import Findings
 from analysis.render.wording import (
     JOIN,
     THIN,
+    backbone_words,
     count,
     duration,
     join_words,
@@ -20,16 +21,6 @@ from analysis.render.wording import (
     score,
 )
 from analysis.report.sections.pareto_front import front_sentence
-
-BACKBONES = {
-    "inception_v3": "InceptionV3",
-    "mobilenet_v2": "MobileNetV2",
-    "densenet121": "DenseNet121",
-    "efficientnet_v2_b0": "EfficientNetV2-B0",
-    "efficientnet_v2_b1": "EfficientNetV2-B1",
-    "convnext_tiny": "ConvNeXt-Tiny",
-    "simple_cnn": "a simple CNN",
-}
 
 
 class Tile(NamedTuple):
@@ -68,11 +59,6 @@ def interval_words(interval: Interval | None) -> str:
     if interval is None:
         return ""
     return f"95{THIN}% interval {100 * interval.low:.1f}{JOIN}–{JOIN}{percent(interval.high)}"
-
-
-def backbone_words(name: object) -> str:
-    """The backbone as its authors write it."""
-    return BACKBONES.get(str(name), str(name))
 
 
 def sentences(findings: Findings) -> list[str]:

@@ -24,10 +24,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from PIL import Image
 
-from trainables.data.dataset import SPLITS, Dataset, open_dataset, read_split
+from trainables.data.dataset import SPLITS, Dataset, open_dataset
 from trainables.data.images import decode_resized
-from trainables.data.inspection import usable_cores
 from trainables.data.prepare import PrepareOptions, prepare
+from trainables.data.shards import read_split
+from trainables.device import usable_cores
 
 BATCH = 32
 

@@ -38,9 +38,10 @@ import numpy as np
 import psutil
 
 from tests.benchmarks import sweep_peers
-from trainables.data.dataset import Dataset, open_dataset, read_split
+from trainables.data.dataset import Dataset, open_dataset
 from trainables.data.images import decode_resized
 from trainables.data.prepare import PrepareOptions, prepare
+from trainables.data.shards import read_split
 
 QUICK_SHARE, TRIALS = 0.125, 20
 OURS = "ours"

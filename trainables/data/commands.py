@@ -5,16 +5,14 @@ import sys
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from trainables.data.dataset import Dataset
 
-Options = TypeVar("Options", bound="BaseModel")
 
 _PREPARE = """\
 examples:
@@ -122,36 +120,6 @@ def run_demo_photos(arguments: argparse.Namespace) -> int:
     counts = write_digits(arguments.out)
     print(f"{sum(counts.values())} images of {len(counts)} classes in {arguments.out}")
     return 0
-
-
-def command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.ArgumentParser:
-    """Add a sub-command; `text` stands below its options as it is written."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=help_line,
-        description=help_line,
-        epilog=text,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    return parser
-
-
-def options_from(arguments: argparse.Namespace, model: "type[Options]") -> "Options":
-    """The arguments that are fields of `model`, checked.
-
-    Raises:
-        UserError: one of them is out of range; the line says which, and what is allowed.
-    """
-    from pydantic import ValidationError
-
-    from trainables.config import one_line
-    from trainables.errors import UserError
-
-    try:
-        return model(**{name: getattr(arguments, name) for name in model.model_fields})
-    except ValidationError as error:
-        raise UserError(one_line(error, model)) from None
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:

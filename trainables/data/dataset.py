@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,7 +120,7 @@ class Dataset:
         return self.manifest.fingerprint
 
     def photos(self, split: str) -> list[Photo]:
-        """The photos of one split, in the order in which `read_split` gives them.
+        """The photos of one split, in the order in which `shards.read_split` gives them.
 
         Raises:
             UserError: no such split, or photos.csv is missing or damaged.
@@ -160,18 +160,6 @@ def open_dataset(folder: Path | str) -> Dataset:
         raise UserError(f"{folder / MANIFEST} is damaged: {one_line(error, Manifest)}; prepare it again") from None
     except UnicodeDecodeError:
         raise UserError(f"{folder / MANIFEST} is damaged: not UTF-8 text; prepare it again") from None
-
-
-def read_split(dataset: Dataset, split: str) -> Iterator[EncodedPhoto]:
-    """The photos of one split in shard order, always the same.
-
-    Raises:
-        UserError: a shard is missing, truncated or altered; the line names it.
-    """
-    # TensorFlow reads TFRecords but takes seconds to import; who only wants the manifest does not pay for it.
-    from trainables.data import shards
-
-    return shards.read_split(dataset, split)
 
 
 def read_photos(file: Path) -> list[Photo]:

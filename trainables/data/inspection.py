@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainables.data.images import ImageUnreadable, decode_small, image_size
+from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import ImageDescriptor, look_of
 
@@ -80,11 +80,6 @@ def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None
         raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ignore_interrupt() -> None:

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from trainables.data.dataset import SPLITS, Dataset, EncodedPhoto, Photo, read_split
+from trainables.data.dataset import SPLITS, Dataset, EncodedPhoto, Photo
 from trainables.data.groups import NEAR_DUPLICATES
 from trainables.data.images import ImageUnreadable
-from trainables.data.inspection import inspect_bytes, usable_cores
+from trainables.data.inspection import inspect_bytes
+from trainables.data.shards import read_split
+from trainables.device import usable_cores
 from trainables.near_duplicates.descriptor import ImageDescriptor
 from trainables.near_duplicates.links import near_duplicate_links
 from trainables.near_duplicates.union_find import components, links_of_equal

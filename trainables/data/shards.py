@@ -8,8 +8,6 @@ from trainables.data.dataset import Dataset, EncodedPhoto, Photo, Shard
 from trainables.device import import_tensorflow
 from trainables.errors import UserError
 
-tf = import_tensorflow()
-
 SHARD_BYTES = 64 * 2**20
 """A shard is closed when its photos pass this many bytes."""
 
@@ -75,6 +73,7 @@ def file_digest(file: Path) -> tuple[int, str]:
 
 def encode_example(photo: EncodedPhoto) -> bytes:
     """A photo as a serialised tf.train.Example: photo_id (UTF-8), label (int64), image (the original bytes)."""
+    tf = import_tensorflow()
     features = {
         "photo_id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[photo.photo_id.encode()])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[photo.label])),
@@ -85,6 +84,7 @@ def encode_example(photo: EncodedPhoto) -> bytes:
 
 def decode_example(record: bytes) -> EncodedPhoto:
     """The inverse of `encode_example`."""
+    tf = import_tensorflow()
     features = tf.train.Example.FromString(record).features.feature
     return EncodedPhoto(
         features["photo_id"].bytes_list.value[0].decode(),
@@ -108,6 +108,7 @@ def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _write_shard(file: Path, photos: Sequence[Photo], read: Callable[[Photo], bytes]) -> None:
+    tf = import_tensorflow()
     expected = 0
     try:
         with tf.io.TFRecordWriter(str(file)) as writer:
@@ -138,6 +139,7 @@ def _read_shard(file: Path, shard: Shard, expected: Iterator[Photo]) -> Iterator
 
 
 def _records(file: Path) -> Iterator[bytes]:
+    tf = import_tensorflow()
     try:
         # Several at a time: each step of TensorFlow's iterator costs as much as a tenth of decoding a small photo.
         for records in tf.data.TFRecordDataset(str(file), buffer_size=2**20).batch(8).as_numpy_iterator():

@@ -8,8 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from trainables.activations.features import Photos
-from trainables.data.dataset import Dataset, read_split
+from trainables.data.dataset import Dataset
 from trainables.data.images import decode
+from trainables.data.shards import read_split
 from trainables.files.experiment import MISTAKES_FILE
 from trainables.files.output import write_rows
 from trainables.inference.grad_cam import GradCam

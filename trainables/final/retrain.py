@@ -6,9 +6,9 @@ Follows the reference study's last steps; the test split is read once, after the
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,23 +16,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from trainables.config import TrialConfig
 from trainables.confusion_picture import draw_confusion
 from trainables.data.dataset import Dataset
-from trainables.data.inspection import usable_cores
 from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.remote import open_dataset_at
+from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.example_photos import write_examples
 from trainables.files.experiment import CONFUSION_FILE, METRICS_FILE, PICTURES_FOLDER, TENSORBOARD_FOLDER
 from trainables.files.output import check_free, whole_or_nothing, write_json
 from trainables.final.mistakes import write_mistakes
 from trainables.final.model_card import write_model_card
+from trainables.final.outcome import Outcome, Stage
 from trainables.final.pictures import write_pictures
 from trainables.final.tables import write_tables
 from trainables.final.tensorboard import write_final_board
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import check_same, save_model, whole_model
-from trainables.network.tail import State
 from trainables.training.double_correction import double_corrections
-from trainables.training.fine_tune import Evaluation, FineTuning, Result, TrainingSet
+from trainables.training.fine_tune import Result, TrainingSet
 from trainables.training.metrics import family_f1
 from trainables.training.worker import Worker
 from trainables.versions import git_commit, versions
@@ -61,34 +61,6 @@ class FinalOptions(BaseModel):
     store: Path | None = None
     store_bytes: int | None = None
     threads: int | None = Field(default=None, ge=1)
-
-
-class Stage(NamedTuple):
-    """One training of the final stage: `history` holds a result per epoch, `state` the best epoch's weights."""
-
-    name: str
-    run: FineTuning
-    history: list[Result]
-    state: State
-    train: Evaluation
-    validation: Evaluation
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Both trainings with their test figures; `after` is None where no family was below the threshold."""
-
-    before: Stage
-    after: Stage | None
-    test: dict[str, Evaluation]
-    oversampled: list[int]
-    chosen: str
-    chosen_because: str
-
-    @property
-    def stages(self) -> list[Stage]:
-        """The trainings that took place."""
-        return [self.before] if self.after is None else [self.before, self.after]
 
 
 def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dict[str, Any]:

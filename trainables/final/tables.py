@@ -16,7 +16,7 @@ from trainables.files.output import write_rows
 from trainables.training.metrics import Ints, family_f1
 
 if TYPE_CHECKING:
-    from trainables.final.retrain import Outcome
+    from trainables.final.outcome import Outcome
 
 HISTORY = ("train_loss", "train_cross_entropy", "train_accuracy", "train_macro_f1")
 VALIDATION = ("val_loss", "val_cross_entropy", "val_accuracy", "val_macro_f1")

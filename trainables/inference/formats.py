@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.dataset import open_dataset, read_split
+from trainables.data.dataset import open_dataset
 from trainables.data.images import decode_resized
+from trainables.data.shards import read_split
 from trainables.device import silent_stderr
 from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, METRICS_FILE

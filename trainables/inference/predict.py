@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
-from trainables.data.inspection import usable_cores
+from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import MODEL_FILE
 from trainables.files.output import write_rows

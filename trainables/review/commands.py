@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from trainables.data.commands import command, options_from
+from trainables.command_line import command, options_from
 
 _REVIEW = """\
 examples:

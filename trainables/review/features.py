@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import ImageUnreadable, decode_resized
-from trainables.data.inspection import usable_cores
+from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.network.backbones import Weights, build_backbone, calibrate_batch_norm, scale_pixels
 

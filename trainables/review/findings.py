@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from trainables.data.inspection import Inspection, Problem
 from trainables.data.layouts import PhotoFile
+from trainables.network.backbones import Weights
 from trainables.review.ranking import Ranking
 
 SECTIONS = ("irrelevant", "undecodable", "tiny", "blank", "near-duplicate")
@@ -130,3 +132,23 @@ def _copy_reason(exact: bool, others: Sequence[str], families: Sequence[str]) ->
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     same = "the same file as" if exact and not more else "the same picture as"
     return f"{same} {others[0]}{more}" + (f", which lies in {' and '.join(families)}" if families else "")
+
+
+class Review(NamedTuple):
+    """What was found: `findings` section by section, `looked_at` photos of `families` families.
+
+    `typical` are three photos of each family that are well in place; `left_out` counts, by reason, files and rows that
+    `prepare` cannot use whatever the person decides.
+    """
+
+    root: Path
+    findings: list[Finding]
+    looked_at: int
+    families: int
+    typical: dict[str, list[str]]
+    left_out: dict[str, int]
+    weights: Weights
+
+    def section(self, name: str) -> list[Finding]:
+        """The findings of one section."""
+        return [one for one in self.findings if one.section == name]

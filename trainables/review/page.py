@@ -15,10 +15,9 @@ import jinja2
 from PIL import Image
 
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
-from trainables.data.inspection import usable_cores
+from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.review.findings import Finding
-from trainables.review.review import Review
+from trainables.review.findings import Finding, Review
 
 MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
 _PHOTO_SIDE = 224

@@ -19,7 +19,7 @@ from trainables.files.output import check_free, whole_or_nothing
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
 from trainables.review import findings as findings_of
 from trainables.review.features import BACKBONE, pooled_features
-from trainables.review.findings import Finding
+from trainables.review.findings import Finding, Review
 from trainables.review.ranking import Ranking, rank_photos
 
 LIST = "review.csv"
@@ -47,26 +47,6 @@ class ReviewOptions(BaseModel):
     group: tuple[str, ...] = DEFAULT_RULES
     seed: int = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
-
-
-class Review(NamedTuple):
-    """What was found: `findings` section by section, `looked_at` photos of `families` families.
-
-    `typical` are three photos of each family that are well in place; `left_out` counts, by reason, files and rows that
-    `prepare` cannot use whatever the person decides.
-    """
-
-    root: Path
-    findings: list[Finding]
-    looked_at: int
-    families: int
-    typical: dict[str, list[str]]
-    left_out: dict[str, int]
-    weights: Weights
-
-    def section(self, name: str) -> list[Finding]:
-        """The findings of one section."""
-        return [one for one in self.findings if one.section == name]
 
 
 class _Seen(NamedTuple):

@@ -15,8 +15,9 @@ import PIL
 from trainables.activations.features import Features, Photos, Prefix, StoredFeatures, StoreUse, UncachedFeatures
 from trainables.activations.store import Array, Store, StoreFull
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, EncodedPhoto, read_split
+from trainables.data.dataset import Dataset, EncodedPhoto
 from trainables.data.images import decode_resized
+from trainables.data.shards import read_split
 from trainables.device import device_name
 from trainables.errors import UserError
 from trainables.network.backbones import (

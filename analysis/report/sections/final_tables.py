@@ -4,10 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.data.report_data import Findings
+from analysis.data.report_data import Findings, leak_notes, leak_pairs
 from analysis.render.table import Head, Line, Table
 from analysis.render.wording import NONE, SPLITS, count, decimals, percent, plural, points, short_names
-from analysis.report.cautions import leak_notes, leak_pairs
 from analysis.report.sections.confusion import ConfusedPair, confused_pairs, pair_share
 
 PAIRS_SHOWN = 15

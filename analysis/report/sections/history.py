@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.render.svg import (
     BLUE,
+    DRAWN,
     FAINT,
     GREEN,
     INK,
@@ -24,8 +25,6 @@ from analysis.render.svg import (
     whole_ticks,
 )
 from analysis.render.wording import drawn_note, metric_words, plural, score
-
-DRAWN = 600  # more points than this cannot be told apart at page width
 
 
 class History(NamedTuple):

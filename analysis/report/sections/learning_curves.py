@@ -10,11 +10,9 @@ from matplotlib.figure import Figure
 from analysis.render.svg import (
     BLUE,
     FAINT,
-    GREEN,
     MUTED,
     ORANGE,
-    PURPLE,
-    VERMILION,
+    STYLES,
     Picture,
     Size,
     canvas,
@@ -27,7 +25,6 @@ from analysis.render.wording import drawn_note, metric_words, plural, score, sen
 
 HIGHLIGHTED = 5
 DRAWN = 150  # lines in the background; more are a grey block
-STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, (0, (5, 1, 1, 1, 1, 1))))
 STAGES = (("before", ORANGE), ("after", BLUE))
 
 

@@ -10,7 +10,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from analysis.data.report_data import Findings
-from analysis.render.svg import BLUE, GREEN, INK, VERMILION, Picture, Size, canvas, legend, picture, scale_for, thin
+from analysis.render.svg import (
+    BLUE,
+    DRAWN,
+    GREEN,
+    INK,
+    VERMILION,
+    Picture,
+    Size,
+    canvas,
+    legend,
+    picture,
+    scale_for,
+    thin,
+)
 from analysis.render.table import Head, Line, Table
 from analysis.render.wording import (
     UNITS,
@@ -24,7 +37,6 @@ from analysis.render.wording import (
     sentence_case,
     setting,
 )
-from analysis.report.sections.history import DRAWN
 
 _DECADE = 10  # Costs that differ by more than this factor are drawn on a logarithmic scale.
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from analysis.data.report_data import Findings
 from analysis.render.table import Head, Line, Table
-from analysis.render.wording import decimals, percent
+from analysis.render.wording import backbone_words, decimals, percent
 from analysis.report.sections.backbones import FIGURES, models
-from analysis.report.summary import backbone_words
 
 _SPLITS = ("train", "validation", "test")
 _HEADS = {"accuracy": "accuracy", "loss": "loss", "macro_f1": "macro F1"}

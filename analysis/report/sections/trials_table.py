@@ -10,6 +10,7 @@ from analysis.render.table import Head, Line, Table
 from analysis.render.wording import (
     NONE,
     STOP_WORDS,
+    backbone_words,
     count,
     duration,
     knob_words,
@@ -18,7 +19,6 @@ from analysis.render.wording import (
     sentence_case,
     setting,
 )
-from analysis.report.summary import backbone_words
 
 TRIALS_SHOWN = 100
 

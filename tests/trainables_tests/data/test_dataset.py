@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from trainables.data.dataset import MANIFEST, PHOTOS, SPLITS, Dataset, Photo, fingerprint_of, open_dataset, read_split
+from trainables.data.dataset import MANIFEST, PHOTOS, SPLITS, Dataset, Photo, fingerprint_of, open_dataset
+from trainables.data.shards import read_split
 from trainables.errors import UserError
 
 

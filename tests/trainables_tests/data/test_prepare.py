@@ -22,9 +22,9 @@ from trainables.data.dataset import (
     Manifest,
     Photo,
     open_dataset,
-    read_split,
 )
 from trainables.data.prepare import PrepareOptions, prepare
+from trainables.data.shards import read_split
 from trainables.errors import UserError
 
 FAMILIES = {"a": 20, "b": 10, "c": 7}

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from trainables.data import shards
-from trainables.data.dataset import Dataset, EncodedPhoto, Manifest, Photo, read_split
-from trainables.data.shards import damaged_shards, decode_example, encode_example, write_split
+from trainables.data.dataset import Dataset, EncodedPhoto, Manifest, Photo
+from trainables.data.shards import damaged_shards, decode_example, encode_example, read_split, write_split
 from trainables.errors import UserError
 
 IMAGES = {f"p{number}": bytes([number]) * (50 + number) for number in range(20)}

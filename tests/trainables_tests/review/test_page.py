@@ -9,9 +9,8 @@ from tests.trainables_tests.drawn_photos import write_photos
 from trainables.errors import UserError
 from trainables.network.backbones import Weights
 from trainables.review import page as review_page
-from trainables.review.findings import Finding
+from trainables.review.findings import Finding, Review
 from trainables.review.page import render
-from trainables.review.review import Review
 
 ODD = 'a/<b>&"quoted", ü 100%.jpg'
 GOOD = Weights("file", "w.h5", "f")

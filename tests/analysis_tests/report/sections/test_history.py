@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from analysis.report.sections.history import DRAWN, describe, history
+from analysis.render.svg import DRAWN
+from analysis.report.sections.history import describe, history
 
 
 def trials(values, states=None):
