@@ -1,6 +1,7 @@
-"""The dependency arrows of the README, held by reading the imports."""
+"""The rooms and layers of docs/architecture.md, held by reading the imports."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("search", "trainables", "cluster", "analysis")
+from tests.checkout import ROOT
+from tests.structure import PACKAGES, modules, siblings
+
 ALLOWED = {
     "search": {"search", "trainables"},
     "trainables": {"trainables"},
     "cluster": {"cluster"},
     "analysis": {"analysis", "search.records", "trainables.errors", "trainables.files.experiment"},
 }
-MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+MODULES = modules(ROOT)
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -25,6 +27,37 @@ def imports(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+
+
+# From the bottom up: a room imports from its own layer or a lower one of its package, never from a higher one.
+LAYERS = {
+    "trainables": (
+        ("errors", "device", "versions", "near_duplicates"),
+        ("files", "config", "command_line"),
+        ("network", "handoff"),
+        ("data",),
+        ("activations", "review", "inference"),
+        ("training",),
+        ("final", "trial"),
+    ),
+    "search": (
+        ("config",),
+        ("study", "experiment"),
+        ("stopping", "records"),
+        ("sampling",),
+        ("tune",),
+        ("forecast",),
+        ("callbacks", "results"),
+        ("sweep",),
+        ("resume",),
+    ),
+    "analysis": (
+        ("render", "data"),
+        ("report.sections", "compare", "report.cautions"),
+        ("report.summary",),
+        ("report",),
+    ),
+}
 
 
 def outermost(name: str) -> str:
@@ -68,6 +101,68 @@ def test_help_loads_nothing_heavy(package: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+def module(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """Which module of ours imports which, also for types alone and inside functions."""
+    names = {module(file): file for file in MODULES}
+    found = {}
+    for name, file in names.items():
+        targets: set[str] = set()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                targets |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        found[name] = {target for target in targets & names.keys() if not name.startswith(f"{target}.")} - {name}
+    return found
+
+
+def layer(name: str) -> int | None:
+    package, _, inside = name.partition(".")
+    places = [(room, height) for height, rooms in enumerate(LAYERS.get(package, ())) for room in rooms]
+    held = [(room, height) for room, height in places if (inside + ".").startswith(room + ".")]
+    return max(held)[1] if held else None  # The longest name is the innermost room.
+
+
+def test_no_import_goes_up_a_layer() -> None:
+    """What stands above all layers (`__main__`, a package's own `__init__`, the command line) may import any."""
+    upwards = [
+        f"{name} -> {target}"
+        for name, targets in graph().items()
+        for target in targets
+        if outermost(name) == outermost(target)
+        and (low := layer(name)) is not None
+        and ((high := layer(target)) is None or high > low)
+    ]
+    assert upwards == []
+
+
+def test_imports_form_no_circle() -> None:
+    graphlib.TopologicalSorter(graph()).prepare()
+
+
+def test_every_room_stands_in_a_layer() -> None:
+    above = {"__main__", "__init__", "command_line", "commands", "dashboard"}
+    rooms = {module(file) for file in MODULES if outermost(module(file)) in LAYERS}
+    homeless = {name for name in rooms if "." in name and layer(name) is None and name.split(".")[-1] not in above}
+    assert homeless == set()
+
+
+def test_a_folder_holds_at_most_20_modules() -> None:
+    assert {str(folder): files for folder, files in siblings(ROOT).items() if files > 20} == {}
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """A test of search/tune/searcher.py lies in tests/search_tests/tune/"""
+    for package in PACKAGES:
+        here = ROOT / "tests" / f"{package}_tests"
+        folders = {file.parent.relative_to(here) for file in here.rglob("test_*.py")}
+        assert {str(folder) for folder in folders if not (ROOT / package / folder).is_dir()} == set()
 
 
 def test_modules_stay_small() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.columns import Column
 from analysis.compare.candidates import Candidate
+from analysis.data.frames import Column
 from analysis.data.intervals import PhotoScores, score_test
 
 COLUMNS = {

@@ -3,14 +3,21 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.columns import PARAMETER, Column, documented
 from analysis.data.experiment import read
 from analysis.render.files import write_bytes, write_text
 from search.records import Experiment, TrialRecord
+
+
+class Column(NamedTuple):
+    """Its unit ("" for none), and its meaning."""
+
+    unit: str
+    meaning: str
+
 
 TRIAL_COLUMNS = {
     "trial": Column("", "number of the trial, from 0, in the order of suggestion"),
@@ -167,3 +174,12 @@ def export(tables: Frames, folder: Path, formats: Collection[str] = ("csv",)) ->
     files.append(folder / "columns.csv")
     write_text(files[-1], column_documentation(tables).to_csv(index=False))
     return files
+
+
+PARAMETER = Column("as in the sweep file", "value of a searched knob")
+
+
+def documented(frame: pd.DataFrame, known: Mapping[str, Column]) -> pd.DataFrame:
+    """The frame with `attrs["columns"]`: {column: {"unit", "meaning"}}. Parquet files keep it."""
+    frame.attrs["columns"] = {str(name): known.get(str(name), PARAMETER)._asdict() for name in frame}
+    return frame

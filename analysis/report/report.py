@@ -7,7 +7,6 @@ from pathlib import Path
 from analysis.data.experiment import read
 from analysis.data.frames import export
 from analysis.data.report_data import Findings, find
-from analysis.photographs import photographs
 from analysis.render.files import own_folder, write_text
 from analysis.render.knob_axis import log_knobs
 from analysis.render.page import render_page, write_figures
@@ -28,7 +27,7 @@ from analysis.report.sections.importance import FEWEST, importance_picture, impo
 from analysis.report.sections.learning_curves import curves_picture, learning_curves, stage_curves, stages_picture
 from analysis.report.sections.parallel_coordinates import coordinates, coordinates_picture
 from analysis.report.sections.pareto_front import front, front_picture, front_table
-from analysis.report.sections.photos import examples
+from analysis.report.sections.photos import examples, photographs
 from analysis.report.sections.provenance import data_table, provenance_table
 from analysis.report.sections.reference_tables import study_table
 from analysis.report.sections.rungs import planned_rungs, rungs, rungs_picture

@@ -14,19 +14,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainables.config import TrialConfig
-from trainables.confusion_picture import draw_confusion
 from trainables.data.dataset import Dataset
 from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.remote import open_dataset_at
 from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.example_photos import write_examples
 from trainables.files.experiment import CONFUSION_FILE, METRICS_FILE, PICTURES_FOLDER, TENSORBOARD_FOLDER
 from trainables.files.output import check_free, whole_or_nothing, write_json
-from trainables.final.mistakes import write_mistakes
+from trainables.final.mistakes import write_examples, write_mistakes
 from trainables.final.model_card import write_model_card
 from trainables.final.outcome import Outcome, Stage
-from trainables.final.pictures import write_pictures
+from trainables.final.pictures import draw_confusion, write_pictures
 from trainables.final.tables import write_tables
 from trainables.final.tensorboard import write_final_board
 from trainables.handoff import Handoff

@@ -9,9 +9,8 @@ from PIL import Image
 
 from trainables.data.images import ImageUnreadable, decode, decode_resized
 from trainables.errors import UserError
-from trainables.inference.grad_cam import GradCam
+from trainables.inference.grad_cam import GradCam, overlay
 from trainables.inference.predict import BATCH, Classifier, Guess, problem
-from trainables.overlay import overlay
 
 SIDE = 800  # longest side of each of the two pictures, in pixels
 _GAP = 8

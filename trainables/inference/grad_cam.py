@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageChops, ImageFilter
 
 from trainables.errors import UserError
 from trainables.network.cut import waists
@@ -75,3 +76,33 @@ def _looked_at(backbone: Any) -> Any:
     maps = [operation for operation in waists(list(backbone.operations)) if len(operation.output.shape) == 4]
     fine = [operation for operation in maps if operation.output.shape[1] >= FEWEST_CELLS]
     return (fine or maps)[0]
+
+
+HALF = 0.5
+"""From this heat on, the photo is as it was, and a line goes round it: a colour scale would hide the animal."""
+
+
+_DARK = 0.55
+
+
+_LINE = (255, 140, 0)
+
+
+def overlay(photo: Image.Image, heat: npt.NDArray[np.float32]) -> Image.Image:
+    """The photo under its heat.
+
+    Args:
+        photo: RGB, any size and shape.
+        heat: [cells, cells], 0..1, of the whole photo squeezed to a square, as the network sees it.
+
+    Returns:
+        A picture of the photo's size.
+    """
+    cells = Image.fromarray(np.asarray(heat, np.float32))
+    warm = np.asarray(cells.resize(photo.size, Image.Resampling.BICUBIC))
+    lit = np.clip(warm / HALF, 0, 1)[..., None]
+    cold = _DARK * np.asarray(photo.convert("L"), np.float32)[..., None]
+    shown = Image.fromarray((cold + (np.asarray(photo, np.float32) - cold) * lit).round().astype(np.uint8))
+    hot = Image.fromarray(np.where(warm >= HALF, 255, 0).astype(np.uint8))
+    shown.paste(_LINE, mask=ImageChops.subtract(hot.filter(ImageFilter.MaxFilter(3)), hot))
+    return shown

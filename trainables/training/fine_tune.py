@@ -12,7 +12,6 @@ from trainables.activations.features import Features
 from trainables.config import TrialConfig
 from trainables.network.class_balance import balance
 from trainables.network.tail import State, StepSettings, Tail
-from trainables.schedule import learning_rate
 from trainables.training.metrics import Metrics, macro_f1
 
 # How many training batches are evaluated at once: inference keeps nothing for a backward pass, and larger products use
@@ -205,3 +204,13 @@ def _evaluation(logits: Array, labels: Array, penalty: float) -> Evaluation:
         macro_f1=macro_f1(labels, predicted),
     )
     return Evaluation(metrics, np.exp(log_probabilities))
+
+
+def learning_rate(schedule: str, initial: float, step: int, total_steps: int) -> float:
+    """Learning rate for `step` of `total_steps` (both counted in batches over all epochs that the trial may run).
+
+    `cosine` decays from `initial` to 0 (Loshchilov and Hutter 2017, without restarts); `constant` stays.
+    """
+    if schedule == "constant":
+        return initial
+    return initial * 0.5 * (1 + math.cos(math.pi * min(step / total_steps, 1.0)))

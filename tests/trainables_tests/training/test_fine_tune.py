@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
 from trainables.data.dataset import Dataset
-from trainables.training.fine_tune import FineTuning
+from trainables.training.fine_tune import FineTuning, learning_rate
 from trainables.training.worker import Worker
 
 CONTRACT = {
@@ -150,3 +151,13 @@ def test_oversampled_families_meet_further_views_of_their_photos(worker: Worker,
     assert not np.allclose(copies[:photos], originals)
     assert not np.allclose(copies[:photos], copies[photos:])
     assert np.isfinite(more.run_epoch()["train_loss"])
+
+
+@pytest.mark.parametrize("step", [0, 1, 37, 99, 100, 140])
+def test_cosine_is_keras_cosine_decay(step: int) -> None:
+    expected = float(keras.optimizers.schedules.CosineDecay(0.01, 100)(step))
+    assert learning_rate("cosine", 0.01, step, 100) == pytest.approx(expected, abs=1e-8)  # Keras computes in float32
+
+
+def test_constant_stays() -> None:
+    assert {learning_rate("constant", 0.01, step, 100) for step in (0, 50, 100)} == {0.01}

@@ -5,7 +5,7 @@ import pytest
 from analysis.data.experiment import read
 from analysis.data.report_data import find
 from analysis.report.report import write_report
-from analysis.report.sections.photos import MISTAKES, examples
+from analysis.report.sections.photos import MISTAKES, examples, photographs
 from tests.analysis_tests.example_photos import write_example_photos
 from trainables.errors import UserError
 
@@ -65,3 +65,17 @@ def test_a_damaged_table_is_one_line(with_photos, content):
     (with_photos / "final" / "pictures" / "mistakes.csv").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"mistakes\.csv is damaged"):
         examples(find(read(with_photos)))
+
+
+def test_the_final_stages_pictures_stand_in_the_page_with_a_description(copied, monkeypatch):
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
+    folder = copied / "final" / "pictures"
+    folder.mkdir()
+    (folder / "samples.jpg").write_bytes(b"\xff\xd8a picture")
+    page = write_report(copied).read_text()
+    assert base64.b64encode(b"\xff\xd8a picture").decode() in page
+    assert 'alt="Rows of up to six training photos' in page
+
+
+def test_without_pictures_there_are_none(copied):
+    assert photographs(find(read(copied))) == []
