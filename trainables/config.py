@@ -1,20 +1,15 @@
 """Every knob of one trial, as an immutable value that refuses an illegal state."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainables.errors import UserError
+from trainables.network.backbone_table import BACKBONES
 
-Backbone = Literal[
-    "inception_v3",
-    "mobilenet_v2",
-    "densenet121",
-    "efficientnet_v2_b0",
-    "efficientnet_v2_b1",
-    "convnext_tiny",
-    "simple_cnn",
-]
+Backbone = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
 
 
 class Augmentation(BaseModel):
@@ -83,6 +78,37 @@ class TrialConfig(BaseModel):
     def backbone_weights(self) -> str:
         """Which weights this configuration's backbone is to start from: auto, imagenet, random or a file."""
         return self.weights if isinstance(self.weights, str) else self.weights.get(self.backbone, "auto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What a trial gets besides its configuration: where its data, its store and its checkpoints lie, and its share.
+
+    It travels in a trial's Ray configuration as "run", so it is small, picklable and never changed.
+
+    Attributes:
+        trial: the Optuna trial's number.
+        dataset: absolute path or URL of the dataset.
+        store: absolute path of the node-local store of activations.
+        store_bytes: the store's budget in bytes; None takes half of what is free.
+        threads: CPU threads of the trial.
+        plan: all counts of unfrozen layers that the sweep may ask for.
+        checkpoint_dir: absolute path or URL of the folder of the trial's checkpoints.
+        checkpoint_every: epochs from one checkpoint to the next; 0 writes none.
+        known_epochs: the epoch up to which the study holds the trial's results; None: of all but the checkpoint's own.
+        cost: which of cost.COSTS every result holds; None holds none.
+    """
+
+    trial: int
+    dataset: str
+    store: Path
+    threads: int
+    checkpoint_dir: str
+    store_bytes: int | None = None
+    plan: tuple[int, ...] = ()
+    checkpoint_every: int = 0
+    known_epochs: int | None = None
+    cost: str | None = None
 
 
 def trial_config(values: dict[str, Any]) -> TrialConfig:

@@ -10,28 +10,23 @@ from typing import Any
 
 from ray import tune
 
-from trainables.config import trial_config
+from trainables.config import RunSettings, trial_config
 from trainables.errors import OutOfMemory
 from trainables.network.backbones import Weights
 from trainables.training.checkpoint import Checkpoints
 from trainables.training.fine_tune import FineTuning, Result
 
 # One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
-_WORKERS: dict[str, Any] = {}
+_WORKERS: dict[tuple[str, Path], Any] = {}
 
 
 class FineTuneTrial(tune.Trainable):
     """Fine-tunes one configuration; a step is an epoch.
 
-    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path or URL), `store` (the
-    node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
-    `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
-    lie: a folder or a URL), `checkpoint_every` (epochs; 0: none), `known_epochs` (up to which epoch the driver knew the
-    trial's results when it began it; without it, of all but the checkpoint's own) and `cost` (which of cost.COSTS every
-    result says; None: none).
+    `config` holds all fields of `TrialConfig`, and under "run" a `RunSettings`.
 
-    It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
-    another one after this driver was killed, needs to know nothing of what has been before.
+    It keeps its own checkpoints, and not Ray's: a driver that begins the trial again, this one after a lost worker or
+    another one after this one was killed, needs to know nothing of what happened before.
     """
 
     _run: FineTuning
@@ -39,27 +34,26 @@ class FineTuneTrial(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
         started = time.monotonic()
-        run = config["run"]
+        run: RunSettings = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
         with _memory_errors():
             self._weights: Weights = self._worker.weights(values)
-            self._run = self._worker.start(values, run.get("plan", ()))
-        self._checkpoints = Checkpoints(run["checkpoint_dir"], run["checkpoint_every"])
+            self._run = self._worker.start(values, run.plan)
+        self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
         self._again: list[Result] = []
         self._results: list[Result] = []
         self._cost: Result = {}
         if checkpoint is not None:
             self._run.load(checkpoint.state)
-            self._again = checkpoint.unheard(run.get("known_epochs"))
+            self._again = checkpoint.unheard(run.known_epochs)
             self._results = [*checkpoint.earlier, checkpoint.result]
-        name = run.get("cost")
-        if name is not None:
+        if run.cost is not None:
             with _memory_errors():
                 # A trial keeps the cost that it began with, also where another machine goes on with it.
                 before = self._results[-1] if self._results else {}
-                self._cost = {name: before.get(name) or self._worker.cost(name, values)}
+                self._cost = {run.cost: before.get(run.cost) or self._worker.cost(run.cost, values)}
         self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -121,16 +115,15 @@ def _memory_errors() -> Iterator[None]:
         raise OutOfMemory(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
 
 
-def _worker(run: dict[str, Any]) -> Any:
-    key = f"{run['dataset']} {run['store']}"
+def _worker(run: RunSettings) -> Any:
+    key = run.dataset, run.store
     if key not in _WORKERS:
         from trainables.device import prepare_tensorflow
 
-        prepare_tensorflow(run["threads"])
+        prepare_tensorflow(run.threads)
         from trainables.data.remote import open_dataset_at
         from trainables.training.worker import Worker
 
-        store = Path(run["store"])
-        dataset = open_dataset_at(run["dataset"], store)
-        _WORKERS[key] = Worker(dataset, store, run.get("store_bytes"), run["threads"])
+        dataset = open_dataset_at(run.dataset, run.store)
+        _WORKERS[key] = Worker(dataset, run.store, run.store_bytes, run.threads)
     return _WORKERS[key]

@@ -42,8 +42,8 @@ def test_a_suggestion_is_the_whole_configuration_and_is_in_the_study(game: Playe
     assert trial.user_attrs["config"] == checked.model_dump()
     assert trial.user_attrs["seed"] == checked.seed and checked.sweep_seed == 4
     assert {name: config[name] for name in trial.params} == trial.params
-    assert run["trial"] == trial.number == 0 and run["plan"] == [0, 31, 62]
-    assert Path(run["checkpoint_dir"]) == Path(game.config.experiment) / "trials" / "0000"
+    assert run.trial == trial.number == 0 and run.plan == (0, 31, 62)
+    assert Path(run.checkpoint_dir) == Path(game.config.experiment) / "trials" / "0000"
 
 
 def test_it_is_an_optuna_search_and_each_trial_has_its_own_seed(game: PlayedSweep) -> None:

@@ -1,3 +1,5 @@
+import json
+import sys
 from pathlib import Path
 
 import keras
@@ -6,8 +8,8 @@ import pytest
 
 from trainables.errors import UserError
 from trainables.network import backbones
+from trainables.network.backbone_table import BACKBONES
 from trainables.network.backbones import (
-    BACKBONES,
     Weights,
     build_backbone,
     check_weights,
@@ -15,21 +17,16 @@ from trainables.network.backbones import (
     scale_pixels,
     scaling_layer,
 )
+from trainables.network.trainable_layers import FILE, trainable_layers
 
-PREPROCESSORS = {
-    "inception_v3": keras.applications.inception_v3,
-    "mobilenet_v2": keras.applications.mobilenet_v2,
-    "densenet121": keras.applications.densenet,
-    "efficientnet_v2_b0": keras.applications.efficientnet_v2,
-    "efficientnet_v2_b1": keras.applications.efficientnet_v2,
-    "convnext_tiny": keras.applications.convnext,
-}
+PRETRAINED = [name for name, kind in BACKBONES.items() if kind.application is not None]
 
 
-@pytest.mark.parametrize("backbone", PREPROCESSORS)
+@pytest.mark.parametrize("backbone", PRETRAINED)
 def test_pixels_are_scaled_as_keras_scales_them_for_these_weights(backbone: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3)).astype("float32")
-    expected = PREPROCESSORS[backbone].preprocess_input(pixels.copy())
+    builder = getattr(keras.applications, BACKBONES[backbone].application or "")
+    expected = sys.modules[builder.__module__].preprocess_input(pixels.copy())
     np.testing.assert_allclose(scale_pixels(backbone, pixels), expected, atol=1e-4)
     np.testing.assert_allclose(scaling_layer(backbone)(pixels), expected, atol=1e-4)
 
@@ -98,6 +95,8 @@ def test_the_shared_imagenet_weights_load_and_see_photos(shared: Path) -> None:
 def test_every_backbone_gives_a_map_of_features(backbone: str) -> None:
     base = build_backbone(backbone, BACKBONES[backbone].smallest_size, Weights("random", "", "random"), 0)
     assert len(base.output.shape) == 4
+    if BACKBONES[backbone].application is not None:
+        assert trainable_layers(base) == json.loads(FILE.read_text())[backbone]
 
 
 def _offline(name: str) -> object:
