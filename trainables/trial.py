@@ -1,4 +1,4 @@
-"""The one place where Ray meets training: a trial as a Ray Tune trainable that stays warm between trials."""
+"""Ray Tune trainable of one trial; its process stays warm between trials."""
 
 import socket
 import time
@@ -11,6 +11,7 @@ from typing import Any
 from ray import tune
 
 from trainables.config import RunSettings, trial_config
+from trainables.device import device_name, prepare_tensorflow
 from trainables.errors import OutOfMemory
 from trainables.network.backbones import Weights
 from trainables.training.checkpoint import Checkpoints
@@ -65,33 +66,23 @@ class FineTuneTrial(tune.Trainable):
         """Train for one epoch; the contract's metrics of one epoch, where it ran and what it cost.
 
         The first steps after a checkpoint train nothing: they give the results of the epochs that the driver did not
-        know of when the trial began, and the checkpoint's own once more in any case, as nobody may have heard it.
+        know of when the trial began, and the checkpoint's own in any case, which may not have been received.
         """
         result = self._again.pop(0) if self._again else self._next_epoch()
         note, self._note = self._note, ""
         return {**result, "checkpoint_note": note}
 
     def _next_epoch(self) -> Result:
-        """Train for one epoch, and write a checkpoint where one is due."""
-        result = self._epoch()
-        if self._checkpoints.due(result):
-            self._note = self._note or self._checkpoints.write(self._run.state(), result, self._results)
-        self._results.append(result)
-        return result
-
-    def _epoch(self) -> Result:
-        """Train for one epoch.
+        """Train for one epoch, and write a checkpoint where one is due.
 
         `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
         `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
         """
-        from trainables.device import device_name
-
         with _memory_errors():
-            result = self._run.run_epoch()
+            metrics = self._run.run_epoch()
         setup, self._setup_seconds = self._setup_seconds, 0.0
-        return {
-            **result,
+        result = {
+            **metrics,
             **self._cost,
             "setup_seconds": setup,
             **{f"store_{name}": value for name, value in asdict(self._worker.take_store_use()).items()},
@@ -100,14 +91,16 @@ class FineTuneTrial(tune.Trainable):
             "weights": asdict(self._weights),
             "uncached": self._worker.fallback() or "",
         }
+        if self._checkpoints.due(result):
+            self._note = self._note or self._checkpoints.write(self._run.state(), result, self._results)
+        self._results.append(result)
+        return result
 
 
 @contextmanager
 def _memory_errors() -> Iterator[None]:
     """Turn TensorFlow's error about memory into ours."""
     import tensorflow as tf
-
-    from trainables.device import device_name
 
     try:
         yield
@@ -118,8 +111,6 @@ def _memory_errors() -> Iterator[None]:
 def _worker(run: RunSettings) -> Any:
     key = run.dataset, run.store
     if key not in _WORKERS:
-        from trainables.device import prepare_tensorflow
-
         prepare_tensorflow(run.threads)
         from trainables.data.remote import open_dataset_at
         from trainables.training.worker import Worker

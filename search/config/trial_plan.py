@@ -1,4 +1,4 @@
-"""What one trial gets: its configuration, its seed, its folder, and where the data and the store are."""
+"""Plan of a sweep's trials: configuration, seed and run settings of each."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def owner(self) -> str | None:
-        """Whose trials this experiment's driver answers for: None (all) unless the study is one that many may share."""
+        """The experiment whose trials this driver runs; None, for all, unless the study may be shared."""
         return self.experiment_id if self.config.storage else None
 
     def trial_folder(self, number: int) -> Path:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.checkpoint_files import generations
 from tests.trainables_tests.training_example import SMALL
 from trainables.config import RunSettings
 from trainables.data.dataset import Dataset
-from trainables.training.checkpoint import generations
 from trainables.trial import FineTuneTrial
 
 

@@ -1,9 +1,8 @@
-"""The backbones: how each is built, which pixels its weights expect, and where its weights come from."""
+"""Building of backbones: starting weights, image size, pixel scaling."""
 
 import hashlib
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,30 +40,32 @@ def resolve_weights(backbone: str, spec: str) -> Weights:
     """Decide which weights `spec` means on this machine; "imagenet" is downloaded into Keras' cache when not there.
 
     Raises:
-        UserError: `spec` is "imagenet" and the weights are neither cached nor can be fetched, or no such file.
+        UserError: `spec` is "imagenet" and the weights are neither cached nor can be downloaded, or there is no file.
     """
     check_weights(spec)
     application = BACKBONES[backbone].application
     if spec not in WEIGHT_KINDS:
         return Weights("file", str(Path(spec).resolve()), hashlib.sha256(Path(spec).read_bytes()).hexdigest())
-    if spec == "random" or application is None:
-        warning = None if application is None else f"{backbone} starts from random weights, as asked"
-        return Weights("random", "drawn from the trial's seed", "random", warning)
+    random = Weights("random", "drawn from the trial's seed", "random")
+    if application is None:
+        return random
+    if spec == "random":
+        return replace(random, warning=f"{backbone} starts from random weights, as asked")
+    import keras
+
     try:
-        _application(application)(weights="imagenet", include_top=False)
+        getattr(keras.applications, application)(weights="imagenet", include_top=False)
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         if spec == "imagenet":
-            reason = " ".join(str(error).split())
             raise UserError(
-                f"weights: imagenet for {backbone} is not in Keras' cache and not to be had: {reason}"
+                f"weights: imagenet for {backbone} is not in Keras' cache and cannot be downloaded: "
+                f"{' '.join(str(error).split())}"
             ) from None
-        return Weights(
-            "random",
-            "drawn from the trial's seed",
-            "random",
+        warning = (
             f"ImageNet weights for {backbone} are neither in Keras' cache nor can be downloaded: "
-            "training starts from random weights, and scores will be far lower",
+            "training starts from random weights, and scores will be far lower"
         )
+        return replace(random, warning=warning)
     return Weights("imagenet", f"keras.applications.{application}", f"imagenet-{application}")
 
 
@@ -95,7 +96,8 @@ def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) 
         with warnings.catch_warnings():
             # Keras only warns when a file lacks a layer, and leaves that layer random.
             warnings.simplefilter("error", UserWarning)
-            return _application(kind.application)(weights=source, include_top=False, input_shape=shape)
+            build = getattr(keras.applications, kind.application)
+            return build(weights=source, include_top=False, input_shape=shape)
     except (ValueError, OSError, UserWarning) as error:
         if weights.kind != "file":
             raise
@@ -149,13 +151,6 @@ def scaling_layer(backbone: str) -> Any:
 
     scaling = BACKBONES[backbone].scaling
     return keras.layers.Rescaling(list(scaling.scale), list(scaling.offset), name="scale_pixels")
-
-
-def _application(name: str) -> Callable[..., Any]:
-    import keras
-
-    builder: Callable[..., Any] = getattr(keras.applications, name)
-    return builder
 
 
 def _simple_cnn(shape: tuple[int, int, int]) -> Any:

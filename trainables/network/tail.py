@@ -1,4 +1,4 @@
-"""The trainable part of a network: the tail of the backbone behind a cut, and the classification head.
+"""Trainable tail of a backbone behind a cut, with the classification head.
 
 It is compiled once for its cut and optimizer, and used again by trial after trial: learning rate, dropout, L2, label
 smoothing, class weights and the head's weights, however many, are arguments of the compiled step, not constants of its
@@ -43,7 +43,9 @@ class TailBackbone:
         self.channels, self.classes = int(base.output.shape[-1]), classes
         self.layers = [] if self.model is None else self.model.layers
         self.variables = [] if self.model is None else self.model.trainable_variables
-        self.statistics = _moving_statistics(self.layers)
+        # What BatchNorm layers update while they train; nothing where all of them are frozen.
+        training = [layer for layer in self.layers if is_batch_norm(layer) and layer.trainable]
+        self.statistics = [variable for layer in training for variable in (layer.moving_mean, layer.moving_variance)]
         self._base = base
         self.optimizer = OptimizerState(optimizer, self.variables)
         crossing = [(None, self.channels)] if self.model is None else [tensor.shape for tensor in self.model.inputs]
@@ -105,7 +107,7 @@ class TailBackbone:
             tape.watch(head)
             logits = self._logits(inputs, head, dropout, seed)
             adjusted = logits + offsets
-            targets = _smooth(labels, adjusted.shape[-1], smoothing)
+            targets = tf.one_hot(labels, self.classes) * (1 - smoothing) + smoothing / self.classes
             weighted = tf.nn.softmax_cross_entropy_with_logits(targets, adjusted) * tf.gather(class_weights, labels)
             loss = tf.reduce_mean(weighted) + l2 * tf.reduce_sum(tf.square(head[0]))
         gradients, of_head = tape.gradient(loss, (self.variables, head))
@@ -140,7 +142,7 @@ class OptimizerState:
 
 
 class Tail:
-    """Body and head as one trainable unit. One trial uses it, and its body, at a time, after `reset`.
+    """A `TailBackbone` and a head as one trainable unit; one trial at a time uses it, after `reset`.
 
     The head is the reference study's: global average pooling, dropout, dense with ReLU and L2, dropout, softmax.
     """
@@ -239,18 +241,6 @@ class Tail:
 
     def _memory(self) -> list[Any]:
         return [*self.body.optimizer.variables, *self._optimizer.variables]
-
-
-def _moving_statistics(layers: Sequence[Any]) -> list[Any]:
-    """Variables that BatchNorm layers update while they train; empty where all of them are frozen."""
-    training = [layer for layer in layers if is_batch_norm(layer) and layer.trainable]
-    return [variable for layer in training for variable in (layer.moving_mean, layer.moving_variance)]
-
-
-def _smooth(labels: Any, classes: int, smoothing: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
 
 
 def _named(prefix: str, variables: Sequence[Any]) -> State:

@@ -1,4 +1,4 @@
-"""Whether the imbalance of the families is corrected twice: by copies of photos, and by a loss that ignores the copies.
+"""Checks for class imbalance corrected twice, by copies and loss.
 
 How much a family counts is how often it is seen, times its weight, over its adjusted prior. Class weights and logit
 adjustment that follow from what is trained on, copies included, take the copies back: oversampling then adds variety
@@ -66,7 +66,7 @@ def double_corrections_in_trials(dataset: Dataset, methods: Collection[str]) -> 
     method = "effective_number"  # The others follow from all that a trial shows, copies included.
     if method not in methods:
         return []
-    trained = _photos(dataset)
+    trained = np.bincount([row.label for row in dataset.photos("train")], minlength=len(dataset.class_names))
     return double_corrections(dataset, method, balance(method, trained), trained)
 
 
@@ -106,10 +106,6 @@ def _photos_alike(dataset: Dataset) -> list[list[int]]:
     for (label, _), count in photos.items():
         pictures[label].append(count)
     return pictures
-
-
-def _photos(dataset: Dataset) -> Ints:
-    return np.bincount([row.label for row in dataset.photos("train")], minlength=len(dataset.class_names))
 
 
 def _emphasis(correction: Balance, counts: Ints) -> Doubles:

@@ -10,10 +10,11 @@ from search.callbacks.checkpoints import KeepBestCheckpoints
 from search.study.pareto import Mode, ScoredTrial
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.state import SweepState
+from tests.checkpoint_files import generations
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.files.experiment import trial_folder
 from trainables.files.file_store import open_shelf
-from trainables.training.checkpoint import Checkpoints, epoch_of, generations, newest_first
+from trainables.training.checkpoint import Checkpoints, epoch_of, newest_first
 
 ENDED = Stop("max_epochs", 3, "ran")
 OUTCOMES = [("COMPLETE", 0.4), ("COMPLETE", 0.5), ("PRUNED", 0.9), ("COMPLETE", 0.2), ("FAIL", 1.0), ("FAIL", None)]

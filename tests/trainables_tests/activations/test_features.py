@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
-from trainables.activations.features import Prefix, StoredFeatures, UncachedFeatures
+from trainables.activations.features import StoredFeatures, UncachedFeatures
+from trainables.activations.prefix import Prefix
 from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset

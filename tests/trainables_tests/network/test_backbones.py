@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from trainables.errors import UserError
-from trainables.network import backbones
 from trainables.network.backbone_table import BACKBONES
 from trainables.network.backbones import (
     Weights,
@@ -44,14 +43,14 @@ def test_random_weights_are_the_same_in_every_process_of_a_sweep() -> None:
 
 
 def test_auto_falls_back_to_random_weights_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backbones, "_application", _offline)
+    monkeypatch.setattr(keras.applications, "InceptionV3", _offline)
     weights = resolve_weights("inception_v3", "auto")
     assert weights.kind == "random"
     assert "ImageNet weights for inception_v3" in (weights.warning or "")
 
 
 def test_imagenet_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backbones, "_application", _offline)
+    monkeypatch.setattr(keras.applications, "InceptionV3", _offline)
     with pytest.raises(UserError, match="no network here"):
         resolve_weights("inception_v3", "imagenet")
 
@@ -99,8 +98,5 @@ def test_every_backbone_gives_a_map_of_features(backbone: str) -> None:
         assert trainable_layers(base) == json.loads(FILE.read_text())[backbone]
 
 
-def _offline(name: str) -> object:
-    def build(weights: str | None, **options: object) -> object:
-        raise Exception("no network here")
-
-    return build
+def _offline(weights: str | None, **options: object) -> object:
+    raise Exception("no network here")
