@@ -3,8 +3,9 @@
 Both answer `batch(rows, view)` with the same values for the same photo and view; the tests hold them to that.
 """
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -87,10 +88,6 @@ class StoredFeatures:
         self._use = use or StoreUse()
         self.fallback: str | None = None
 
-    def bytes_per_view(self) -> int:
-        """Disk that one view takes."""
-        return len(self._photos) * self._bytes(self._shapes)
-
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """Stored activations, float32 [len(rows), ...], one array for each tensor that crosses the cut."""
         try:
@@ -114,7 +111,8 @@ class StoredFeatures:
 
         def compute(start: int, stop: int, names: Sequence[str], filled: Mapping[str, Array]) -> dict[str, Array]:
             self._use.filled += stop - start
-            self._use.filled_bytes += (stop - start) * self._bytes(names)
+            numbers = (stop - start) * sum(math.prod(self._shapes[name]) for name in names)
+            self._use.filled_bytes += numbers * np.dtype(self._prefix.store_dtype).itemsize
             return self._prefix.compute(self._photos, start, stop, view, names, filled)
 
         entry = self._store.entry({**self._prefix.key(view), "photos": self._photos.fingerprint}, len(self._photos))
@@ -128,8 +126,3 @@ class StoredFeatures:
             raise
         self._views[view] = entry, [entry.read(name) for name in self._names]
         return self._views[view][1]
-
-    def _bytes(self, names: Iterable[str]) -> int:
-        """Disk that arrays take for one photo."""
-        numbers = sum(int(np.prod(self._shapes[name])) for name in names)
-        return numbers * np.dtype(self._prefix.store_dtype).itemsize

@@ -159,6 +159,8 @@ class Tail:
         self._head = [*self.hidden.trainable_variables, *self.output.trainable_variables]
         self.variables = [*body.variables, *self._head]
         self._optimizer = OptimizerState(body.optimizer.name, self._head)
+        self._weights = {**_named("weight", self.variables), **_named("statistic", body.statistics)}
+        self._memory = _named("optimizer", [*body.optimizer.variables, *self._optimizer.variables])
         self._update = tf.function(
             self._optimizer.apply,
             input_signature=[
@@ -215,33 +217,24 @@ class Tail:
         return float(l2 * np.square(self.hidden.kernel.numpy()).sum())
 
     def state(self) -> State:
-        """All that training changes: the trained weights (BatchNorm is frozen) and the optimizer's memory."""
-        return {**self.weights(), **_named("optimizer", self._memory())}
+        """All that training changes: the trained weights and the optimizer's memory."""
+        return {**self.weights(), **{name: variable.numpy() for name, variable in self._memory.items()}}
 
     def weights(self) -> State:
         """The trained weights alone, with the moving statistics of BatchNorm layers that train."""
-        return {**_named("weight", self.variables), **_named("statistic", self.body.statistics)}
+        return {name: variable.numpy() for name, variable in self._weights.items()}
 
     def load(self, state: State) -> None:
-        """Put back what `state` or `weights` gave."""
-        groups = {"weight": self.variables, "statistic": self.body.statistics, "optimizer": self._memory()}
-        for prefix, variables in groups.items():
-            for index, variable in enumerate(variables):
-                if f"{prefix}-{index}" in state:
-                    variable.assign(state[f"{prefix}-{index}"])
-
-    def parameters(self) -> int:
-        """How many numbers are trained."""
-        return sum(int(np.prod(variable.shape)) for variable in self.variables)
+        """Restore what `state` or `weights` returned."""
+        for name, variable in {**self._weights, **self._memory}.items():
+            if name in state:
+                variable.assign(state[name])
 
     def _head_values(self) -> list[Any]:
         import tensorflow as tf
 
         return [tf.convert_to_tensor(variable) for variable in self._head]
 
-    def _memory(self) -> list[Any]:
-        return [*self.body.optimizer.variables, *self._optimizer.variables]
 
-
-def _named(prefix: str, variables: Sequence[Any]) -> State:
-    return {f"{prefix}-{index}": variable.numpy() for index, variable in enumerate(variables)}
+def _named(prefix: str, variables: Sequence[Any]) -> dict[str, Any]:
+    return {f"{prefix}-{index}": variable for index, variable in enumerate(variables)}
