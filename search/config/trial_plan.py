@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def owner(self) -> str | None:
-        """The experiment whose trials this driver runs; None, for all, unless the study may be shared."""
+        """Identifier of the experiment whose trials this driver runs; None (all) unless several may share the study."""
         return self.experiment_id if self.config.storage else None
 
     def trial_folder(self, number: int) -> Path:

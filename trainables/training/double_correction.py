@@ -25,7 +25,7 @@ Doubles = npt.NDArray[np.float64]
 SLIGHT = 1.02
 """A family that counts less than this many times what is meant is not worth a sentence."""
 
-# Photos that show the same picture, in the median over a family's pictures. Who oversamples copies all of them; what
+# Photos that show the same picture, in the median over a family's pictures. Oversampling copies all of them; what
 # looks alike by nature hangs together in one chain (eight of fourteen scanned nines), which moves the mean alone.
 _COPIED = 2
 _NAMED = 3
