@@ -1,20 +1,15 @@
-"""Every knob of one trial, as an immutable value that refuses an illegal state."""
+"""Configuration of one trial and the settings of its run."""
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainables.errors import UserError
+from trainables.network.backbone_table import BACKBONES
 
-Backbone = Literal[
-    "inception_v3",
-    "mobilenet_v2",
-    "densenet121",
-    "efficientnet_v2_b0",
-    "efficientnet_v2_b1",
-    "convnext_tiny",
-    "simple_cnn",
-]
+Backbone: TypeAlias = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
 
 
 class Augmentation(BaseModel):
@@ -32,13 +27,21 @@ class Augmentation(BaseModel):
     brightness: float = Field(default=0.2, ge=0, le=1)
     contrast: float = Field(default=0.2, ge=0, lt=1)
 
+    def words(self) -> str:
+        """Say what is varied and by how much, such as "horizontal flip, rotation to 20°, zoom to 10%"."""
+        flips = [name.replace("_", " ") for name in ("horizontal_flip", "vertical_flip") if getattr(self, name)]
+        turned = [f"rotation to {self.rotation:.0f}°"] if self.rotation else []
+        amounts = {name: getattr(self, name) for name in ("zoom", "brightness", "contrast")}
+        shares = [f"{name} to {value:.0%}" for name, value in amounts.items() if value]
+        return ", ".join([*flips, *turned, *shares]) or "nothing"
+
 
 class TrialConfig(BaseModel):
     """One configuration: the four searched knobs of the default space, and all others a sweep may fix or search.
 
     `unfrozen_layers` counts Keras layers from the end of the backbone (InceptionV3 has 311 without top); BatchNorm
     among them stays frozen, as in the reference study. `simple_cnn` has no weights to keep: all of it trains, whatever
-    this says. `weights` is auto (ImageNet where it can be had, else random with a warning), imagenet, random or a
+    this says. `weights` is auto (ImageNet where it is available, else random with a warning), imagenet, random or a
     weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
@@ -85,11 +88,42 @@ class TrialConfig(BaseModel):
         return self.weights if isinstance(self.weights, str) else self.weights.get(self.backbone, "auto")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What a trial gets besides its configuration: where its data, its store and its checkpoints lie, and its share.
+
+    It travels in a trial's Ray configuration as "run", so it is small, picklable and never changed.
+
+    Attributes:
+        trial: the Optuna trial's number.
+        dataset: absolute path or URL of the dataset.
+        store: absolute path of the node-local store of activations.
+        store_bytes: the store's budget in bytes; None takes half of what is free.
+        threads: CPU threads of the trial.
+        plan: all counts of unfrozen layers that the sweep may ask for.
+        checkpoint_dir: absolute path or URL of the folder of the trial's checkpoints.
+        checkpoint_every: epochs from one checkpoint to the next; 0 writes none.
+        known_epochs: the epoch up to which the study holds the trial's results; None: of all but the checkpoint's own.
+        cost: which of cost.COSTS every result holds; None holds none.
+    """
+
+    trial: int
+    dataset: str
+    store: Path
+    threads: int
+    checkpoint_dir: str
+    store_bytes: int | None = None
+    plan: tuple[int, ...] = ()
+    checkpoint_every: int = 0
+    known_epochs: int | None = None
+    cost: str | None = None
+
+
 def trial_config(values: dict[str, Any]) -> TrialConfig:
     """Check `values` and return the configuration.
 
     Raises:
-        UserError: an unknown key or a value out of range; the line names the key, the value and what is allowed.
+        UserError: an unknown key, or a value out of range; the line names the key, the value and what is allowed.
     """
     try:
         return TrialConfig.model_validate(values)
@@ -98,26 +132,19 @@ def trial_config(values: dict[str, Any]) -> TrialConfig:
 
 
 def one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say the first problem of a pydantic error as the house does: key, value, rule."""
+    """Return the first problem of a pydantic error in one line: key, rule, value."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     others = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
     if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(_fields_at(model, first["loc"][:-1])))
-        return f"unknown key {key!r}; the keys here are: {known}{others}"
+        for part in first["loc"][:-1]:
+            field = model.model_fields.get(str(part))
+            if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+                break
+            model = field.annotation
+        return f"unknown key {key!r}; the keys here are: {', '.join(sorted(model.model_fields))}{others}"
     if first["type"] == "missing":
         return f"the key {key!r} is missing{others}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     return f"{key}: {message}, not {first['input']!r}{others}" if key else f"{message}{others}"
-
-
-def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the model nested at `path` (the outer model's where the path leaves models)."""
-    for part in path:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return list(model.model_fields)

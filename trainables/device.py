@@ -10,7 +10,7 @@ from typing import Any
 def import_tensorflow() -> Any:
     """Import TensorFlow without its start-up chatter and return the module.
 
-    Its native code writes to stderr before its log level is heeded, which would bury our lines; a failing import still
+    Its native code writes to stderr before its log level applies, which would bury our lines; a failing import still
     raises.
     """
     if "tensorflow" in sys.modules:

@@ -1,4 +1,4 @@
-"""The one place where Ray meets training: a trial as a Ray Tune trainable that stays warm between trials."""
+"""Ray Tune trainable of one trial; its process stays warm between trials."""
 
 import socket
 import time
@@ -10,28 +10,24 @@ from typing import Any
 
 from ray import tune
 
-from trainables.config import trial_config
+from trainables.config import RunSettings, trial_config
+from trainables.device import device_name, prepare_tensorflow
 from trainables.errors import OutOfMemory
 from trainables.network.backbones import Weights
 from trainables.training.checkpoint import Checkpoints
 from trainables.training.fine_tune import FineTuning, Result
 
 # One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
-_WORKERS: dict[str, Any] = {}
+_WORKERS: dict[tuple[str, Path], Any] = {}
 
 
 class FineTuneTrial(tune.Trainable):
     """Fine-tunes one configuration; a step is an epoch.
 
-    `config` holds all fields of `TrialConfig`, and under "run": `dataset` (absolute path or URL), `store` (the
-    node-local store's folder), `store_bytes` (its budget, None for automatic), `threads` (CPU threads of this trial),
-    `plan` (all counts of unfrozen layers that the sweep may ask for), `checkpoint_dir` (where this trial's checkpoints
-    lie: a folder or a URL), `checkpoint_every` (epochs; 0: none), `known_epochs` (up to which epoch the driver knew the
-    trial's results when it began it; without it, of all but the checkpoint's own) and `cost` (which of cost.COSTS every
-    result says; None: none).
+    `config` holds all fields of `TrialConfig`, and under "run" a `RunSettings`.
 
-    It keeps its own checkpoints, and not Ray's: whoever begins the trial again, this driver after a lost worker or
-    another one after this driver was killed, needs to know nothing of what has been before.
+    It keeps its own checkpoints, and not Ray's: a driver that begins the trial again, this one after a lost worker or
+    another one after this one was killed, needs to know nothing of what happened before.
     """
 
     _run: FineTuning
@@ -39,27 +35,26 @@ class FineTuneTrial(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
         started = time.monotonic()
-        run = config["run"]
+        run: RunSettings = config["run"]
         values = trial_config({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
         with _memory_errors():
             self._weights: Weights = self._worker.weights(values)
-            self._run = self._worker.start(values, run.get("plan", ()))
-        self._checkpoints = Checkpoints(run["checkpoint_dir"], run["checkpoint_every"])
+            self._run = self._worker.start(values, run.plan)
+        self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
         self._again: list[Result] = []
         self._results: list[Result] = []
         self._cost: Result = {}
         if checkpoint is not None:
             self._run.load(checkpoint.state)
-            self._again = checkpoint.unheard(run.get("known_epochs"))
+            self._again = checkpoint.unheard(run.known_epochs)
             self._results = [*checkpoint.earlier, checkpoint.result]
-        name = run.get("cost")
-        if name is not None:
+        if run.cost is not None:
             with _memory_errors():
                 # A trial keeps the cost that it began with, also where another machine goes on with it.
                 before = self._results[-1] if self._results else {}
-                self._cost = {name: before.get(name) or self._worker.cost(name, values)}
+                self._cost = {run.cost: before.get(run.cost) or self._worker.cost(run.cost, values)}
         self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -71,33 +66,23 @@ class FineTuneTrial(tune.Trainable):
         """Train for one epoch; the contract's metrics of one epoch, where it ran and what it cost.
 
         The first steps after a checkpoint train nothing: they give the results of the epochs that the driver did not
-        know of when the trial began, and the checkpoint's own once more in any case, as nobody may have heard it.
+        know of when the trial began, and the checkpoint's own in any case, which may not have been received.
         """
         result = self._again.pop(0) if self._again else self._next_epoch()
         note, self._note = self._note, ""
         return {**result, "checkpoint_note": note}
 
     def _next_epoch(self) -> Result:
-        """Train for one epoch, and write a checkpoint where one is due."""
-        result = self._epoch()
-        if self._checkpoints.due(result):
-            self._note = self._note or self._checkpoints.write(self._run.state(), result, self._results)
-        self._results.append(result)
-        return result
-
-    def _epoch(self) -> Result:
-        """Train for one epoch.
+        """Train for one epoch, and write a checkpoint where one is due.
 
         `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
         `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
         """
-        from trainables.device import device_name
-
         with _memory_errors():
-            result = self._run.run_epoch()
+            metrics = self._run.run_epoch()
         setup, self._setup_seconds = self._setup_seconds, 0.0
-        return {
-            **result,
+        result = {
+            **metrics,
             **self._cost,
             "setup_seconds": setup,
             **{f"store_{name}": value for name, value in asdict(self._worker.take_store_use()).items()},
@@ -106,6 +91,10 @@ class FineTuneTrial(tune.Trainable):
             "weights": asdict(self._weights),
             "uncached": self._worker.fallback() or "",
         }
+        if self._checkpoints.due(result):
+            self._note = self._note or self._checkpoints.write(self._run.state(), result, self._results)
+        self._results.append(result)
+        return result
 
 
 @contextmanager
@@ -113,24 +102,19 @@ def _memory_errors() -> Iterator[None]:
     """Turn TensorFlow's error about memory into ours."""
     import tensorflow as tf
 
-    from trainables.device import device_name
-
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise OutOfMemory(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
 
 
-def _worker(run: dict[str, Any]) -> Any:
-    key = f"{run['dataset']} {run['store']}"
+def _worker(run: RunSettings) -> Any:
+    key = run.dataset, run.store
     if key not in _WORKERS:
-        from trainables.device import prepare_tensorflow
-
-        prepare_tensorflow(run["threads"])
+        prepare_tensorflow(run.threads)
         from trainables.data.remote import open_dataset_at
         from trainables.training.worker import Worker
 
-        store = Path(run["store"])
-        dataset = open_dataset_at(run["dataset"], store)
-        _WORKERS[key] = Worker(dataset, store, run.get("store_bytes"), run["threads"])
+        dataset = open_dataset_at(run.dataset, run.store)
+        _WORKERS[key] = Worker(dataset, run.store, run.store_bytes, run.threads)
     return _WORKERS[key]

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from trainables.network.backbone_table import BACKBONES
+
 THIN = "\u202f"  # narrow no-break space: keeps a number and its unit on one line
 NBSP = "\u00a0"
 JOIN = "\u2060"  # word joiner: no line break at a dash
@@ -179,17 +181,7 @@ def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-BACKBONES = {
-    "inception_v3": "InceptionV3",
-    "mobilenet_v2": "MobileNetV2",
-    "densenet121": "DenseNet121",
-    "efficientnet_v2_b0": "EfficientNetV2-B0",
-    "efficientnet_v2_b1": "EfficientNetV2-B1",
-    "convnext_tiny": "ConvNeXt-Tiny",
-    "simple_cnn": "a simple CNN",
-}
-
-
 def backbone_words(name: object) -> str:
     """The backbone as its authors write it."""
-    return BACKBONES.get(str(name), str(name))
+    backbone = BACKBONES.get(str(name))
+    return backbone.label if backbone else str(name)

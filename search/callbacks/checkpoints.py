@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from search.config.trial_plan import trial_number
+from search.config.trial_plan import run_settings, trial_number
 from search.study.pareto import Mode, ScoredTrial, front
 from search.tune.state import SweepState
 from trainables.errors import UserError
@@ -60,7 +60,7 @@ class KeepBestCheckpoints(Callback):
         """Make room, where the quota asks for it; the trial has just written its checkpoint."""
         number = trial_number(trial)
         # At a URL this is below the root, where another configuration's may lie too (Plan.checkpoint_place).
-        self._running[number] = trial.config["run"].get("checkpoint_dir", self._root(number))
+        self._running[number] = run_settings(trial).checkpoint_dir
         if self._quota is not None:
             self._make_room(self._quota)
 

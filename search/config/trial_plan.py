@@ -1,4 +1,4 @@
-"""What one trial gets: its configuration, its seed, its folder, and where the data and the store are."""
+"""Plan of a sweep's trials: configuration, seed and run settings of each."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from search.config.schema import SweepConfig
 from search.config.seeds import trial_seed
 from search.config.space import Choices, Range, assemble, knob_value
-from trainables.config import TrialConfig
+from trainables.config import RunSettings, TrialConfig
 from trainables.files.experiment import checkpoint_root, trial_folder
 
 
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def owner(self) -> str | None:
-        """Whose trials this experiment's driver answers for: None (all) unless the study is one that many may share."""
+        """Identifier of the experiment whose trials this driver runs; None (all) unless several may share the study."""
         return self.experiment_id if self.config.storage else None
 
     def trial_folder(self, number: int) -> Path:
@@ -75,28 +75,32 @@ class Plan:
         return assemble({**self.config.trial, **seeds}, params)
 
     def settings(self, number: int, trial: TrialConfig, known_epochs: int = 0) -> dict[str, Any]:
-        """Return what the trainable gets: the flat configuration, and `run`.
+        """Return what the trainable gets: the fields of the configuration and, as "run", the `RunSettings`.
 
-        `run` holds trial (number), dataset and checkpoint_dir (absolute paths or URLs), store (absolute path),
-        store_bytes (None: automatic), threads, plan (all counts of unfrozen layers that the sweep may ask for),
-        checkpoint_every, known_epochs (up to which epoch the study holds the trial's results), and cost (what a model
-        costs, by name; None where that does not count).
+        Args:
+            known_epochs: the epoch up to which the study holds the trial's results.
         """
-        run = {
-            "trial": number,
-            "dataset": self.config.dataset,
-            "store": str(self.store),
-            "store_bytes": None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
-            "threads": self.threads,
-            "plan": self.unfrozen_layers(),
-            "checkpoint_dir": self.checkpoint_place(number, trial),
-            "checkpoint_every": self.config.checkpoint_every,
-            "known_epochs": known_epochs,
-            "cost": self.config.cost,
-        }
+        run = RunSettings(
+            trial=number,
+            dataset=self.config.dataset,
+            store=self.store,
+            store_bytes=None if self.config.store_gb is None else int(self.config.store_gb * 2**30),
+            threads=self.threads,
+            plan=tuple(self.unfrozen_layers()),
+            checkpoint_dir=self.checkpoint_place(number, trial),
+            checkpoint_every=self.config.checkpoint_every,
+            known_epochs=known_epochs,
+            cost=self.config.cost,
+        )
         return {**trial.model_dump(), "run": run}
 
 
+def run_settings(trial: Trial) -> RunSettings:
+    """Return what `Plan.settings` put into a Ray trial's configuration."""
+    settings: RunSettings = trial.config["run"]
+    return settings
+
+
 def trial_number(trial: Trial) -> int:
-    """Return the Optuna number of a Ray trial, which travels in its configuration."""
-    return int(trial.config["run"]["trial"])
+    """Return the Optuna number of a Ray trial."""
+    return run_settings(trial).trial

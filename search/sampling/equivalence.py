@@ -11,14 +11,13 @@ import itertools
 import json
 import random
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
 from search.config.space import Scalar, finite_values
 from trainables.network.backbones import from_scratch
+from trainables.network.trainable_layers import fewest_unfrozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from search.config.schema import SweepConfig
 
-_LAYERS = Path(__file__).resolve().parents[2] / "trainables" / "network" / "trainable_layers.json"
 # A space with more points is never tried to its end.
 _MOST_POINTS = 100_000
 
@@ -48,23 +46,6 @@ def identity(config: dict[str, Any]) -> str:
     same["patience"] = min(same["patience"], epochs)
     same["augment_views"] = min(same["augment_views"], epochs)
     return json.dumps(same, sort_keys=True)
-
-
-def fewest_unfrozen(backbone: str, count: int) -> int:
-    """Return the smallest count of unfrozen layers that trains the same layers as `count` does."""
-    if from_scratch(backbone):
-        return 0
-    return max((place for place in _trainable_layers()[backbone] if place <= count), default=0)
-
-
-@cache
-def _trainable_layers() -> dict[str, list[int]]:
-    """Where a backbone's layers with trainable weights are, counted from its end (1 is the last layer).
-
-    A file, because the driver does not load Keras; a test holds it against trainables/cut.py.
-    """
-    places: dict[str, list[int]] = json.loads(_LAYERS.read_text())
-    return places
 
 
 class Tried:

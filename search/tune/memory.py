@@ -6,7 +6,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from search.config.trial_plan import trial_number
+from search.config.trial_plan import run_settings
 
 # What Ray's final tables and its retries look at of a trial that is over.
 _KEPT = ("trial_id", "done", "training_iteration", "epoch")
@@ -54,5 +54,5 @@ def _forget(trial: Trial) -> None:
     for name in _KEPT_OF_RUN:
         setattr(after, name, getattr(before, name))
     trial.run_metadata = after
-    trial.config = {"run": {"trial": trial_number(trial)}}
+    trial.config = {"run": run_settings(trial)}
     trial.evaluated_params = {}

@@ -22,7 +22,7 @@ from search.sampling.warm_start import read_warm_start
 from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
 from search.study.trial_end import Stop
 from search.tune.state import SweepState
-from trainables.config import TrialConfig
+from trainables.config import RunSettings, TrialConfig
 
 
 class StudySearch(OptunaSearch):
@@ -138,7 +138,8 @@ class StudySearch(OptunaSearch):
         """Write nothing: the study is the state, and a pickle of it could only disagree."""
 
     def _number(self, trial_id: str, result: dict[str, Any]) -> int:
-        return int(result.get("config/run/trial", self._numbers.get(trial_id, -1)))
+        run: RunSettings | None = result.get("config/run")
+        return self._numbers.get(trial_id, -1) if run is None else run.trial
 
 
 class _OpenTrial:

@@ -115,7 +115,7 @@ def tell_as_stock(game: PlayedSweep) -> None:
 
     def on_trial_complete(trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         assert result is not None
-        number = int(result["config/run/trial"])
+        number = result["config/run"].trial
         searcher._open.pop(number)
         searcher.study.tell(number, result[game.config.metric])
 

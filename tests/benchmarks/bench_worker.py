@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -22,6 +21,8 @@ import numpy as np
 import psutil
 
 from tests.trainables_tests.training_example import SMALL, make_dataset
+from trainables.config import RunSettings
+from trainables.data.dataset import Dataset
 from trainables.trial import FineTuneTrial
 
 WIDTHS, UNFROZEN_LAYERS = (16, 32, 64), (0, 10, 20)
@@ -32,18 +33,25 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        dataset = make_dataset(Path(folder))
-        run = {"dataset": str(dataset.folder), "store": str(Path(folder, "store")), "threads": 1}
-        run |= {
-            "plan": list(UNFROZEN_LAYERS),
-            "checkpoint_dir": str(Path(folder, "checkpoints")),
-            "checkpoint_every": 1,
-        }
+        run = settings(make_dataset(Path(folder)), Path(folder))
         resident, costs = train(run, arguments.trials)
     print_table(resident, costs)
 
 
-def train(run: dict[str, Any], trials: int) -> tuple[list[int], list[float]]:
+def settings(dataset: Dataset, folder: Path) -> RunSettings:
+    """Store and checkpoints in `folder`, one thread."""
+    return RunSettings(
+        trial=0,
+        dataset=str(dataset.folder),
+        store=folder / "store",
+        threads=1,
+        plan=UNFROZEN_LAYERS,
+        checkpoint_dir=str(folder / "checkpoints"),
+        checkpoint_every=1,
+    )
+
+
+def train(run: RunSettings, trials: int) -> tuple[list[int], list[float]]:
     """Resident bytes after each trial, and its seconds besides training and evaluating."""
     generator = np.random.default_rng(0)
     resident, costs = [], []
@@ -56,7 +64,7 @@ def train(run: dict[str, Any], trials: int) -> tuple[list[int], list[float]]:
             "dropout": float(generator.uniform(0, 0.6)),
             "seed": number,
         }
-        shutil.rmtree(run["checkpoint_dir"], ignore_errors=True)
+        shutil.rmtree(run.checkpoint_dir, ignore_errors=True)
         started = time.perf_counter()
         config = {**SMALL.model_dump(), **knobs, "run": run}
         if trial is None:

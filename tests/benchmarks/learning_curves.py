@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tests.search_tests.example import run_settings
 from tests.search_tests.synthetic import SyntheticTrial
 
 RUN_NOISE = 0.006
@@ -60,7 +61,7 @@ class StockTrial(LearningCurveTrial):
 
     def setup(self, config: dict[str, Any]) -> None:
         knobs = repr(sorted(config.items())).encode()
-        run = {"trial": 0, "checkpoint_dir": self.logdir, "checkpoint_every": 0}
+        run = run_settings(checkpoint_dir=self.logdir)
         super().setup({**self.FIXED, **config, "seed": int.from_bytes(knobs[-4:]), "run": run})
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from tests.search_tests.synthetic import SyntheticTrial
+from trainables.config import RunSettings
 
 _PATIENCE_SECONDS = 90.0
 
@@ -21,9 +22,9 @@ class NotingTrial(SyntheticTrial):
     SECONDS = 0.3
 
     def step(self) -> dict[str, Any]:
-        folder = Path(self._settings["run"]["checkpoint_dir"]).parents[2]
-        number = self._settings["run"]["trial"]
-        note = {"trial": number, "start": time.time(), "threads": self._settings["run"]["threads"], **_where()}
+        run: RunSettings = self._settings["run"]
+        folder, number = Path(run.checkpoint_dir).parents[2], run.trial
+        note = {"trial": number, "start": time.time(), "threads": run.threads, **_where()}
         (folder / f"begun-{number}").touch()
         awaited = int((folder / "awaited").read_text())
         while len(list(folder.glob("begun-*"))) < awaited and time.time() < note["start"] + _PATIENCE_SECONDS:

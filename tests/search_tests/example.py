@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config.schema import SweepConfig, sweep_config
+from trainables.config import RunSettings
 from trainables.data.dataset import MANIFEST, Manifest
 
 FINGERPRINT = "f1ngerprint"
@@ -48,3 +49,9 @@ def sweep(folder: Path, **changes: Any) -> SweepConfig:
         "checkpoint_every": 0,
     }
     return sweep_config({**values, **changes})
+
+
+def run_settings(**changes: Any) -> RunSettings:
+    """Return what a trial gets besides its configuration; nothing lies at its paths."""
+    values = {"trial": 0, "dataset": "dataset", "store": Path("store"), "threads": 1, "checkpoint_dir": "checkpoints"}
+    return RunSettings(**{**values, **changes})

@@ -32,9 +32,9 @@ class SyntheticTrial(tune.Trainable):
         self._best, self._best_epoch = 0.0, 0
         self._curve = self.values(config)
         self._results: list[dict[str, Any]] = []
-        self._checkpoints = Checkpoints(config["run"]["checkpoint_dir"], config["run"]["checkpoint_every"])
+        self._checkpoints = Checkpoints(config["run"].checkpoint_dir, config["run"].checkpoint_every)
         self._again = self._load()
-        self._fault = self.FAULTS.get(config["run"]["trial"], {})
+        self._fault = self.FAULTS.get(config["run"].trial, {})
         if self._fault.get("setup"):
             raise RuntimeError("the weights are damaged")
         if self._fault.get("hopeless"):
@@ -84,7 +84,7 @@ class SyntheticTrial(tune.Trainable):
         self._results = [*checkpoint.earlier, checkpoint.result]
         self._epoch = checkpoint.epoch
         self._best, self._best_epoch = float(checkpoint.state["progress"][0]), int(checkpoint.state["progress"][1])
-        return checkpoint.unheard(self._settings["run"]["known_epochs"])
+        return checkpoint.unheard(self._settings["run"].known_epochs)
 
     def _fail_if_asked(self) -> None:
         fault, epoch = self._fault, self._epoch
@@ -95,14 +95,14 @@ class SyntheticTrial(tune.Trainable):
         if fault.get("kill") == epoch:
             os._exit(1)
         if fault.get("kill_once") == epoch:
-            flag = Path(self._settings["run"]["checkpoint_dir"]) / "killed"
+            flag = Path(self._settings["run"].checkpoint_dir) / "killed"
             if not flag.exists():
                 flag.parent.mkdir(parents=True, exist_ok=True)
                 flag.touch()
                 os._exit(1)
 
     def _cost(self) -> dict[str, Any]:
-        name = self._settings["run"].get("cost")
+        name = self._settings["run"].cost
         return {} if name is None else {name: model_mb(self._settings)}
 
     def _metrics(self) -> dict[str, Any]:

@@ -35,13 +35,14 @@ from search.study.storage import open_storage
 from search.study.study import create_study
 from search.tune.state import SweepState
 from tests.checkout import ROOT
+from tests.checkpoint_files import generations
 from tests.search_tests.event_files import read_events
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import run_folder
-from trainables.training.checkpoint import epoch_of, generations
+from trainables.training.checkpoint import epoch_of
 
 RATE = {"rate": FloatDistribution(0.0, 1.0)}
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP

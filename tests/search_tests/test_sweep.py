@@ -134,7 +134,7 @@ def test_what_would_fail_every_trial_ends_the_sweep_with_the_workers_own_line(ra
 def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None:
     class Device(SyntheticTrial):
         def step(self) -> dict[str, object]:
-            (tmp_path / f"began{self._settings['run']['trial']}").touch()
+            (tmp_path / f"began{self._settings['run'].trial}").touch()
             deadline = time.monotonic() + 60
             while len(list(tmp_path.glob("began*"))) < 2:  # However long the other's worker takes to start.
                 if time.monotonic() > deadline:

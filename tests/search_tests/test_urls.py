@@ -30,7 +30,7 @@ def test_the_datasets_url_reaches_trials_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("dataset: s3://bucket/dataset\nexperiment: runs/a\n")
     config = read_sweep(tmp_path / "a.yaml")
     assert config.dataset == "s3://bucket/dataset"
-    assert Plan(config, 1).settings(0, TrialConfig())["run"]["dataset"] == "s3://bucket/dataset"
+    assert Plan(config, 1).settings(0, TrialConfig())["run"].dataset == "s3://bucket/dataset"
     (tmp_path / "b.yaml").write_text(dump_sweep(config))
     assert read_sweep(tmp_path / "b.yaml") == config
 
@@ -79,7 +79,7 @@ def test_checkpoints_lie_below_the_mirror_apart_for_each_configuration_of_a_numb
     places = [plan.checkpoint_place(3, trial) for trial in (first, other, longer, first)]
     assert len(set(places)) == 3 and places[0] == places[3]
     assert all(place.startswith("s3://bucket/first/checkpoints/0003/") for place in places)
-    assert plan.settings(3, first, known_epochs=2)["run"]["known_epochs"] == 2
+    assert plan.settings(3, first, known_epochs=2)["run"].known_epochs == 2
     assert Plan(sweep(tmp_path), 1).checkpoint_place(3, first) == str(tmp_path / "experiment" / "trials" / "0003")
 
 

@@ -20,6 +20,7 @@ from search.study.study import open_trials
 from search.tune.scheduler import StudyScheduler
 from search.tune.searcher import StudySearch
 from search.tune.state import SweepState
+from tests.search_tests.example import run_settings
 from tests.search_tests.synthetic import curve, model_mb
 
 
@@ -101,15 +102,20 @@ class PlayedSweep:
 
 
 class FakeTrial(SimpleNamespace):
-    """What schedulers and callbacks look at of a ray.tune.experiment.Trial."""
+    """What schedulers and callbacks look at of a ray.tune.experiment.Trial.
+
+    `config["run"]` is a RunSettings, or those of its fields that a test needs.
+    """
 
     __hash__ = object.__hash__
 
     def __init__(self, config: dict[str, Any], trial_id: str = "ray_id") -> None:
+        if isinstance(config["run"], dict):
+            config = {**config, "run": run_settings(**config["run"])}
         super().__init__(
             config=config, trial_id=trial_id, last_result={}, pickled_error_file=None, num_failures=0, max_failures=1
         )
 
     @property
     def number(self) -> int:
-        return int(self.config["run"]["trial"])
+        return int(self.config["run"].trial)

@@ -1,8 +1,12 @@
+import copy
+from dataclasses import FrozenInstanceError
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 
-from trainables.config import TrialConfig, trial_config
+from trainables.config import RunSettings, TrialConfig, trial_config
 from trainables.errors import UserError
 
 
@@ -36,3 +40,11 @@ def test_weights_may_be_given_for_each_backbone() -> None:
     assert TrialConfig(weights=weights).backbone_weights == "a.h5"
     assert TrialConfig(weights=weights, backbone="densenet121").backbone_weights == "auto"
     assert TrialConfig(weights="random").backbone_weights == "random"
+
+
+def test_what_a_trial_gets_survives_the_way_to_a_worker_and_cannot_be_changed() -> None:
+    run = RunSettings(trial=3, dataset="s3://b/d", store=Path("/store"), threads=2, checkpoint_dir="/c", plan=(0, 31))
+    there = cloudpickle.loads(cloudpickle.dumps({"run": copy.deepcopy(run)}))["run"]
+    assert there == run and hash(there) == hash(run)
+    with pytest.raises(FrozenInstanceError):
+        there.threads = 3

@@ -1,59 +1,20 @@
-"""What a trial's tail trains on: stored activations of the frozen prefix, or the same computed batch by batch.
+"""Inputs of a tail: stored activations, or the same computed by batch.
 
 Both answer `batch(rows, view)` with the same values for the same photo and view; the tests hold them to that.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from trainables.activations.augment import augment, draw_parameters
+from trainables.activations.photos import Ints, Photos
+from trainables.activations.prefix import Prefix
 from trainables.activations.store import Array, Entry, Store, StoreFull
-from trainables.config import TrialConfig
-from trainables.network.backbones import scale_pixels
-from trainables.network.cut import PIXELS, tensors_at
-
-Ints = npt.NDArray[np.int64]
-
-COMPUTE_BATCH = 64
-
-
-class Photos:
-    """Some photos of one split: decoded pixels, labels and ids, in the dataset's order.
-
-    `pixels` is uint8 [n, size, size, 3] (memory-mapped), `labels` int64 [n]; `fingerprint` names these very pixels.
-    """
-
-    def __init__(self, pixels: Array, labels: Ints, photo_ids: Sequence[str], fingerprint: str) -> None:
-        self.pixels = pixels
-        self.labels = labels
-        self.photo_ids = photo_ids
-        self.fingerprint = fingerprint
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def select(self, rows: Ints) -> "Photos":
-        """The photos at `rows` (no pixels are copied before they are read)."""
-        chosen = ",".join(map(str, rows))
-        return _Selected(self, rows, f"{self.fingerprint}/{chosen}")
-
-    def read(self, rows: Ints) -> Array:
-        """Pixels at `rows`, uint8 [len(rows), size, size, 3]."""
-        return np.asarray(self.pixels[rows])
-
-
-class _Selected(Photos):
-    def __init__(self, whole: Photos, rows: Ints, fingerprint: str) -> None:
-        super().__init__(whole.pixels, whole.labels[rows], [whole.photo_ids[row] for row in rows], fingerprint)
-        self._rows = rows
-
-    def read(self, rows: Ints) -> Array:
-        return np.asarray(self.pixels[self._rows[rows]])
+from trainables.network.cut import PIXELS
 
 
 class Features(Protocol):
@@ -62,106 +23,6 @@ class Features(Protocol):
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """The tensors that cross the cut for `rows`, float32 [len(rows), ...]; view None is the photo as it is."""
         ...
-
-
-class Prefix:
-    """The frozen part of a backbone, with the augmentation before it: uint8 pixels to the tensors at any cut."""
-
-    def __init__(self, base: Any, weights_fingerprint: str, config: TrialConfig) -> None:
-        from trainables.network.fast_layers import copy_part
-
-        self._base = copy_part(base, config.precision)
-        self._weights_fingerprint = weights_fingerprint
-        self._config = config
-        self._models: dict[tuple[str, tuple[str, ...]], Any] = {}
-
-    def key(self, view: int | None) -> dict[str, Any]:
-        """All that can change the values of a view, besides the photos: the store's key."""
-        import keras
-        import tensorflow as tf
-
-        config = self._config
-        key = {
-            "backbone": config.backbone,
-            "weights": self._weights_fingerprint,
-            "image_size": config.image_size,
-            "view": view,
-            "precision": config.precision,
-            "dtype": config.store_dtype,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
-        }
-        if "random" in self._weights_fingerprint or view is not None:
-            key["seed"] = config.sweep_seed
-        if view is not None:
-            key["augmentation"] = config.augmentation.model_dump()
-        return key
-
-    @property
-    def store_dtype(self) -> str:
-        """What stored activations are rounded to."""
-        return self._config.store_dtype
-
-    def shape(self, cut_name: str) -> dict[str, tuple[int, ...]]:
-        """Names and shapes (without the batch) of the arrays that a cut stores."""
-        tensors = tensors_at(self._base, cut_name)
-        return dict(zip(cut_name.split("+"), (tuple(tensor.shape[1:]) for tensor in tensors), strict=True))
-
-    def augmented(self, photos: Photos, rows: Ints, view: int | None) -> Any:
-        """Scaled pixels of `rows` in one view, float32 [len(rows), size, size, 3]."""
-        pixels = photos.read(rows)
-        if view is not None:
-            ids = [photos.photo_ids[row] for row in rows]
-            pixels = _augment()(pixels, draw_parameters(ids, view, self._config.sweep_seed, self._config.augmentation))
-        return scale_pixels(self._config.backbone, pixels)
-
-    def compute(
-        self, photos: Photos, start: int, stop: int, view: int | None, names: Sequence[str], filled: Mapping[str, Array]
-    ) -> dict[str, Array]:
-        """Arrays `names` for photos start..stop, from the deepest of the `filled` ones that leads to all of them."""
-        source = self._source(names, list(filled))
-        parts = []
-        for first in range(start, stop, COMPUTE_BATCH):
-            last = min(first + COMPUTE_BATCH, stop)
-            if source == PIXELS:
-                inputs = self.augmented(photos, np.arange(first, last), view)
-            else:
-                inputs = np.asarray(filled[source][first - start : last - start], np.float32)
-            parts.append([output.numpy() for output in self.run(inputs, source, names)])
-        return {name: np.concatenate(rows) for name, rows in zip(names, zip(*parts, strict=True), strict=True)}
-
-    def run(self, inputs: Any, source: str, names: Sequence[str]) -> list[Any]:
-        """Arrays `names` from the values `inputs` of `source`, float32 tensors [n, ...]."""
-        outputs: list[Any] = self._model(source, tuple(names))(inputs)
-        return outputs
-
-    def _source(self, names: Sequence[str], candidates: list[str]) -> str:
-        order = {operation.name: index for index, operation in enumerate(self._base.operations)}
-        known = sorted((name for name in candidates if name in order), key=order.__getitem__, reverse=True)
-        return next((name for name in known if self._leads_to(name, names)), PIXELS)
-
-    def _leads_to(self, source: str, names: Sequence[str]) -> bool:
-        """Whether `source` alone determines all of `names`: Keras refuses to build the model where it does not."""
-        try:
-            self._model(source, tuple(names))
-        except ValueError:
-            return False
-        return True
-
-    def _model(self, source: str, names: tuple[str, ...]) -> Any:
-        if (source, names) not in self._models:
-            import keras
-            import tensorflow as tf
-
-            outputs = [tensor for name in names for tensor in tensors_at(self._base, name)]
-            inputs = tensors_at(self._base, source)[0]
-            model = keras.Model(inputs, outputs)
-            self._models[source, names] = tf.function(
-                lambda values: [tf.cast(value, tf.float32) for value in tf.nest.flatten(model(values, training=False))],
-                input_signature=[tf.TensorSpec(inputs.shape, tf.float32)],  # Traced once for all batch sizes.
-            )
-        return self._models[source, names]
 
 
 @dataclass
@@ -177,10 +38,12 @@ class StoreUse:
     filled_bytes: int = 0
     fill_seconds: float = 0.0
 
-    def clear(self) -> None:
-        """Count from zero again."""
+    def take(self) -> "StoreUse":
+        """Return a copy, and count from zero again."""
+        taken = replace(self)
         self.rows = self.filled = self.filled_bytes = 0
         self.fill_seconds = 0.0
+        return taken
 
 
 class UncachedFeatures:
@@ -193,7 +56,7 @@ class UncachedFeatures:
 
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """What crosses the cut, float32 [len(rows), ...]; scaled pixels where nothing is frozen."""
-        pixels = self._prefix.augmented(self._photos, rows, view)
+        pixels = self._prefix.pixels(self._photos, rows, view)
         return [pixels] if self._cut == PIXELS else self._prefix.run(pixels, PIXELS, self._cut.split("+"))
 
 
@@ -225,10 +88,6 @@ class StoredFeatures:
         self._use = use or StoreUse()
         self.fallback: str | None = None
 
-    def bytes_per_view(self) -> int:
-        """Disk that one view takes."""
-        return len(self._photos) * sum(self._bytes(name) for name in self._shapes)
-
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """Stored activations, float32 [len(rows), ...], one array for each tensor that crosses the cut."""
         try:
@@ -246,40 +105,24 @@ class StoredFeatures:
         self._views.clear()
 
     def _view(self, view: int | None) -> list[Array]:
-        if view not in self._views:
-            entry = self._store.entry({**self._prefix.key(view), "photos": self._photos.fingerprint}, len(self._photos))
-            try:
-                entry.allocate(self._shapes, self._prefix.store_dtype)
-                self._fill(entry, view)
-            except BaseException:
-                entry.close()
-                raise
-            self._views[view] = entry, [entry.read(name) for name in self._names]
-        return self._views[view][1]
-
-    def _fill(self, entry: Entry, view: int | None) -> None:
-        started = time.monotonic()
+        """The arrays of a view; those that are not stored are computed."""
+        if view in self._views:
+            return self._views[view][1]
 
         def compute(start: int, stop: int, names: Sequence[str], filled: Mapping[str, Array]) -> dict[str, Array]:
             self._use.filled += stop - start
-            self._use.filled_bytes += (stop - start) * sum(self._bytes(name) for name in names)
+            numbers = (stop - start) * sum(math.prod(self._shapes[name]) for name in names)
+            self._use.filled_bytes += numbers * np.dtype(self._prefix.store_dtype).itemsize
             return self._prefix.compute(self._photos, start, stop, view, names, filled)
 
-        entry.fill(list(self._shapes), compute)
-        self._use.fill_seconds += time.monotonic() - started
-
-    def _bytes(self, name: str) -> int:
-        return int(np.prod(self._shapes[name])) * np.dtype(self._prefix.store_dtype).itemsize
-
-
-_AUGMENT: list[Any] = []
-
-
-def _augment() -> Any:
-    """`augment` as a compiled function, traced once per process."""
-    if not _AUGMENT:
-        import tensorflow as tf
-
-        shapes = (tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 10], tf.float32))
-        _AUGMENT.append(tf.function(augment, input_signature=shapes))
-    return _AUGMENT[0]
+        entry = self._store.entry({**self._prefix.key(view), "photos": self._photos.fingerprint}, len(self._photos))
+        try:
+            entry.allocate(self._shapes, self._prefix.store_dtype)
+            started = time.monotonic()
+            entry.fill(list(self._shapes), compute)
+            self._use.fill_seconds += time.monotonic() - started
+        except BaseException:
+            entry.close()
+            raise
+        self._views[view] = entry, [entry.read(name) for name in self._names]
+        return self._views[view][1]

@@ -1,7 +1,9 @@
-"""Arrays that all trials on a node share: memory-mapped, filled in chunks by whoever needs them, kept in a disk budget.
+"""Activation store: memory-mapped arrays that all trials on a node share.
+
+They are filled in chunks by the processes that need them, within a budget of disk space.
 
 An entry is a folder named by the hash of all that can change its values. It holds named arrays of equal length, each
-filled chunk by chunk. Processes that need an entry at the same time share the work: each takes the chunks that nobody
+filled chunk by chunk. Processes that need an entry at the same time share the work: each takes the chunks that no other
 has locked. Locks are the operating system's (flock), so a killed writer leaves none behind and its chunk is simply
 computed again; a chunk counts only when its marker, written last, is there.
 
@@ -48,7 +50,9 @@ class Store:
         folder = self.root / hashlib.sha256(text.encode()).hexdigest()[:32]
         with self.locked():
             if not (folder / "key.json").exists():
-                _make_folder(folder, text)
+                temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+                (temporary / "key.json").write_text(text)
+                temporary.rename(folder)
             return Entry(self, folder, rows)
 
     @contextlib.contextmanager
@@ -63,7 +67,11 @@ class Store:
         Raises:
             StoreFull: the entries in use leave too little room.
         """
-        entries = {folder: _allocated(folder) for folder in self.root.iterdir() if (folder / "key.json").exists()}
+        entries = {
+            folder: sum(file.stat().st_size for file in folder.glob("*.npy"))
+            for folder in self.root.iterdir()
+            if (folder / "key.json").exists()
+        }
         used = sum(entries.values())
         by_age = sorted(entries, key=lambda folder: (folder / "key.json").stat().st_mtime)
         for folder in by_age:
@@ -90,7 +98,7 @@ class Entry:
         os.utime(folder / "key.json")
 
     def close(self) -> None:
-        """Let the entry be evicted. Arrays that were handed out stay readable as long as they are referred to."""
+        """Let the entry be evicted. Arrays that `read` returned stay readable as long as they are referred to."""
         if self._in_use is not None:
             os.close(self._in_use)
             self._in_use = None
@@ -111,7 +119,8 @@ class Entry:
                 temporary = self._file(name).with_suffix(".new")
                 # open_memmap makes a sparse file; a full disk would show as a bus error on write, so reserve it now.
                 np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=(self._rows, *shape))
-                _reserve(temporary)
+                with temporary.open("r+b") as stream:
+                    os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
                 temporary.rename(self._file(name))
 
     def read(self, name: str) -> Array:
@@ -128,7 +137,10 @@ class Entry:
                 missing arrays' rows start..stop.
         """
         chunks = range(0, self._rows, CHUNK_ROWS)
-        for wait in (False, True):  # First what nobody works on; then wait for the others and do what they left undone.
+        for wait in (
+            False,
+            True,
+        ):  # First what no other works on; then wait and do what others left undone.
             for start in chunks:
                 self._fill_chunk(start, names, compute, wait)
 
@@ -175,32 +187,17 @@ def _flock(file: Path, flags: int) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make_folder(folder: Path, text: str) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    (temporary / "key.json").write_text(text)
-    temporary.rename(folder)
-
-
 def _evict(folder: Path) -> bool:
     """Remove an entry unless some process uses it."""
     try:
         with _flock(folder / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-            # Renamed first: whoever looks now finds no entry, never half of one.
+            # Renamed first: a process that looks now finds no entry, never half of one.
             doomed = folder.with_name(f".evicted-{folder.name}")
             folder.rename(doomed)
     except BlockingIOError:
         return False
     shutil.rmtree(doomed)
     return True
-
-
-def _reserve(file: Path) -> None:
-    with file.open("r+b") as stream:
-        os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
-
-
-def _allocated(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.npy"))
 
 
 def _gigabytes(size: int) -> str:

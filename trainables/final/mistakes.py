@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trainables.activations.features import Photos
+from trainables.activations.photos import Photos
 from trainables.data.dataset import Dataset
 from trainables.data.images import decode
 from trainables.data.shards import read_split

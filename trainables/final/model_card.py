@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from trainables.config import Augmentation
 from trainables.data.dataset import SPLITS, Manifest
 from trainables.files.experiment import FAMILIES_FILE, MODEL_CARD
 from trainables.network.backbones import from_scratch
@@ -116,19 +117,12 @@ def _training_data(metrics: Metrics, manifest: Manifest) -> Iterator[str]:
     yield f"{counts['train']} photos of {len(manifest.class_names)} families ({manifest.layout}), fingerprint"
     yield f"`{manifest.fingerprint[:16]}`; {sum(manifest.excluded.values())} files were left out beforehand."
     balanced = "not balanced" if config["imbalance"] == "none" else f"balanced by {config['imbalance']}"
-    yield f"Augmented by {_augmentation(config['augmentation'])}; loss {balanced}."
+    yield f"Augmented by {Augmentation.model_validate(config['augmentation']).words()}; loss {balanced}."
     oversampled = metrics["oversampled_families"]
     if oversampled:
         families = "1 family" if len(oversampled) == 1 else f"{len(oversampled)} families"
         yield f"{metrics['copies']} augmented copies of each training photo of {families} were added"
         yield f"in the second training: {', '.join(oversampled)}."
-
-
-def _augmentation(ranges: dict[str, Any]) -> str:
-    flips = [name.replace("_", " ") for name in ("horizontal_flip", "vertical_flip") if ranges[name]]
-    amounts = [f"{name} to {ranges[name]:.0%}" for name in ("zoom", "brightness", "contrast") if ranges[name]]
-    turned = [f"rotation to {ranges['rotation']:.0f}°"] if ranges["rotation"] else []
-    return ", ".join([*flips, *turned, *amounts]) or "nothing"
 
 
 def _analyses(metrics: Metrics, families: Sequence[Family]) -> Iterator[str]:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from sklearn.metrics import confusion_matrix
 
-from trainables.activations.augment import augment, draw_parameters
-from trainables.activations.features import Photos
+from trainables.activations.augment import augmented
+from trainables.activations.photos import Photos
 from trainables.config import TrialConfig
 
 Pixels = npt.NDArray[np.uint8]
@@ -56,8 +56,7 @@ def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
     ids = [photos.photo_ids[row] for row in chosen]
     columns = [pixels]
     for view in range(min(PREVIEW_VIEWS, config.augment_views)):
-        parameters = draw_parameters(ids, view, config.sweep_seed, config.augmentation)
-        columns.append(augment(pixels, parameters).numpy().round().astype(np.uint8))
+        columns.append(augmented(pixels, ids, view, config).numpy().round().astype(np.uint8))
     rows = [np.stack(row) for row in zip(*columns, strict=True)]
     return _grid(rows, [f"photo {photo}: as it is, then its views" for photo in ids])
 

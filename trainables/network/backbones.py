@@ -1,52 +1,15 @@
-"""The backbones: how each is built, which pixels its weights expect, and where its weights come from."""
+"""Building of backbones: starting weights, image size, pixel scaling."""
 
 import hashlib
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainables.errors import UserError
+from trainables.network.backbone_table import BACKBONES
 
 WEIGHT_KINDS = ("auto", "imagenet", "random")
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Pixels in 0..255 become `pixel * scale + offset`, both per channel."""
-
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-
-
-# What keras.applications' own preprocess_input does for each family: mode "tf", mode "torch", and nothing.
-PLUS_MINUS_ONE = Scaling((1 / 127.5,), (-1.0,))
-IMAGENET_STATISTICS = Scaling(
-    (1 / (255 * 0.229), 1 / (255 * 0.224), 1 / (255 * 0.225)), (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225)
-)
-INSIDE_THE_MODEL = Scaling((1.0,), (0.0,))
-ZERO_TO_ONE = Scaling((1 / 255,), (0.0,))
-
-
-@dataclass(frozen=True)
-class BackboneKind:
-    """`application` is the builder's name in keras.applications, None for the study's own simple CNN."""
-
-    application: str | None
-    scaling: Scaling
-    smallest_size: int
-
-
-BACKBONES = {
-    "inception_v3": BackboneKind("InceptionV3", PLUS_MINUS_ONE, 75),
-    "mobilenet_v2": BackboneKind("MobileNetV2", PLUS_MINUS_ONE, 32),
-    "densenet121": BackboneKind("DenseNet121", IMAGENET_STATISTICS, 32),
-    "efficientnet_v2_b0": BackboneKind("EfficientNetV2B0", INSIDE_THE_MODEL, 32),
-    "efficientnet_v2_b1": BackboneKind("EfficientNetV2B1", INSIDE_THE_MODEL, 32),
-    "convnext_tiny": BackboneKind("ConvNeXtTiny", INSIDE_THE_MODEL, 32),
-    "simple_cnn": BackboneKind(None, ZERO_TO_ONE, 32),
-}
 
 
 @dataclass(frozen=True)
@@ -77,30 +40,32 @@ def resolve_weights(backbone: str, spec: str) -> Weights:
     """Decide which weights `spec` means on this machine; "imagenet" is downloaded into Keras' cache when not there.
 
     Raises:
-        UserError: `spec` is "imagenet" and the weights are neither cached nor can be fetched, or no such file.
+        UserError: `spec` is "imagenet" and the weights are neither cached nor can be downloaded, or there is no file.
     """
     check_weights(spec)
     application = BACKBONES[backbone].application
     if spec not in WEIGHT_KINDS:
         return Weights("file", str(Path(spec).resolve()), hashlib.sha256(Path(spec).read_bytes()).hexdigest())
-    if spec == "random" or application is None:
-        warning = None if application is None else f"{backbone} starts from random weights, as asked"
-        return Weights("random", "drawn from the trial's seed", "random", warning)
+    random = Weights("random", "drawn from the trial's seed", "random")
+    if application is None:
+        return random
+    if spec == "random":
+        return replace(random, warning=f"{backbone} starts from random weights, as asked")
+    import keras
+
     try:
-        _application(application)(weights="imagenet", include_top=False)
+        getattr(keras.applications, application)(weights="imagenet", include_top=False)
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         if spec == "imagenet":
-            reason = " ".join(str(error).split())
             raise UserError(
-                f"weights: imagenet for {backbone} is not in Keras' cache and not to be had: {reason}"
+                f"weights: imagenet for {backbone} is not in Keras' cache and cannot be downloaded: "
+                f"{' '.join(str(error).split())}"
             ) from None
-        return Weights(
-            "random",
-            "drawn from the trial's seed",
-            "random",
+        warning = (
             f"ImageNet weights for {backbone} are neither in Keras' cache nor can be downloaded: "
-            "training starts from random weights, and scores will be far lower",
+            "training starts from random weights, and scores will be far lower"
         )
+        return replace(random, warning=warning)
     return Weights("imagenet", f"keras.applications.{application}", f"imagenet-{application}")
 
 
@@ -131,7 +96,8 @@ def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) 
         with warnings.catch_warnings():
             # Keras only warns when a file lacks a layer, and leaves that layer random.
             warnings.simplefilter("error", UserWarning)
-            return _application(kind.application)(weights=source, include_top=False, input_shape=shape)
+            build = getattr(keras.applications, kind.application)
+            return build(weights=source, include_top=False, input_shape=shape)
     except (ValueError, OSError, UserWarning) as error:
         if weights.kind != "file":
             raise
@@ -185,13 +151,6 @@ def scaling_layer(backbone: str) -> Any:
 
     scaling = BACKBONES[backbone].scaling
     return keras.layers.Rescaling(list(scaling.scale), list(scaling.offset), name="scale_pixels")
-
-
-def _application(name: str) -> Callable[..., Any]:
-    import keras
-
-    builder: Callable[..., Any] = getattr(keras.applications, name)
-    return builder
 
 
 def _simple_cnn(shape: tuple[int, int, int]) -> Any:

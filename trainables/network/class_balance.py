@@ -1,4 +1,4 @@
-"""How much each family counts in the loss, and what is added to its logit."""
+"""Class weights and logit offsets of each family."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a model costs whoever uses it: its size, and the time that it takes to predict one photo."""
+"""Cost of a model in use: size and latency of one prediction."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ COSTS = (MODEL_MB, LATENCY_MS)
 
 WARM_UP = 5
 ROUNDS = 30
-_BYTES = 4  # of a float32: what is handed over has no smaller numbers, whatever a trial computes in
+_BYTES = 4  # of a float32: a finished model has no smaller numbers, in whatever precision a trial computes
 
 
 def model_mb(base: Any, dense_units: int, classes: int) -> float:
-    """Return the float32 size of all weights of the model that would be handed over, in MB (1e6 bytes).
+    """Return the float32 size of all weights of the finished model, in MB (1e6 bytes).
 
     Counted, not measured: the same on every machine, and for every count of unfrozen layers.
 
@@ -36,7 +36,7 @@ def model_mb(base: Any, dense_units: int, classes: int) -> float:
 
 
 def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
-    """Measure how long the model that would be handed over takes for one photo on this process's device.
+    """Measure how long the finished model takes for one photo on this process's device.
 
     Returns:
         Milliseconds from pixels in memory to probabilities in memory, batch of one: the median of `ROUNDS` predictions
@@ -62,7 +62,7 @@ def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], flo
 
     Args:
         model: all that tells it from others; JSON.
-        folder: where figures are kept, one file for each model; whoever deletes it has them measured again.
+        folder: where figures are kept, one file for each model; they are measured again once it is deleted.
     """
     file = folder / f"{hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16]}.json"
     if not file.is_file():
@@ -76,7 +76,7 @@ def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], flo
 
 
 class Predictor:
-    """The layers of export.whole_model around the backbone itself: a copy of it would take its memory again."""
+    """The layers of keras_model.whole_model around the backbone itself: a copy of it would take its memory again."""
 
     def __init__(self, base: Any, config: TrialConfig, classes: int) -> None:
         import keras

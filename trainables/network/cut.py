@@ -1,8 +1,9 @@
-"""Cut a backbone into a frozen prefix, computed once for all trials, and a trainable tail.
+"""Cut of a backbone into a frozen prefix and a trainable tail.
 
-Everything that has no trainable layer above it is the same function of the photo in every trial. The cut lies behind
-the last such layer; where several tensors would cross there, and the nearest single tensor before them is smaller in
-bytes, the cut moves up to it and the few frozen layers between are computed again in the tail.
+Everything that has no trainable layer above it is the same function of the photo in every trial: it is computed once
+for all of them. The cut lies behind the last such layer; where several tensors would cross there, and the nearest
+single tensor before them is smaller in bytes, the cut moves up to it and the few frozen layers between are computed
+again in the tail.
 """
 
 import math
@@ -42,7 +43,14 @@ def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False) -> Cut:
         return Cut(POOLED, ())
     # Operations, not layers: ConvNeXt adds its residuals with a bare `+`, which is no Keras layer.
     operations = list(base.operations)
-    frontier = _frontier(operations, _downstream(operations, set(trainable)))
+    moving, read = set(trainable), set()
+    for operation in operations:  # In topological order.
+        parents = {parent.name for parent in _parents(operation)}
+        if operation.name in moving or parents & moving:
+            moving.add(operation.name)
+            read |= parents
+    # The fixed operations whose output a moving one reads.
+    frontier = [operation for operation in operations if operation.name in read - moving]
     if len(frontier) > 1:
         waist = _last_waist(operations, frontier)
         if _elements(waist) <= sum(_elements(operation) for operation in frontier):
@@ -68,7 +76,8 @@ def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
     """The model from the tensors that cross the cut to the backbone's features; None where nothing is left to compute.
 
     Its layers are copies with the base's weights, trainable as the cut says: training them leaves the base, which other
-    trials' prefixes need, as it is. `precision` is what it computes in (see `copies.copy_part`); its input is float32.
+    trials' prefixes need, as it is. `precision` is what it computes in (see `fast_layers.copy_part`); its input is
+    float32.
     """
     import keras
 
@@ -119,21 +128,6 @@ def _any_weights_above(frontier: list[Any]) -> bool:
 
 def _parents(operation: Any) -> list[Any]:
     return [tensor._keras_history.operation for node in operation._inbound_nodes[:1] for tensor in node.input_tensors]
-
-
-def _downstream(operations: list[Any], roots: set[str]) -> set[str]:
-    """Names of the operations in `roots` and of all that depend on them; `operations` are in topological order."""
-    moving = set(roots)
-    for operation in operations:
-        if any(parent.name in moving for parent in _parents(operation)):
-            moving.add(operation.name)
-    return moving
-
-
-def _frontier(operations: list[Any], moving: set[str]) -> list[Any]:
-    """The fixed operations whose output a moving one reads, in topological order."""
-    read = {parent.name for operation in operations if operation.name in moving for parent in _parents(operation)}
-    return [operation for operation in operations if operation.name in read - moving]
 
 
 def _last_waist(operations: list[Any], frontier: list[Any]) -> Any:

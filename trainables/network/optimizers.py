@@ -1,5 +1,6 @@
-"""Adam and AdamW with one pass over the memory: the same rule as Keras' own, which takes about ten.
+"""Optimizers; Adam and AdamW take one pass over the memory.
 
+The rule is that of Keras' own, which take about ten passes.
 Tails have millions of weights on small feature maps, so that reading and writing weights, gradients and moments is a
 good part of a step. TensorFlow's `ResourceApplyAdam` does all of it in one kernel.
 """

@@ -1,4 +1,4 @@
-"""The trainable part of a network: the tail of the backbone behind a cut, and the classification head.
+"""Trainable tail of a backbone behind a cut, with the classification head.
 
 It is compiled once for its cut and optimizer, and used again by trial after trial: learning rate, dropout, L2, label
 smoothing, class weights and the head's weights, however many, are arguments of the compiled step, not constants of its
@@ -43,7 +43,9 @@ class TailBackbone:
         self.channels, self.classes = int(base.output.shape[-1]), classes
         self.layers = [] if self.model is None else self.model.layers
         self.variables = [] if self.model is None else self.model.trainable_variables
-        self.statistics = _moving_statistics(self.layers)
+        # What BatchNorm layers update while they train; nothing where all of them are frozen.
+        training = [layer for layer in self.layers if is_batch_norm(layer) and layer.trainable]
+        self.statistics = [variable for layer in training for variable in (layer.moving_mean, layer.moving_variance)]
         self._base = base
         self.optimizer = OptimizerState(optimizer, self.variables)
         crossing = [(None, self.channels)] if self.model is None else [tensor.shape for tensor in self.model.inputs]
@@ -105,7 +107,7 @@ class TailBackbone:
             tape.watch(head)
             logits = self._logits(inputs, head, dropout, seed)
             adjusted = logits + offsets
-            targets = _smooth(labels, adjusted.shape[-1], smoothing)
+            targets = tf.one_hot(labels, self.classes) * (1 - smoothing) + smoothing / self.classes
             weighted = tf.nn.softmax_cross_entropy_with_logits(targets, adjusted) * tf.gather(class_weights, labels)
             loss = tf.reduce_mean(weighted) + l2 * tf.reduce_sum(tf.square(head[0]))
         gradients, of_head = tape.gradient(loss, (self.variables, head))
@@ -140,7 +142,7 @@ class OptimizerState:
 
 
 class Tail:
-    """Body and head as one trainable unit. One trial uses it, and its body, at a time, after `reset`.
+    """A `TailBackbone` and a head as one trainable unit; one trial at a time uses it, after `reset`.
 
     The head is the reference study's: global average pooling, dropout, dense with ReLU and L2, dropout, softmax.
     """
@@ -157,6 +159,8 @@ class Tail:
         self._head = [*self.hidden.trainable_variables, *self.output.trainable_variables]
         self.variables = [*body.variables, *self._head]
         self._optimizer = OptimizerState(body.optimizer.name, self._head)
+        self._weights = {**_named("weight", self.variables), **_named("statistic", body.statistics)}
+        self._memory = _named("optimizer", [*body.optimizer.variables, *self._optimizer.variables])
         self._update = tf.function(
             self._optimizer.apply,
             input_signature=[
@@ -213,45 +217,24 @@ class Tail:
         return float(l2 * np.square(self.hidden.kernel.numpy()).sum())
 
     def state(self) -> State:
-        """All that training changes: the trained weights (BatchNorm is frozen) and the optimizer's memory."""
-        return {**self.weights(), **_named("optimizer", self._memory())}
+        """All that training changes: the trained weights and the optimizer's memory."""
+        return {**self.weights(), **{name: variable.numpy() for name, variable in self._memory.items()}}
 
     def weights(self) -> State:
         """The trained weights alone, with the moving statistics of BatchNorm layers that train."""
-        return {**_named("weight", self.variables), **_named("statistic", self.body.statistics)}
+        return {name: variable.numpy() for name, variable in self._weights.items()}
 
     def load(self, state: State) -> None:
-        """Put back what `state` or `weights` gave."""
-        groups = {"weight": self.variables, "statistic": self.body.statistics, "optimizer": self._memory()}
-        for prefix, variables in groups.items():
-            for index, variable in enumerate(variables):
-                if f"{prefix}-{index}" in state:
-                    variable.assign(state[f"{prefix}-{index}"])
-
-    def parameters(self) -> int:
-        """How many numbers are trained."""
-        return sum(int(np.prod(variable.shape)) for variable in self.variables)
+        """Restore what `state` or `weights` returned."""
+        for name, variable in {**self._weights, **self._memory}.items():
+            if name in state:
+                variable.assign(state[name])
 
     def _head_values(self) -> list[Any]:
         import tensorflow as tf
 
         return [tf.convert_to_tensor(variable) for variable in self._head]
 
-    def _memory(self) -> list[Any]:
-        return [*self.body.optimizer.variables, *self._optimizer.variables]
 
-
-def _moving_statistics(layers: Sequence[Any]) -> list[Any]:
-    """Variables that BatchNorm layers update while they train; empty where all of them are frozen."""
-    training = [layer for layer in layers if is_batch_norm(layer) and layer.trainable]
-    return [variable for layer in training for variable in (layer.moving_mean, layer.moving_variance)]
-
-
-def _smooth(labels: Any, classes: int, smoothing: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-
-
-def _named(prefix: str, variables: Sequence[Any]) -> State:
-    return {f"{prefix}-{index}": variable.numpy() for index, variable in enumerate(variables)}
+def _named(prefix: str, variables: Sequence[Any]) -> dict[str, Any]:
+    return {f"{prefix}-{index}": variable for index, variable in enumerate(variables)}

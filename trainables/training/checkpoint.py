@@ -1,4 +1,4 @@
-"""A trial's checkpoints: whole or absent, two generations, each with the results of all its trial's epochs."""
+"""Checkpoints of a trial: two generations, each whole or absent."""
 
 import hashlib
 import io
@@ -61,7 +61,7 @@ class Checkpoints:
 
     def __init__(self, place: Path | str, every: int) -> None:
         """Args: `every` is in epochs; 0 writes none."""
-        self._shelf = open_shelf(place)
+        self._store = open_shelf(place)
         self._every = every
 
     def due(self, result: dict[str, Any]) -> bool:
@@ -78,14 +78,20 @@ class Checkpoints:
             Why it could not be written (a full disk, say), or nothing: training can go on without.
         """
         epoch = f"epoch-{int(result['epoch']):06d}"
+        texts = {_RESULT: _as_array(result), _EARLIER: _as_array(list(earlier))}
+
+        def written(file: Path) -> str:
+            with file.open("wb") as out:
+                hashing = _Hashing(out)
+                np.savez(hashing, allow_pickle=False, **texts, **state)
+            return f"{epoch}.{hashing.digest.hexdigest()[:_DIGITS]}.npz"
+
         try:
-            self._shelf.put(epoch, lambda file: f"{epoch}.{_write(state, result, earlier, file)}.npz")
-            for old in newest_first(self._shelf.sizes())[GENERATIONS:]:
-                self._shelf.delete(old)
-        except OSError as error:
-            return f"no checkpoint of epoch {result['epoch']}: {error.strerror}"
-        except UserError as error:
-            return f"no checkpoint of epoch {result['epoch']}: {error}"
+            self._store.put(epoch, written)
+            for old in newest_first(self._store.sizes())[GENERATIONS:]:
+                self._store.delete(old)
+        except (OSError, UserError) as error:
+            return f"no checkpoint of epoch {result['epoch']}: {getattr(error, 'strerror', None) or error}"
         return ""
 
     def newest(self) -> tuple[Checkpoint | None, str]:
@@ -94,15 +100,15 @@ class Checkpoints:
         Raises:
             UserError: the place is a URL and cannot be reached, which says nothing of what lies there.
         """
-        self._shelf.clear_unfinished("epoch-")
+        self._store.clear_unfinished("epoch-")
         damaged = []
         found = None
-        for name in newest_first(self._shelf.sizes()):
-            found = _unpack(name, self._shelf.read(name))
+        for name in newest_first(self._store.sizes()):
+            found = _unpack(name, self._store.read(name))
             if found is not None:
                 break
             damaged.append(f"the checkpoint of epoch {epoch_of(name)} is damaged")
-            self._shelf.delete(name)
+            self._store.delete(name)
         if not damaged:
             return found, ""
         return found, f"{', '.join(damaged)}: goes on after epoch {found.epoch if found else 0}"
@@ -112,11 +118,6 @@ def newest_first(names: Iterable[str]) -> list[str]:
     """Return those of `names` that are a checkpoint's, newest first; the unfinished are not among them."""
     found = [name for name in names if _NAME.fullmatch(name.rpartition("/")[2])]
     return sorted(found, key=lambda name: (epoch_of(name), name), reverse=True)
-
-
-def generations(folder: Path) -> list[Path]:
-    """Return the files of a trial's checkpoints in a folder, newest first."""
-    return [folder / name for name in newest_first(file.name for file in folder.glob("epoch-*.npz"))]
 
 
 def epoch_of(file: Path | str) -> int:
@@ -145,22 +146,13 @@ class _Hashing:
         self._file.flush()
 
 
-def _write(state: State, result: Result, earlier: Sequence[Result], file: Path) -> str:
-    """Write a checkpoint as one pass over its bytes, and return their digest."""
-    texts = {_RESULT: _as_array(result), _EARLIER: _as_array(list(earlier))}
-    with file.open("wb") as out:
-        hashing = _Hashing(out)
-        np.savez(hashing, allow_pickle=False, **texts, **state)
-    return hashing.digest.hexdigest()[:_DIGITS]
-
-
 def _as_array(value: object) -> npt.NDArray[np.uint8]:
     return np.frombuffer(json.dumps(value, default=lambda one: one.item()).encode(), np.uint8)
 
 
 def _unpack(name: str, content: bytes | None) -> Checkpoint | None:
     match = _NAME.fullmatch(name)
-    if match is None or content is None or _digest(content) != match[2]:
+    if match is None or content is None or hashlib.sha256(content).hexdigest()[:_DIGITS] != match[2]:
         return None
     with np.load(io.BytesIO(content)) as arrays:
         state = dict(arrays)
@@ -168,7 +160,3 @@ def _unpack(name: str, content: bytes | None) -> Checkpoint | None:
     # One that was written before there were earlier results in it has none.
     earlier = json.loads(state.pop(_EARLIER).tobytes()) if _EARLIER in state else []
     return Checkpoint(int(match[1]), state, result, tuple(earlier))
-
-
-def _digest(content: bytes | memoryview) -> str:
-    return hashlib.sha256(content).hexdigest()[:_DIGITS]

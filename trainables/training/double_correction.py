@@ -1,4 +1,4 @@
-"""Whether the imbalance of the families is corrected twice: by copies of photos, and by a loss that ignores the copies.
+"""Checks for class imbalance corrected twice, by copies and loss.
 
 How much a family counts is how often it is seen, times its weight, over its adjusted prior. Class weights and logit
 adjustment that follow from what is trained on, copies included, take the copies back: oversampling then adds variety
@@ -25,7 +25,7 @@ Doubles = npt.NDArray[np.float64]
 SLIGHT = 1.02
 """A family that counts less than this many times what is meant is not worth a sentence."""
 
-# Photos that show the same picture, in the median over a family's pictures. Who oversamples copies all of them; what
+# Photos that show the same picture, in the median over a family's pictures. Oversampling copies all of them; what
 # looks alike by nature hangs together in one chain (eight of fourteen scanned nines), which moves the mean alone.
 _COPIED = 2
 _NAMED = 3
@@ -66,7 +66,7 @@ def double_corrections_in_trials(dataset: Dataset, methods: Collection[str]) -> 
     method = "effective_number"  # The others follow from all that a trial shows, copies included.
     if method not in methods:
         return []
-    trained = _photos(dataset)
+    trained = np.bincount([row.label for row in dataset.photos("train")], minlength=len(dataset.class_names))
     return double_corrections(dataset, method, balance(method, trained), trained)
 
 
@@ -106,10 +106,6 @@ def _photos_alike(dataset: Dataset) -> list[list[int]]:
     for (label, _), count in photos.items():
         pictures[label].append(count)
     return pictures
-
-
-def _photos(dataset: Dataset) -> Ints:
-    return np.bincount([row.label for row in dataset.photos("train")], minlength=len(dataset.class_names))
 
 
 def _emphasis(correction: Balance, counts: Ints) -> Doubles:

@@ -1,4 +1,4 @@
-"""Train one configuration, an epoch at a time."""
+"""Fine-tuning of one configuration, an epoch at a time."""
 
 import math
 import time
@@ -100,7 +100,17 @@ class FineTuning:
         size = EVALUATED_AT_ONCE * self.config.batch_size
         rows = [np.arange(first, min(first + size, len(part.labels))) for first in range(0, len(part.labels), size)]
         logits = np.concatenate([self.tail.predict_batch(part.features.batch(chosen, None)) for chosen in rows])
-        return _evaluation(logits, part.labels, self.tail.l2_penalty(self.config.l2))
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        cross_entropy = float(-log_probabilities[np.arange(len(part.labels)), part.labels].mean())
+        predicted = logits.argmax(axis=1)
+        metrics = Metrics(
+            loss=cross_entropy + self.tail.l2_penalty(self.config.l2),
+            cross_entropy=cross_entropy,
+            accuracy=float(np.mean(predicted == part.labels)),
+            macro_f1=macro_f1(part.labels, predicted),
+        )
+        return Evaluation(metrics, np.exp(log_probabilities))
 
     def restore_best(self) -> None:
         """Put the weights of the best epoch back."""
@@ -183,27 +193,12 @@ class FineTuning:
         if self.epoch >= self.config.epochs:
             return _done("max_epochs", f"reached epoch {self.epoch}, the last")
         if self.epoch - self.best_epoch >= self.config.patience:
-            reason = f"validation macro F1 has not risen for {self.config.patience} epochs"
-            return _done("early_stopping", reason)
+            return _done("early_stopping", f"validation macro F1 has not risen for {self.config.patience} epochs")
         return {}
 
 
 def _done(kind: str, reason: str) -> Result:
     return {"done": True, "stop_kind": kind, "stop_reason": reason}
-
-
-def _evaluation(logits: Array, labels: Array, penalty: float) -> Evaluation:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    cross_entropy = float(-log_probabilities[np.arange(len(labels)), labels].mean())
-    predicted = logits.argmax(axis=1)
-    metrics = Metrics(
-        loss=cross_entropy + penalty,
-        cross_entropy=cross_entropy,
-        accuracy=float(np.mean(predicted == labels)),
-        macro_f1=macro_f1(labels, predicted),
-    )
-    return Evaluation(metrics, np.exp(log_probabilities))
 
 
 def learning_rate(schedule: str, initial: float, step: int, total_steps: int) -> float:

@@ -1,12 +1,12 @@
-"""Measure how fast this process trains and computes activations, on made-up data: nothing is read or stored."""
+"""Training and prefix speed of this process, measured on made-up data."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import psutil
 
 from trainables.config import TrialConfig
 
@@ -34,75 +34,62 @@ class Speed(NamedTuple):
 class Probe:
     """A process with `threads` CPU threads, ready to train every tail that a sweep may ask for.
 
-    Weights are random: the values do not change the speed.
+    Weights and data are made up, nothing is read or stored: the values do not change the speed.
     """
 
     def __init__(self, config: TrialConfig, unfrozen_layers: Sequence[int], classes: int, threads: int) -> None:
         from trainables.device import prepare_tensorflow
 
         prepare_tensorflow(threads)
-        from trainables.activations.features import Photos, Prefix
-        from trainables.network.backbones import Weights, build_backbone, from_scratch
-        from trainables.network.cut import PIXELS, find_cut
+        from trainables.activations.photos import Photos
+        from trainables.activations.prefix import Prefix
+        from trainables.network.backbone_cache import cut_backbone
+        from trainables.network.backbones import Weights, build_backbone
+        from trainables.network.cut import PIXELS
         from trainables.network.tail import Tail, TailBackbone
 
         self._config, self._classes = config, classes
         base = build_backbone(config.backbone, config.image_size, Weights("random", "", "random"), 0)
-        counts = [len(base.layers)] if from_scratch(config.backbone) else unfrozen_layers
-        cuts = {find_cut(base, count, from_scratch(config.backbone)) for count in counts}
         self._tails = {
             cut.name: Tail(
                 TailBackbone(base, cut, classes, config.optimizer, config.tail_precision), config.dense_units
             )
-            for cut in cuts
+            for cut in {cut_backbone(base, config.backbone, count) for count in unfrozen_layers}
         }
         self._prefix = Prefix(base, "random", config)
-        self._stored = sorted({cut.name for cut in cuts} - {PIXELS})
+        self._stored = sorted(self._tails.keys() - {PIXELS})
         shape = (config.batch_size, config.image_size, config.image_size, 3)
         pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         ids = [str(number) for number in range(len(pixels))]
         self._photos = Photos(pixels, np.zeros(len(pixels), np.int64), ids, "probe")
-        self._inputs = {name: self._input(name) for name in self._tails}
         self.measure(0.0)  # Traces all graphs.
 
     def measure(self, seconds: float = SECONDS) -> Speed:
         """Time every tail and the prefix for about `seconds` each."""
-        tails = {
-            name: TailSpeed(
-                self._rate(self._step(name), seconds), self._rate(self._forward(name), seconds / 4), self._bytes(name)
-            )
-            for name in self._tails
-        }
-        prefix = self._rate(self._fill, seconds) if self._stored else math.inf
-        return Speed(tails, prefix, _resident_bytes())
+        names = [name for cut in self._stored for name in cut.split("+")]
+        photos = self._photos
+        prefix = math.inf
+        if self._stored:
+            prefix = self._rate(lambda: self._prefix.compute(photos, 0, len(photos), 0, names, {}), seconds)
+        tails = {cut: self._tail_speed(cut, seconds) for cut in self._tails}
+        return Speed(tails, prefix, psutil.Process().memory_info().rss)
 
-    def _input(self, cut: str) -> list[Any]:
-        """A made-up batch of what crosses the cut: tracing the prefix to each one would take seconds."""
-        random = np.random.default_rng(0)
-        shapes = self._tails[cut].body.input_shapes
-        return [random.random((self._config.batch_size, *shape), np.float32) for shape in shapes]
-
-    def _step(self, cut: str) -> Callable[[], object]:
+    def _tail_speed(self, cut: str, seconds: float) -> TailSpeed:
         from trainables.network.class_balance import balance
         from trainables.network.tail import StepSettings
 
+        tail, random = self._tails[cut], np.random.default_rng(0)
+        # Made up: tracing the prefix to each cut would take seconds.
+        shapes = tail.body.input_shapes
+        inputs = [random.random((self._config.batch_size, *shape), np.float32) for shape in shapes]
         even = balance("none", np.ones(self._classes, np.int64))
         settings = StepSettings(1e-3, 0.3, 1e-3, 0.0, 0, 0)
-        tail, inputs = self._tails[cut], self._inputs[cut]
-        return lambda: tail.train_batch(inputs, self._photos.labels, even, settings)[0].numpy()
-
-    def _forward(self, cut: str) -> Callable[[], object]:
-        return lambda: self._tails[cut].predict_batch(self._inputs[cut])
-
-    def _fill(self) -> object:
-        names = [name for cut in self._stored for name in cut.split("+")]
-        return self._prefix.compute(self._photos, 0, len(self._photos), 0, names, {})
-
-    def _bytes(self, cut: str) -> int:
-        if cut not in self._stored:
-            return 0
-        size = np.dtype(self._config.store_dtype).itemsize
-        return sum(int(np.prod(shape)) * size for shape in self._prefix.shape(cut).values())
+        size = np.dtype(self._config.store_dtype).itemsize if cut in self._stored else 0
+        return TailSpeed(
+            self._rate(lambda: tail.train_batch(inputs, self._photos.labels, even, settings)[0].numpy(), seconds),
+            self._rate(lambda: tail.predict_batch(inputs), seconds / 4),
+            sum(int(np.prod(shape)) * size for shape in shapes),
+        )
 
     def _rate(self, run: Callable[[], object], seconds: float) -> float:
         run()
@@ -111,10 +98,3 @@ class Probe:
             run()
             steps += 1
         return steps * len(self._photos) / max(time.monotonic() - started, 1e-9)
-
-
-def _resident_bytes() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0

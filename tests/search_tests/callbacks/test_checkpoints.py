@@ -10,10 +10,11 @@ from search.callbacks.checkpoints import KeepBestCheckpoints
 from search.study.pareto import Mode, ScoredTrial
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.state import SweepState
+from tests.checkpoint_files import generations
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.files.experiment import trial_folder
 from trainables.files.file_store import open_shelf
-from trainables.training.checkpoint import Checkpoints, epoch_of, generations, newest_first
+from trainables.training.checkpoint import Checkpoints, epoch_of, newest_first
 
 ENDED = Stop("max_epochs", 3, "ran")
 OUTCOMES = [("COMPLETE", 0.4), ("COMPLETE", 0.5), ("PRUNED", 0.9), ("COMPLETE", 0.2), ("FAIL", 1.0), ("FAIL", None)]
@@ -39,8 +40,8 @@ def left(folder: Path) -> dict[int, list[int]]:
     return {number: [epoch_of(file) for file in found] for number, found in sorted(files.items()) if found}
 
 
-def trial(number: int) -> FakeTrial:
-    return FakeTrial({"run": {"trial": number}})
+def trial(number: int, place: Path | str = "") -> FakeTrial:
+    return FakeTrial({"run": {"trial": number, "checkpoint_dir": str(place)}})
 
 
 @pytest.mark.parametrize(("keep", "mode", "expected"), KEPT)
@@ -87,7 +88,7 @@ def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_
     callback.restore([(0, ScoredTrial(0, 0.1)), (1, ScoredTrial(1, 0.9))])
     result: dict[str, Any] = {"epoch": 2}
     for number in (2, 3):
-        callback.on_trial_result(0, [], trial(number), result)
+        callback.on_trial_result(0, [], trial(number, trial_folder(tmp_path, number)), result)
     assert left(tmp_path) == expected
 
 
@@ -108,8 +109,7 @@ def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, taken_up: bool
             callback.on_trial_complete(0, [], trial(number))
     found = open_shelf(f"{url}/checkpoints").sizes()
     assert [name[:4] for name in newest_first(found)] == ["0002", "0000", "0002", "0000"]
-    running = FakeTrial({"run": {"trial": 2, "checkpoint_dir": places[2]}})
-    callback.on_trial_result(0, [], running, {"epoch": 2})
+    callback.on_trial_result(0, [], trial(2, places[2]), {"epoch": 2})
     assert [name[:4] for name in newest_first(open_shelf(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
     callback._make_room(5000)
     assert [epoch_of(name) for name in open_shelf(f"{url}/checkpoints").sizes()] == [2]

@@ -6,7 +6,7 @@ import pytest
 
 from search.config.trial_plan import Plan
 from tests.search_tests.example import sweep
-from trainables.config import TrialConfig
+from trainables.config import RunSettings, TrialConfig
 from trainables.files.experiment import trial_folder
 
 
@@ -18,18 +18,18 @@ def test_a_trial_gets_the_fixed_knobs_the_suggestion_its_seeds_and_where_things_
     settings = plan.settings(7, config)
     run = settings.pop("run")
     assert TrialConfig.model_validate(settings) == config
-    assert run == {
-        "trial": 7,
-        "dataset": str(tmp_path / "dataset"),
-        "store": str(tmp_path / "store"),
-        "store_bytes": 2**29,
-        "threads": 3,
-        "plan": [0, 31, 62],
-        "checkpoint_dir": str(tmp_path / "experiment" / "trials" / "0007"),
-        "checkpoint_every": 0,
-        "known_epochs": 0,
-        "cost": None,
-    }
+    assert run == RunSettings(
+        trial=7,
+        dataset=str(tmp_path / "dataset"),
+        store=tmp_path / "store",
+        store_bytes=2**29,
+        threads=3,
+        plan=(0, 31, 62),
+        checkpoint_dir=str(tmp_path / "experiment" / "trials" / "0007"),
+        checkpoint_every=0,
+        known_epochs=0,
+        cost=None,
+    )
     assert plan.trial_folder(12345) == trial_folder(tmp_path / "experiment", 12345)
 
 

@@ -24,6 +24,7 @@ from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.test_killed import ATTRS
 from tests.search_tests.tune_loop import PlayedSweep
+from trainables.config import RunSettings
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
 from trainables.files.remote_experiment import local_copy
@@ -289,12 +290,12 @@ class MirroredSweep(PlayedSweep):
         finally:
             self.searcher.suggest = reported  # type: ignore[method-assign]
 
-    def _begin(self, run: dict[str, Any]) -> None:
-        checkpoints = Checkpoints(run["checkpoint_dir"], 1)
+    def _begin(self, run: RunSettings) -> None:
+        checkpoints = Checkpoints(run.checkpoint_dir, 1)
         found, _ = checkpoints.newest()
         results = [*found.earlier, found.result] if found else []
-        unheard = found.unheard(run["known_epochs"]) if found else []
-        self._checkpoints = {run["trial"]: unheard[0]["epoch"]} if unheard else {}
+        unheard = found.unheard(run.known_epochs) if found else []
+        self._checkpoints = {run.trial: unheard[0]["epoch"]} if unheard else {}
 
         def checkpoint(number: int, epoch: int) -> None:
             if epoch > len(results):

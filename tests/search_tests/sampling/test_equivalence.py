@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.sampling.equivalence import fewest_unfrozen, identity, points_of
+from search.sampling.equivalence import identity, points_of
 from tests.search_tests.example import sweep
 from trainables.config import TrialConfig
 
@@ -46,28 +46,6 @@ def test_what_makes_no_difference_makes_none(first: dict[str, Any], second: dict
 )
 def test_what_makes_a_difference_is_two_configurations(first: dict[str, Any], second: dict[str, Any]) -> None:
     assert not same(first, second)
-
-
-def test_the_head_alone_is_one_configuration_up_to_the_first_convolution() -> None:
-    assert fewest_unfrozen("inception_v3", 0) == 0
-    assert [fewest_unfrozen("inception_v3", count) for count in (31, 35, 40)] == [31, 31, 31]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "backbone",
-    ["inception_v3", "mobilenet_v2", "densenet121", "efficientnet_v2_b0", "efficientnet_v2_b1", "convnext_tiny"],
-)
-def test_the_table_agrees_with_the_cut_of_the_backbone(backbone: str) -> None:
-    from trainables.network.backbones import Weights, build_backbone
-    from trainables.network.cut import find_cut
-
-    base = build_backbone(backbone, 75, Weights("random", "", "random"), 0)
-    trained = [find_cut(base, count).trainable for count in range(len(base.layers) + 2)]
-    table = [fewest_unfrozen(backbone, count) for count in range(len(base.layers) + 2)]
-    for count in range(1, len(trained)):
-        assert (table[count] == table[count - 1]) == (trained[count] == trained[count - 1]), count
-    assert all(trained[fewest] == trained[count] for count, fewest in enumerate(table))
 
 
 def test_the_points_of_a_finite_space_are_each_there_once_in_a_seeded_order(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from ray.tune.experiment import Trial
 
 from search.config.trial_plan import trial_number
 from search.tune.memory import ForgetEndedTrials
+from tests.search_tests.example import run_settings
+
+RUN = run_settings(trial=7)
 
 
 def trial(status: str) -> Trial:
-    made = Trial("__fake", config={"learning_rate": 1e-3, "run": {"trial": 7}}, stub=True)
+    made = Trial("__fake", config={"learning_rate": 1e-3, "run": RUN}, stub=True)
     made.update_last_result({"epoch": 3, "val_loss": 0.5, "training_iteration": 3, "config": made.config, "done": True})
     made.set_status(status)
     return made
@@ -20,7 +23,7 @@ def test_an_ended_trial_keeps_its_number_and_little_else() -> None:
     forget.on_step_end(0, [])
     assert ended.metric_analysis == {} == ended.run_metadata.metric_n_steps
     assert ended.last_result == {"trial_id": ended.trial_id, "epoch": 3, "training_iteration": 3, "done": True}
-    assert trial_number(ended) == 7 and ended.config == {"run": {"trial": 7}}
+    assert trial_number(ended) == 7 and ended.config == {"run": RUN}
 
 
 def test_a_trial_that_is_tried_again_keeps_everything() -> None:

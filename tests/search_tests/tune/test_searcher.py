@@ -42,8 +42,8 @@ def test_a_suggestion_is_the_whole_configuration_and_is_in_the_study(game: Playe
     assert trial.user_attrs["config"] == checked.model_dump()
     assert trial.user_attrs["seed"] == checked.seed and checked.sweep_seed == 4
     assert {name: config[name] for name in trial.params} == trial.params
-    assert run["trial"] == trial.number == 0 and run["plan"] == [0, 31, 62]
-    assert Path(run["checkpoint_dir"]) == Path(game.config.experiment) / "trials" / "0000"
+    assert run.trial == trial.number == 0 and run.plan == (0, 31, 62)
+    assert Path(run.checkpoint_dir) == Path(game.config.experiment) / "trials" / "0000"
 
 
 def test_it_is_an_optuna_search_and_each_trial_has_its_own_seed(game: PlayedSweep) -> None:
@@ -65,7 +65,7 @@ def test_the_value_is_the_best_epochs_not_the_last_ones(game: PlayedSweep) -> No
 def test_a_failure_of_the_trials_own_is_fail_with_its_reason(game: PlayedSweep) -> None:
     trial = begin(game)
     result = {"epoch": 2, "val_macro_f1": math.nan, "done": True, "stop_kind": "failed", "stop_reason": "loss was nan"}
-    game.searcher.on_trial_complete("a", {**result, "config/run/trial": trial.number})
+    game.searcher.on_trial_complete("a", {**result, "config/run": trial.config["run"]})
     reported = only(game)
     assert (reported.state, reported.values, reported.intermediate_values) == (TrialState.FAIL, None, {})
     assert reported.user_attrs["stop"] == {"kind": "failed", "epoch": 2, "reason": "loss was nan"}
@@ -73,7 +73,7 @@ def test_a_failure_of_the_trials_own_is_fail_with_its_reason(game: PlayedSweep) 
 
 def test_early_stopping_of_the_trials_own_is_complete(game: PlayedSweep) -> None:
     trial = begin(game)
-    result: dict[str, Any] = {"epoch": 1, "val_macro_f1": 0.3, "done": True, "config/run/trial": trial.number}
+    result: dict[str, Any] = {"epoch": 1, "val_macro_f1": 0.3, "done": True, "config/run": trial.config["run"]}
     game.searcher.on_trial_complete("a", {**result, "stop_kind": "early_stopping", "stop_reason": "no better"})
     assert only(game).state == TrialState.COMPLETE
     assert only(game).user_attrs["stop"] == {"kind": "early_stopping", "epoch": 1, "reason": "no better"}
@@ -95,7 +95,7 @@ def test_epochs_passed_again_after_a_lost_worker_are_reported_once(game: PlayedS
 def test_what_the_trainable_says_of_its_weights_and_device_is_kept(game: PlayedSweep) -> None:
     trial = begin(game)
     result = {"epoch": 1, "val_macro_f1": 0.3, "device": "H100", "host": "node7", "weights/kind": "random"}
-    game.searcher.on_trial_result("a", {**result, "config/run/trial": trial.number})
+    game.searcher.on_trial_result("a", {**result, "config/run": trial.config["run"]})
     game.searcher.on_trial_complete("a", {"epoch": 1, "val_macro_f1": 0.3, "done": True})
     attrs = only(game).user_attrs
     assert (attrs["device"], attrs["host"], attrs["weights"]) == ("H100", "node7", {"kind": "random"})

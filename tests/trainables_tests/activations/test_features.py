@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
-from trainables.activations.features import Prefix, StoredFeatures, UncachedFeatures
+from trainables.activations.features import StoredFeatures, StoreUse, UncachedFeatures
+from trainables.activations.prefix import Prefix
 from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -62,15 +63,16 @@ def test_lower_precision_is_stored_apart_and_near(
     worker = make_worker(small_dataset, tmp_path)
     photos, base, store = worker.photos("train", SMALL.image_size), worker.base(SMALL), Store(tmp_path / "s", 10**9)
     cut = find_cut(base, SMALL.unfrozen_layers).name
+    uses = StoreUse(), StoreUse()
     exact, near = (
-        StoredFeatures(Prefix(base, "random", config), photos, store, cut, [cut])
-        for config in (SMALL, SMALL.model_copy(update=change))
+        StoredFeatures(Prefix(base, "random", config), photos, store, cut, [cut], use)
+        for config, use in zip((SMALL, SMALL.model_copy(update=change)), uses, strict=True)
     )
     expected, got = exact.batch(np.arange(30), 0)[0], near.batch(np.arange(30), 0)[0]
     assert len(list((tmp_path / "s").glob("*/key.json"))) == 2
     assert got.dtype == np.float32
     assert 0 < np.abs(got - expected).mean() < within * np.abs(expected).mean()
-    assert near.bytes_per_view() == exact.bytes_per_view() // (2 if "store_dtype" in change else 1)
+    assert 0 < uses[1].filled_bytes == uses[0].filled_bytes // (2 if "store_dtype" in change else 1)
 
 
 def test_a_run_counts_what_it_read_and_what_it_computed(small_dataset: Dataset, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import json
+import sys
 from pathlib import Path
 
 import keras
@@ -5,9 +7,8 @@ import numpy as np
 import pytest
 
 from trainables.errors import UserError
-from trainables.network import backbones
+from trainables.network.backbone_table import BACKBONES
 from trainables.network.backbones import (
-    BACKBONES,
     Weights,
     build_backbone,
     check_weights,
@@ -15,21 +16,16 @@ from trainables.network.backbones import (
     scale_pixels,
     scaling_layer,
 )
+from trainables.network.trainable_layers import FILE, trainable_layers
 
-PREPROCESSORS = {
-    "inception_v3": keras.applications.inception_v3,
-    "mobilenet_v2": keras.applications.mobilenet_v2,
-    "densenet121": keras.applications.densenet,
-    "efficientnet_v2_b0": keras.applications.efficientnet_v2,
-    "efficientnet_v2_b1": keras.applications.efficientnet_v2,
-    "convnext_tiny": keras.applications.convnext,
-}
+PRETRAINED = [name for name, kind in BACKBONES.items() if kind.application is not None]
 
 
-@pytest.mark.parametrize("backbone", PREPROCESSORS)
+@pytest.mark.parametrize("backbone", PRETRAINED)
 def test_pixels_are_scaled_as_keras_scales_them_for_these_weights(backbone: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3)).astype("float32")
-    expected = PREPROCESSORS[backbone].preprocess_input(pixels.copy())
+    builder = getattr(keras.applications, BACKBONES[backbone].application or "")
+    expected = sys.modules[builder.__module__].preprocess_input(pixels.copy())
     np.testing.assert_allclose(scale_pixels(backbone, pixels), expected, atol=1e-4)
     np.testing.assert_allclose(scaling_layer(backbone)(pixels), expected, atol=1e-4)
 
@@ -47,14 +43,14 @@ def test_random_weights_are_the_same_in_every_process_of_a_sweep() -> None:
 
 
 def test_auto_falls_back_to_random_weights_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backbones, "_application", _offline)
+    monkeypatch.setattr(keras.applications, "InceptionV3", _offline)
     weights = resolve_weights("inception_v3", "auto")
     assert weights.kind == "random"
     assert "ImageNet weights for inception_v3" in (weights.warning or "")
 
 
 def test_imagenet_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backbones, "_application", _offline)
+    monkeypatch.setattr(keras.applications, "InceptionV3", _offline)
     with pytest.raises(UserError, match="no network here"):
         resolve_weights("inception_v3", "imagenet")
 
@@ -98,10 +94,9 @@ def test_the_shared_imagenet_weights_load_and_see_photos(shared: Path) -> None:
 def test_every_backbone_gives_a_map_of_features(backbone: str) -> None:
     base = build_backbone(backbone, BACKBONES[backbone].smallest_size, Weights("random", "", "random"), 0)
     assert len(base.output.shape) == 4
+    if BACKBONES[backbone].application is not None:
+        assert trainable_layers(base) == json.loads(FILE.read_text())[backbone]
 
 
-def _offline(name: str) -> object:
-    def build(weights: str | None, **options: object) -> object:
-        raise Exception("no network here")
-
-    return build
+def _offline(weights: str | None, **options: object) -> object:
+    raise Exception("no network here")

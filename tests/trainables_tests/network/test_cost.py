@@ -1,5 +1,6 @@
 """trainables/network/cost.py: what a model costs, held against the model that is handed over."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
+from trainables.config import RunSettings
 from trainables.data.dataset import Dataset
 from trainables.inference.keras_model import whole_model
 from trainables.network.cost import LATENCY_MS, MODEL_MB, Predictor, remembered
@@ -70,11 +72,18 @@ def test_of_two_that_measure_at_once_the_first_figure_stays(tmp_path: Path) -> N
 def test_a_trial_says_its_cost_with_every_result_and_keeps_the_one_that_it_began_with(
     small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = {"dataset": str(small_dataset.folder), "store": str(tmp_path / "store"), "store_bytes": None, "threads": 1}
-    run |= {"checkpoint_dir": str(tmp_path / "trial"), "checkpoint_every": 1, "cost": LATENCY_MS}
+    run = RunSettings(
+        trial=0,
+        dataset=str(small_dataset.folder),
+        store=tmp_path / "store",
+        threads=1,
+        checkpoint_dir=str(tmp_path / "trial"),
+        checkpoint_every=1,
+        cost=LATENCY_MS,
+    )
     first = FineTuneTrial({**SMALL.model_dump(), "run": run}).step()[LATENCY_MS]
     monkeypatch.setattr(Worker, "cost", lambda *_: 1e9)
     again = FineTuneTrial({**SMALL.model_dump(), "run": run})
     assert [again.step()[LATENCY_MS] for _ in range(2)] == [first, first]
-    other = {**run, "checkpoint_dir": str(tmp_path / "other"), "cost": None}
+    other = replace(run, checkpoint_dir=str(tmp_path / "other"), cost=None)
     assert LATENCY_MS not in FineTuneTrial({**SMALL.model_dump(), "run": other}).step()

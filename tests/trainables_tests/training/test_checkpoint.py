@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.checkpoint_files import generations
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket
 from trainables.training import checkpoint
-from trainables.training.checkpoint import Checkpoints, epoch_of, generations
+from trainables.training.checkpoint import Checkpoints, epoch_of
 
 STATE = {"weights": np.arange(1000, dtype=np.float32), "epoch": np.asarray(3)}
 

@@ -1,0 +1,98 @@
+"""Decoded photos of a split, kept in the activation store."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+
+from trainables.activations.store import Array, Store, StoreFull
+from trainables.data.dataset import Dataset, EncodedPhoto
+from trainables.data.images import decode_resized
+from trainables.data.shards import read_split
+from trainables.errors import UserError
+
+Ints = npt.NDArray[np.int64]
+
+
+class Photos:
+    """Some photos of one split: decoded pixels, labels and ids, in the dataset's order.
+
+    `pixels` is uint8 [n, size, size, 3] (memory-mapped), `labels` int64 [n]; `fingerprint` names these very pixels.
+    """
+
+    def __init__(self, pixels: Array, labels: Ints, photo_ids: Sequence[str], fingerprint: str) -> None:
+        self.pixels = pixels
+        self.labels = labels
+        self.photo_ids = photo_ids
+        self.fingerprint = fingerprint
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, rows: Ints) -> "Photos":
+        """The photos at `rows` (no pixels are copied before they are read)."""
+        return _Selected(self, rows, f"{self.fingerprint}/{','.join(map(str, rows))}")
+
+    def read(self, rows: Ints) -> Array:
+        """Pixels at `rows`, uint8 [len(rows), size, size, 3]."""
+        return np.asarray(self.pixels[rows])
+
+
+class _Selected(Photos):
+    def __init__(self, whole: Photos, rows: Ints, fingerprint: str) -> None:
+        super().__init__(whole.pixels, whole.labels[rows], [whole.photo_ids[row] for row in rows], fingerprint)
+        self._rows = rows
+
+    def read(self, rows: Ints) -> Array:
+        return np.asarray(self.pixels[self._rows[rows]])
+
+
+def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, threads: int) -> Photos:
+    """Return a split's photos from the store; the first process that asks decodes them into it.
+
+    Raises:
+        UserError: they do not fit in the store's budget.
+    """
+    rows = dataset.photos(split)
+    key = {
+        "what": "decoded photos",
+        "dataset": dataset.fingerprint,
+        "split": split,
+        "image_size": image_size,
+        "pillow": PIL.__version__,
+    }
+    entry = store.entry(key, len(rows))
+    try:
+        entry.allocate({"pixels": (image_size, image_size, 3)}, np.uint8)
+    except StoreFull as error:
+        raise UserError(
+            f"decoded photos must fit in the store, and do not: {error}; give it more with store_gb"
+        ) from None
+    reader = _Reader(dataset, split)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def decode(start: int, stop: int, _names: object, _filled: object) -> dict[str, Array]:
+            encoded = [photo.image for photo in reader.rows(start, stop)]
+            return {"pixels": np.stack(list(pool.map(lambda image: decode_resized(image, image_size), encoded)))}
+
+        entry.fill(["pixels"], decode)
+    labels = np.array([row.label for row in rows], np.int64)
+    return Photos(entry.read("pixels"), labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}")
+
+
+class _Reader:
+    """Reads ranges of a split's photos in rising order without starting over for each."""
+
+    def __init__(self, dataset: Dataset, split: str) -> None:
+        self._dataset, self._split = dataset, split
+        self._position = 0
+        self._photos: Iterator[EncodedPhoto] = read_split(dataset, split)
+
+    def rows(self, start: int, stop: int) -> list[EncodedPhoto]:
+        if start < self._position:
+            self._position, self._photos = 0, read_split(self._dataset, self._split)
+        skipped, self._position = start - self._position, stop
+        return list(itertools.islice(self._photos, skipped, skipped + stop - start))
