@@ -1,4 +1,4 @@
-"""Pictures of the training photos for the report: a few of each family, and what augmentation makes of them."""
+"""Pictures for the report: samples of each family, augmentation, confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from trainables.activations.augment import augment, draw_parameters
 from trainables.activations.features import Photos
 from trainables.config import TrialConfig
+from trainables.files.experiment import AUGMENTATION_FILE, SAMPLES_FILE
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -22,6 +23,9 @@ PREVIEW_PHOTOS = 4
 PREVIEW_VIEWS = 6
 MOST_FAMILIES = 24  # more rows than this are scrolled past
 
+NAMED = 60  # most families whose names can still be read beside the confusion matrix
+NUMBERED = 15  # most families whose shares can still be read in its cells
+
 
 def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConfig, folder: Path) -> None:
     """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder.
@@ -30,8 +34,8 @@ def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConf
     are more than `MOST_FAMILIES`.
     """
     folder.mkdir()
-    sample_grid(photos, class_names).save(folder / "samples.jpg", quality=85)
-    augmentation_preview(photos, config).save(folder / "augmentation.jpg", quality=85)
+    sample_grid(photos, class_names).save(folder / SAMPLES_FILE, quality=85)
+    augmentation_preview(photos, config).save(folder / AUGMENTATION_FILE, quality=85)
 
 
 def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
@@ -76,12 +80,6 @@ def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
             thumbnail = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             grid.paste(thumbnail, (GAP + column * step, top + LABEL_HEIGHT))
     return grid
-
-
-NAMED = 60  # most families whose names can still be read beside the matrix
-
-
-NUMBERED = 15  # most families whose counts can still be read in the cells
 
 
 def confusion_shares(

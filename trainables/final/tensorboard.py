@@ -1,6 +1,6 @@
-"""The final stage in TensorBoard, beside the sweep's trials: its curves under the same names, and its pictures.
+"""TensorBoard runs of the final stage: its curves and pictures.
 
-A view of the final stage's files, made from them alone; the files stay the record.
+The curves have the names of the sweep's trials. All is made from the final stage's files, which stay the record.
 """
 
 import csv
@@ -12,13 +12,20 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from tensorboardX import SummaryWriter
 
-from trainables.files.experiment import CONFUSION_FILE, HISTORY_FILE, MISTAKES_FILE, PICTURES_FOLDER
+from trainables.files.experiment import (
+    AUGMENTATION_FILE,
+    CONFUSION_FILE,
+    HISTORY_FILE,
+    MISTAKES_FILE,
+    PICTURES_FOLDER,
+    SAMPLES_FILE,
+)
 from trainables.final.mistakes import SIDE
 
 _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
     "1_confusion_matrix_test": CONFUSION_FILE,
-    "3_augmentation": "augmentation.jpg",
-    "4_training_photos": "samples.jpg",
+    "3_augmentation": AUGMENTATION_FILE,
+    "4_training_photos": SAMPLES_FILE,
 }
 _MISTAKES = "2_most_confident_mistakes_test"
 _ACROSS = 3  # mistakes side by side, each a photo and its overlay
@@ -38,9 +45,10 @@ def write_final_board(final: Path, folder: Path) -> None:
         history = list(csv.DictReader(rows))
     for stage in dict.fromkeys(row["stage"] for row in history):
         with SummaryWriter(str(folder.with_name(f"{folder.name}_{stage}"))) as writer:
-            for row in history:
-                if row["stage"] == stage:
-                    _write_epoch(writer, row)
+            for row in (row for row in history if row["stage"] == stage):
+                for name, value in row.items():
+                    if name not in ("stage", "epoch", "epoch_seconds"):
+                        writer.add_scalar(name, float(value), int(row["epoch"]))
     pictures = final / PICTURES_FOLDER
     with SummaryWriter(str(folder)) as writer:
         for tag, name in _PICTURES.items():
@@ -49,12 +57,6 @@ def write_final_board(final: Path, folder: Path) -> None:
         sheet = mistakes_sheet(pictures)
         if sheet is not None:
             writer.add_image(_MISTAKES, sheet, dataformats="HWC")
-
-
-def _write_epoch(writer: SummaryWriter, row: dict[str, str]) -> None:
-    for name, value in row.items():
-        if name not in ("stage", "epoch", "epoch_seconds"):
-            writer.add_scalar(name, float(value), int(row["epoch"]))
 
 
 def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:

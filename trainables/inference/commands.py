@@ -3,39 +3,73 @@
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
+from trainables.command_line import command
 from trainables.files.bucket import folder_or_url
 from trainables.files.experiment import EXPORTED_FOLDER
+from trainables.inference.formats import FORMATS
 
-FORMATS = ("saved_model", "tflite", "onnx")  # trainables/formats.py says how each is written
-MODEL_HELP = "the folder that retrain wrote, or its model.keras; also a URL"
+_PREDICT = """\
+example:
+  python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
+
+Prints the likeliest families of each photo with their probabilities, or writes them as CSV. A photo in a folder that
+cannot be read is listed with its problem; one that is named must be readable.
+"""
+
+_EXPLAIN = """\
+example:
+  python -m trainables explain runs/first/final photo.jpg --out explained
+
+Writes PHOTO_cam.jpg for each photo: the photo, and beside it what in it speaks for the family, in colour; the rest is
+dark and grey. It shows where the model looked, not why it is right.
+"""
+
+_EXPORT = """\
+example:
+  python -m trainables export runs/first/final --format saved_model tflite
+
+Writes the model for {readers}.
+All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.
+"""
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the three; nothing heavy is imported before one of them runs."""
-    _add_predict(commands)
-    _add_explain(commands)
-    _add_export(commands)
-
-
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "predict",
-        help="name the families of photos",
-        description="Prints the likeliest families of each photo with their probabilities, or writes them as CSV. "
-        "A photo in a folder that cannot be read is listed with its problem; one that is named must be readable.",
-        epilog="example: python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv",
+def add_commands(subparsers: Any) -> None:
+    """Add the three to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to exit status."""
+    *most, last = [f"{each.reader} ({name})" for name, each in FORMATS.items()]
+    export_text = _EXPORT.format(readers=f"{', '.join(most)} and {last}")
+    predict = command(subparsers, "predict", "name the families of photos", _PREDICT)
+    explain = command(subparsers, "explain", "show what in a photo speaks for a family (Grad-CAM)", _EXPLAIN)
+    export = command(
+        subparsers, "export", "write the model in other formats, and check that each predicts the same", export_text
     )
-    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them"
-    )
-    parser.add_argument("--top", type=int, default=5, help="families to print (default: 5)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
-    parser.set_defaults(run=_predict)
+    for parser in (predict, explain, export):
+        help_text = "the folder that retrain wrote, or its model.keras; also a URL"
+        parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=help_text)
+
+    add = predict.add_argument
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
+    add("--top", type=int, default=5, help="families to print (default: 5)")
+    add("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
+    predict.set_defaults(run=run_predict)
+
+    add = explain.add_argument
+    add("images", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of them")
+    add("--family", help="whose evidence to show (default: the family that the model finds likeliest)")
+    add("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
+    explain.set_defaults(run=run_explain)
+
+    usual = [name for name, each in FORMATS.items() if not each.packages]
+    more = [f"; {name} needs {each.requirements}" for name, each in FORMATS.items() if each.packages]
+    help_text = f"(default: {' '.join(usual)}{''.join(more)})"
+    export.add_argument("--format", nargs="+", choices=FORMATS, default=usual, help=help_text)
+    export.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: exported/ beside model.keras)")
+    export.set_defaults(run=run_export)
 
 
-def _predict(arguments: argparse.Namespace) -> int:
+def run_predict(arguments: argparse.Namespace) -> int:
+    """Print the families of the photos, or write them."""
     from trainables.device import prepare_tensorflow
     from trainables.errors import UserError
 
@@ -71,22 +105,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "explain",
-        help="show what in a photo speaks for a family (Grad-CAM)",
-        description="Writes PHOTO_cam.jpg for each photo: the photo, and beside it what in it speaks for the family, "
-        "in colour; the rest is dark and grey. It shows where the model looked, not why it is right.",
-        epilog="example: python -m trainables explain runs/first/final photo.jpg --out explained",
-    )
-    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument("images", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of them")
-    parser.add_argument("--family", help="whose evidence to show (default: the family that the model finds likeliest)")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
-    parser.set_defaults(run=_explain)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
+def run_explain(arguments: argparse.Namespace) -> int:
+    """Write the explanations, and print what each is about."""
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
@@ -103,28 +123,13 @@ def _explain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "export",
-        help="write the model in other formats, and check that each predicts the same",
-        description="Writes the model for TensorFlow Serving (saved_model), phones (tflite) and ONNX Runtime (onnx). "
-        "All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.",
-        epilog="example: python -m trainables export runs/first/final --format saved_model tflite",
-    )
-    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument(
-        "--format", nargs="+", choices=FORMATS, default=list(FORMATS[:2]), help="(default: saved_model tflite)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: exported/ beside model.keras)")
-    parser.set_defaults(run=_export)
-
-
-def _export(arguments: argparse.Namespace) -> int:
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write the formats, and print how far each was from the model."""
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
     from trainables.files.remote_experiment import model_here
-    from trainables.inference.formats import export
+    from trainables.inference.export import export
 
     model = model_here(arguments.model)
     out = arguments.out or (model if model.is_dir() else model.absolute().parent) / EXPORTED_FOLDER

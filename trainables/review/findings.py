@@ -1,4 +1,4 @@
-"""What a review finds, in words: the sections of the list, and why each photo stands in it."""
+"""Findings of a review: the sections of its list, a reason per photo."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ SECTIONS = ("irrelevant", "undecodable", "tiny", "blank", "near-duplicate")
 BLANK_SPREAD = 16
 """Grey levels of 255 between dark and light parts of a blank photo, at most; of 3,972 real ones none is below 31."""
 
-_NEAREST = 10  # similar photos that the reasons speak of
+_NEAREST = 10  # similar photos that a reason counts
 
 
 class Finding(NamedTuple):
@@ -48,7 +48,7 @@ def is_tiny(seen: Inspection, side: int) -> bool:
 
 
 def irrelevant(photos: Sequence[PhotoFile], ranking: Ranking, top: int) -> Iterator[Finding]:
-    """The `top` photos that are the least in place, first the worst."""
+    """The `top` photos that are least in place, the worst first."""
     for rank, row in enumerate(ranking.order()[:top].tolist(), start=1):
         photo, similar = photos[row], ranking.neighbours[row][:_NEAREST].tolist()
         families = Counter(photos[other].class_name for other in similar)
@@ -66,7 +66,7 @@ def irrelevant(photos: Sequence[PhotoFile], ranking: Ranking, top: int) -> Itera
 
 
 def why(family: str, similar: Counter[str]) -> str:
-    """Say in a sentence what the families of the most similar photos tell of a photo that lies in `family`."""
+    """A sentence on a photo that lies in `family`, from the families of its most similar photos."""
     count, own = similar.total(), similar[family]
     if not count:
         return "it is unlike the rest of its family"
@@ -114,8 +114,10 @@ def near_duplicates(photos: Sequence[PhotoFile], groups: Sequence[str], hashes: 
     for rank, rows in enumerate(copies, start=1):
         for row in rows:
             others = [other for other in rows if other != row]
-            exact = any(hashes[other] == hashes[row] for other in others)
             families = sorted({photos[other].class_name for other in others} - {photos[row].class_name})
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            exact = not more and hashes[others[0]] == hashes[row]
+            same = f"the same {'file' if exact else 'picture'} as {photos[others[0]].source}{more}"
             yield Finding(
                 "near-duplicate",
                 rank,
@@ -123,19 +125,13 @@ def near_duplicates(photos: Sequence[PhotoFile], groups: Sequence[str], hashes: 
                 photos[row].class_name,
                 None,
                 families[0] if families else "",
-                _copy_reason(exact, [photos[other].source for other in others], families),
+                same + (f", which lies in {' and '.join(families)}" if families else ""),
                 tuple(photos[other].source for other in others),
             )
 
 
-def _copy_reason(exact: bool, others: Sequence[str], families: Sequence[str]) -> str:
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    same = "the same file as" if exact and not more else "the same picture as"
-    return f"{same} {others[0]}{more}" + (f", which lies in {' and '.join(families)}" if families else "")
-
-
 class Review(NamedTuple):
-    """What was found: `findings` section by section, `looked_at` photos of `families` families.
+    """All findings, section by section, of `looked_at` photos of `families` families.
 
     `typical` are three photos of each family that are well in place; `left_out` counts, by reason, files and rows that
     `prepare` cannot use whatever the person decides.
