@@ -75,25 +75,21 @@ def write_mistakes(model: Any, photos: Photos, probabilities: Floats, dataset: D
         photos: the test split's, with `probabilities` [n, classes] of the same model for them.
         folder: where the files go; it exists.
     """
-    mistakes = most_confident(photos.labels, probabilities)
-    wanted = [photos.photo_ids[mistake.row] for mistake in mistakes]
-    pictures = {}
-    for photo in read_split(dataset, "test") if mistakes else ():
-        if photo.photo_id in wanted:
-            pictures[photo.photo_id] = decode(photo.image)
-            pictures[photo.photo_id].thumbnail((SIDE, SIDE))
-    heats = ()
-    if mistakes:
+    rows: list[list[str]] = []
+    if mistakes := most_confident(photos.labels, probabilities):
+        wanted = [photos.photo_ids[mistake.row] for mistake in mistakes]
+        encoded = {photo.photo_id: photo.image for photo in read_split(dataset, "test") if photo.photo_id in wanted}
         pixels = photos.read(np.array([mistake.row for mistake in mistakes]))
-        heats = GradCam(model).heat(pixels, [mistake.predicted for mistake in mistakes])
-    rows, listed = [], dataset.photos("test")
-    for number, (mistake, heat) in enumerate(zip(mistakes, heats, strict=True)):
-        row, picture = listed[mistake.row], pictures[wanted[number]]
-        names = (f"mistake_{number:02d}.jpg", f"mistake_{number:02d}_cam.jpg")
-        for name, shown in zip(names, (picture, overlay(picture, heat)), strict=True):
-            shown.save(folder / name, quality=80)
-        chances = (f"{chance:.6f}" for chance in probabilities[mistake.row, [mistake.predicted, row.label]])
-        rows.append([*names, row.photo_id, row.source, row.family, dataset.class_names[mistake.predicted], *chances])
+        heats, listed = GradCam(model).heat(pixels, [mistake.predicted for mistake in mistakes]), dataset.photos("test")
+        for number, (mistake, heat) in enumerate(zip(mistakes, heats, strict=True)):
+            row, picture = listed[mistake.row], decode(encoded[wanted[number]])
+            picture.thumbnail((SIDE, SIDE))
+            names = (f"mistake_{number:02d}.jpg", f"mistake_{number:02d}_cam.jpg")
+            for name, shown in zip(names, (picture, overlay(picture, heat)), strict=True):
+                shown.save(folder / name, quality=80)
+            texts = (row.photo_id, row.source, row.family, dataset.class_names[mistake.predicted])
+            chances = probabilities[mistake.row, [mistake.predicted, row.label]]
+            rows.append([*names, *texts, *(f"{chance:.6f}" for chance in chances)])
     write_rows(folder / MISTAKES_FILE, COLUMNS, rows)
 
 

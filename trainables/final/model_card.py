@@ -4,7 +4,6 @@ Sections as in Mitchell et al., "Model Cards for Model Reporting" (2019, https:/
 the one that the Hugging Face hub reads. The words stand in model_card.md.j2, the figures are chosen here.
 """
 
-import csv
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,7 @@ import jinja2
 
 from trainables.data.dataset import SPLITS, Manifest
 from trainables.files.experiment import FAMILIES_FILE, MODEL_CARD
+from trainables.files.output import read_rows
 from trainables.network.backbones import from_scratch
 
 WEAKEST = 10
@@ -30,9 +30,8 @@ def write_model_card(study: str, metrics: Metrics, manifest: Manifest, folder: P
         study: the sweep's name.
         metrics: the content of metrics.json.
     """
-    with (folder / FAMILIES_FILE).open(newline="", encoding="utf-8") as rows:
-        families = list(csv.DictReader(rows))
-    (folder / MODEL_CARD).write_text(model_card(study, metrics, manifest, families), encoding="utf-8")
+    card = model_card(study, metrics, manifest, read_rows(folder / FAMILIES_FILE))
+    (folder / MODEL_CARD).write_text(card, encoding="utf-8")
 
 
 def model_card(study: str, metrics: Metrics, manifest: Manifest, families: Sequence[Family]) -> str:
@@ -45,14 +44,11 @@ def model_card(study: str, metrics: Metrics, manifest: Manifest, families: Seque
     column = f"test_f1_{metrics['chosen']}"
     tested = sorted(((row, float(row[column])) for row in families if row[column]), key=lambda pair: pair[1])
     trained = f"its last {config['unfrozen_layers']} layers fine-tuned, BatchNorm frozen"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
+    text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
+    template = jinja2.Template(
+        text, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("model_card.md.j2").render(
+    return template.render(
         study=study,
         metrics=metrics,
         config=config,

@@ -25,19 +25,16 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     """Write the three tables into `folder`. Scores are 0..1; empty where a family has no photo in the split."""
     columns = ("epoch", "learning_rate", *HISTORY, *VALIDATION, "epoch_seconds")
     history = [[stage.name, *(result[key] for key in columns)] for stage in outcome.stages for result in stage.history]
-    write_rows(folder / HISTORY_FILE, ("stage", *columns), history)
-    write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, _predictions(outcome, dataset))
-    write_rows(folder / FAMILIES_FILE, FAMILIES, _families(outcome, dataset))
-
-
-def _predictions(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:
-    names = dataset.class_names
+    predictions: list[list[object]] = []
     for stage in outcome.stages:
         for split, evaluation in (("validation", stage.validation), ("test", outcome.test[stage.name])):
             for photo, row in zip(dataset.photos(split), evaluation.probabilities, strict=True):
                 guess = int(row.argmax())
-                shown = (f"{row[guess]:.6f}", f"{row[photo.label]:.6f}")
-                yield [stage.name, split, photo.photo_id, photo.source, photo.family, names[guess], *shown]
+                names = (photo.photo_id, photo.source, photo.family, dataset.class_names[guess])
+                predictions.append([stage.name, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}"])
+    write_rows(folder / HISTORY_FILE, ("stage", *columns), history)
+    write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, predictions)
+    write_rows(folder / FAMILIES_FILE, FAMILIES, _families(outcome, dataset))
 
 
 def _families(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:

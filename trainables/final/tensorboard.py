@@ -3,7 +3,6 @@
 The curves have the names of the sweep's trials. All is made from the final stage's files, which stay the record.
 """
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from trainables.files.experiment import (
     PICTURES_FOLDER,
     SAMPLES_FILE,
 )
+from trainables.files.output import read_rows
 from trainables.final.mistakes import SIDE
 
 _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
@@ -41,8 +41,7 @@ def write_final_board(final: Path, folder: Path) -> None:
     """
     for old in (folder, *(folder.with_name(f"{folder.name}_{stage}") for stage in ("before", "after"))):
         shutil.rmtree(old, ignore_errors=True)
-    with (final / HISTORY_FILE).open(newline="") as rows:
-        history = list(csv.DictReader(rows))
+    history = read_rows(final / HISTORY_FILE)
     for stage in dict.fromkeys(row["stage"] for row in history):
         with SummaryWriter(str(folder.with_name(f"{folder.name}_{stage}"))) as writer:
             for row in (row for row in history if row["stage"] == stage):
@@ -61,8 +60,7 @@ def write_final_board(final: Path, folder: Path) -> None:
 
 def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:
     """All mistakes of mistakes.csv on one sheet, uint8 [height, width, 3]; None where there are none."""
-    with (pictures / MISTAKES_FILE).open(newline="") as rows:
-        mistakes = list(csv.DictReader(rows))
+    mistakes = read_rows(pictures / MISTAKES_FILE)
     if not mistakes:
         return None
     width, height = 2 * SIDE + 3 * _GAP, SIDE + 3 * _LINE + _GAP

@@ -3,12 +3,17 @@
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainables.command_line import command
+from trainables.errors import UserError
 from trainables.files.bucket import folder_or_url
 from trainables.files.experiment import EXPORTED_FOLDER
+from trainables.files.remote_experiment import model_here
 from trainables.inference.formats import FORMATS
+
+if TYPE_CHECKING:
+    from trainables.inference.predict import Classifier
 
 _PREDICT = """\
 example:
@@ -68,19 +73,23 @@ def add_commands(subparsers: Any) -> None:
     export.set_defaults(run=run_export)
 
 
-def run_predict(arguments: argparse.Namespace) -> int:
-    """Print the families of the photos, or write them."""
+def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
+    """The model, after a quiet start of TensorFlow, and the photos."""
+    # Imports stand in the functions: --help must answer at once.
     from trainables.device import prepare_tensorflow
-    from trainables.errors import UserError
 
-    if arguments.top < 1:
-        raise UserError(f"--top: must be at least 1, not {arguments.top}")
     prepare_tensorflow()
-    from trainables.files.remote_experiment import model_here
-    from trainables.inference.predict import find_photos, load_classifier, write_answers
+    from trainables.inference.predict import find_photos, load_classifier
 
     photos = find_photos(arguments.images)
-    classifier = load_classifier(model_here(arguments.model))
+    return load_classifier(model_here(arguments.model)), photos
+
+
+def run_predict(arguments: argparse.Namespace) -> int:
+    """Print the families of the photos, or write them."""
+    if arguments.top < 1:
+        raise UserError(f"--top: must be at least 1, not {arguments.top}")
+    classifier, photos = _load(arguments)
     started = time.monotonic()
     answers = list(classifier.answers(photos, arguments.top))
     seconds = time.monotonic() - started
@@ -88,6 +97,8 @@ def run_predict(arguments: argparse.Namespace) -> int:
         if answer.problem and answer.photo in arguments.images:
             raise UserError(f"{answer.photo} {answer.problem}")
     if arguments.csv:
+        from trainables.inference.predict import write_answers
+
         write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
     else:
         for answer in answers:
@@ -107,15 +118,9 @@ def run_predict(arguments: argparse.Namespace) -> int:
 
 def run_explain(arguments: argparse.Namespace) -> int:
     """Write the explanations, and print what each is about."""
-    from trainables.device import prepare_tensorflow
-
-    prepare_tensorflow()
-    from trainables.files.remote_experiment import model_here
+    classifier, photos = _load(arguments)
     from trainables.inference.explain import explain
-    from trainables.inference.predict import find_photos, load_classifier
 
-    photos = find_photos(arguments.images)
-    classifier = load_classifier(model_here(arguments.model))
     cam, explanations = explain(classifier, photos, arguments.family, arguments.out)
     for photo, about, file in explanations:
         print(f"{photo}: {about.probability:.1%} {about.family}; {file}")
@@ -128,7 +133,6 @@ def run_export(arguments: argparse.Namespace) -> int:
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
-    from trainables.files.remote_experiment import model_here
     from trainables.inference.export import export
 
     model = model_here(arguments.model)

@@ -1,6 +1,7 @@
 """Export of the final model: each format is checked against the Keras model."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import warnings
@@ -43,11 +44,11 @@ def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
             nothing is kept then.
     """
     for name in formats:
-        if missing := FORMATS[name].missing():
+        if missing := [each for each in FORMATS[name].packages if importlib.util.find_spec(each) is None]:
             raise UserError(f"--format {name}: needs {', '.join(missing)}; pip install -r {FORMATS[name].requirements}")
     check_free(out)
     classifier = load_classifier(model)
-    labels = classifier.labels.model_dump(mode="json")
+    labels = json.dumps(classifier.labels.model_dump(mode="json"), ensure_ascii=False)
     pixels = _some_pixels(model if model.is_dir() else model.parent, classifier.labels.image_size)
     expected = np.asarray(classifier.model.predict_on_batch(pixels))
     exported = []

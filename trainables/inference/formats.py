@@ -4,8 +4,6 @@ A new format is a class here and its place in `FORMATS`: the command's choices a
 contract test follow from it. --help imports this module, so heavy packages are imported inside.
 """
 
-import importlib.util
-import json
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -31,10 +29,6 @@ class Format(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     requirements: ClassVar[str] = ""
 
-    def missing(self) -> list[str]:
-        """The packages that it needs and that are not installed."""
-        return [package for package in self.packages if importlib.util.find_spec(package) is None]
-
     @abstractmethod
     def write(self, model: Any, path: Path) -> None:
         """Write a Keras model, pixels to probabilities."""
@@ -44,11 +38,11 @@ class Format(ABC):
         """Read the model back by what its users have: no Keras."""
 
     @abstractmethod
-    def attach(self, labels: dict[str, Any], path: Path) -> None:
-        """Put the labels where the format keeps such things."""
+    def attach(self, labels: str, path: Path) -> None:
+        """Put the labels, as JSON, where the format keeps such things."""
 
     @abstractmethod
-    def labels(self, path: Path) -> dict[str, Any]:
+    def labels(self, path: Path) -> str:
         """Read the labels back."""
 
 
@@ -66,12 +60,12 @@ class _SavedModel(Format):
         served = tf.saved_model.load(path).signatures["serving_default"]
         return lambda pixels: next(iter(served(tf.constant(pixels, tf.float32)).values())).numpy()
 
-    def attach(self, labels: dict[str, Any], path: Path) -> None:
+    def attach(self, labels: str, path: Path) -> None:
         (path / "assets.extra").mkdir()
-        (path / "assets.extra" / LABELS_FILE).write_text(json.dumps(labels, ensure_ascii=False))
+        (path / "assets.extra" / LABELS_FILE).write_text(labels, encoding="utf-8")
 
-    def labels(self, path: Path) -> dict[str, Any]:
-        return dict(json.loads((path / "assets.extra" / LABELS_FILE).read_text()))
+    def labels(self, path: Path) -> str:
+        return (path / "assets.extra" / LABELS_FILE).read_text(encoding="utf-8")
 
 
 class _TFLite(Format):
@@ -97,13 +91,13 @@ class _TFLite(Format):
 
         return predict
 
-    def attach(self, labels: dict[str, Any], path: Path) -> None:
+    def attach(self, labels: str, path: Path) -> None:
         with zipfile.ZipFile(path, "a") as appended:  # Readers of the model stop before it.
-            appended.writestr(LABELS_FILE, json.dumps(labels, ensure_ascii=False))
+            appended.writestr(LABELS_FILE, labels)
 
-    def labels(self, path: Path) -> dict[str, Any]:
+    def labels(self, path: Path) -> str:
         with zipfile.ZipFile(path) as inside:
-            return dict(json.loads(inside.read(LABELS_FILE)))
+            return inside.read(LABELS_FILE).decode()
 
 
 class _Onnx(Format):
@@ -122,17 +116,17 @@ class _Onnx(Format):
         name = session.get_inputs()[0].name
         return lambda pixels: session.run(None, {name: pixels.astype("float32")})[0]
 
-    def attach(self, labels: dict[str, Any], path: Path) -> None:
+    def attach(self, labels: str, path: Path) -> None:
         import onnx
 
         written = onnx.load(path)
-        onnx.helper.set_model_props(written, {"labels": json.dumps(labels, ensure_ascii=False)})
+        onnx.helper.set_model_props(written, {"labels": labels})
         onnx.save(written, path)
 
-    def labels(self, path: Path) -> dict[str, Any]:
+    def labels(self, path: Path) -> str:
         import onnx
 
-        return dict(json.loads({each.key: each.value for each in onnx.load(path).metadata_props}["labels"]))
+        return {each.key: str(each.value) for each in onnx.load(path).metadata_props}["labels"]
 
 
 FORMATS: dict[str, Format] = {each.name: each for each in (_SavedModel(), _TFLite(), _Onnx())}

@@ -6,8 +6,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
@@ -97,20 +95,3 @@ def read_labels(model: Path) -> Labels:
         raise UserError(f"{missing} does not exist; {hint}") from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
         raise UserError(f"{model} is no model that `retrain` wrote: {' '.join(str(error).split())[:200]}") from None
-
-
-def check_same(
-    model: Any, pixels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], tolerance: float = 1e-3
-) -> None:
-    """Compare the exported model with the trained one on some photos.
-
-    Args:
-        pixels: uint8 [n, size, size, 3].
-        probabilities: float32 [n, classes], the trained network's.
-
-    Raises:
-        RuntimeError: their probabilities differ by more than `tolerance`.
-    """
-    difference = float(np.abs(model.predict(pixels, verbose=0) - probabilities).max())
-    if difference > tolerance:
-        raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")

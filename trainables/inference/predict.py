@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +36,12 @@ class Answer(NamedTuple):
     problem: str | None = None
 
 
+@dataclass(frozen=True)
 class Classifier:
     """A final stage's model with its labels: `model` maps pixels 0..255 to probabilities."""
 
-    def __init__(self, model: Any, labels: Labels) -> None:
-        self.model = model
-        self.labels = labels
+    model: Any
+    labels: Labels
 
     def answers(self, photos: Sequence[Path], top: int) -> Iterator[Answer]:
         """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read."""

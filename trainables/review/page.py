@@ -1,6 +1,5 @@
 """The contact sheet of a review: one HTML file with its thumbnails inside."""
 
-import base64
 import hashlib
 import io
 import os
@@ -12,11 +11,12 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import jinja2
-from PIL import Image
+from PIL import Image, ImageOps
 
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.device import usable_cores
 from trainables.errors import UserError
+from trainables.files.output import data_uri
 from trainables.review.findings import Finding, Review
 
 MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
@@ -112,14 +112,11 @@ def _strip(root: Path, name: str, sources: Sequence[str]) -> Strip:
     strip = Image.new("RGB", (_TILE * max(1, len(sources)), _TILE), "white")
     for number, source in enumerate(sources):
         picture = _thumbnail(root, source, 2 * _TILE)
-        side = min(picture.size)
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        tile = picture.resize((_TILE, _TILE), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
-        strip.paste(tile, (number * _TILE, 0))
+        strip.paste(ImageOps.fit(picture, (_TILE, _TILE), Image.Resampling.BILINEAR), (number * _TILE, 0))
     return Strip(name, _address(strip), len(sources))
 
 
 def _address(picture: Image.Image) -> str:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return data_uri(stream.getvalue())

@@ -22,7 +22,7 @@ class Fake(Format):
 
     name, file, reader = "fake", "fake", "tests"
 
-    def __init__(self, predict: Predict, labels: dict[str, Any] | None = None) -> None:
+    def __init__(self, predict: Predict, labels: str = "") -> None:
         self.predict, self.found, self.asked = predict, labels, np.empty(0)
 
     def write(self, model: Any, path: Path) -> None:
@@ -35,11 +35,11 @@ class Fake(Format):
 
         return predict
 
-    def attach(self, labels: dict[str, Any], path: Path) -> None:
+    def attach(self, labels: str, path: Path) -> None:
         self.found = self.found or labels
 
-    def labels(self, path: Path) -> dict[str, Any]:
-        return self.found or {}
+    def labels(self, path: Path) -> str:
+        return self.found
 
 
 def test_photos_of_the_dataset_are_compared_and_drawn_ones_where_it_is_gone(
@@ -70,7 +70,7 @@ def test_a_model_with_other_labels_is_not_kept(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict = load_classifier(tiny_model).model.predict_on_batch
-    monkeypatch.setitem(FORMATS, "fake", Fake(predict, {"class_names": ["green", "red"]}))
+    monkeypatch.setitem(FORMATS, "fake", Fake(predict, '{"class_names": ["green", "red"]}'))
     with pytest.raises(UserError, match=r"fake: its labels are not those of model\.keras"):
         export(tiny_model, ["fake"], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,7 @@
 """trainables/inference/formats.py: the contract that every export format keeps."""
 
+import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from trainables.inference.predict import load_classifier
 of_every_format = pytest.mark.parametrize("name", FORMATS)
 
 
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")  # Its successor is another package.
 @of_every_format
 def test_it_predicts_what_the_model_predicts_for_any_number_of_photos(
     name: str, written: Written, tiny_model: Path
@@ -30,13 +33,13 @@ def test_it_predicts_what_the_model_predicts_for_any_number_of_photos(
 @of_every_format
 def test_the_labels_travel_inside(name: str, written: Written, tiny_model: Path) -> None:
     expected = read_labels(tiny_model / "model.keras").model_dump(mode="json")
-    assert FORMATS[name].labels(written[name].path) == expected
+    assert json.loads(FORMATS[name].labels(written[name].path)) == expected
 
 
 @of_every_format
 def test_its_packages_stand_in_its_requirements(name: str) -> None:
     kind = FORMATS[name]
-    assert kind.missing() == []
+    assert all(importlib.util.find_spec(package) for package in kind.packages)
     assert kind.name == name and kind.reader
     pinned = (ROOT / kind.requirements).read_text() if kind.packages else ""
     assert all(f"{package}==" in pinned for package in kind.packages)
