@@ -62,7 +62,7 @@ def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> P
 
     folder = tmp_path_factory.mktemp("run") / "experiment" / "final"
     (folder.parent / "tensorboard").mkdir(parents=True)
-    retrain(handoff(small_dataset), folder, FinalOptions(threshold=1.0, epochs=2), lambda line: None)
+    retrain(handoff(small_dataset, config=SMALL), folder, FinalOptions(threshold=1.0, epochs=2), lambda line: None)
     return folder
 
 
@@ -70,9 +70,10 @@ def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> P
 def one_training(
     small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, run: Command
 ) -> tuple[Path, CompletedProcess[str]]:
-    """Folder and output of the command `retrain` where no family counts as weak and the sweep's score is low."""
+    """Folder and output of the command `retrain` where no family counts as weak; any score is above the sweep's."""
     experiment = tmp_path_factory.mktemp("run") / "experiment"
-    write_handoff(handoff(small_dataset, score=0.02), experiment / "best.json")
+    config = SMALL.model_copy(update={"backbone": "simple_cnn"})
+    write_handoff(handoff(small_dataset, config=config, score=-1.0), experiment / "best.json")
     done = run("retrain", experiment / "best.json", "--epochs", "1", "--threshold", "0")
     return experiment / "final", done
 

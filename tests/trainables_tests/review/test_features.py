@@ -1,3 +1,4 @@
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ def test_each_photo_gets_its_own_row_whatever_the_batch(tmp_path: Path, monkeypa
     sources = write_photos(tmp_path, {"a": 3, "b": 4})
     reported: list[int] = []
     monkeypatch.setattr(review_features, "_BATCH", 3)
+    # Once for both: to build it takes seconds.
+    monkeypatch.setattr(review_features, "build_backbone", functools.cache(review_features.build_backbone))
     rows = pooled_features(tmp_path, sources, 75, RANDOM, progress=reported.append)
     assert (rows.shape, rows.dtype) == ((7, 2048), np.float32)
     assert (rows >= 0).all()
