@@ -15,6 +15,7 @@ from trainables.data.images import decode
 from trainables.data.shards import read_split
 from trainables.files.experiment import EXAMPLES_FILE, MISTAKES_FILE
 from trainables.files.output import write_rows
+from trainables.final.pictures import evenly_spaced
 from trainables.inference.grad_cam import GradCam, overlay
 
 Ints = npt.NDArray[np.int64]
@@ -126,7 +127,6 @@ def choose_examples(labels: Ints, train_labels: Ints, probabilities: Floats) -> 
         chosen += [
             Example("confused", "test", row, family, predicted, float(probabilities[row, predicted])) for row in rows
         ]
-        members = np.flatnonzero(train_labels == predicted)
-        spread = np.linspace(0, len(members) - 1, min(PHOTOS_TO_COMPARE, len(members))).astype(np.int64)
-        chosen += [Example("compare", "train", int(row), predicted, predicted, float("nan")) for row in members[spread]]
+        spread = evenly_spaced(np.flatnonzero(train_labels == predicted), PHOTOS_TO_COMPARE).tolist()
+        chosen += [Example("compare", "train", row, predicted, predicted, float("nan")) for row in spread]
     return chosen

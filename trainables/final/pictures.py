@@ -38,6 +38,11 @@ def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConf
     augmentation_preview(photos, config).save(folder / AUGMENTATION_FILE, quality=85)
 
 
+def evenly_spaced(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Up to `most` of the rows, from the first to the last."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
+
+
 def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
     """A row of up to `PHOTOS_PER_FAMILY` evenly spaced photos for each family, most numerous first, with its name."""
     counts = np.bincount(photos.labels, minlength=len(class_names))
@@ -46,16 +51,14 @@ def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
         order = np.concatenate([order[: MOST_FAMILIES // 2], order[-MOST_FAMILIES // 2 :]])
     rows, labels = [], []
     for family in order:
-        members = np.flatnonzero(photos.labels == family)
-        chosen = np.linspace(0, len(members) - 1, min(PHOTOS_PER_FAMILY, len(members))).astype(np.int64)
-        rows.append(photos.read(members[chosen]))
+        rows.append(photos.read(evenly_spaced(np.flatnonzero(photos.labels == family), PHOTOS_PER_FAMILY)))
         labels.append(f"{class_names[family]} ({counts[family]})")
     return _grid(rows, labels)
 
 
 def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
     """A row for each of a few photos: as it is, then its first views as training sees them."""
-    chosen = np.linspace(0, len(photos) - 1, min(PREVIEW_PHOTOS, len(photos))).astype(np.int64)
+    chosen = evenly_spaced(np.arange(len(photos)), PREVIEW_PHOTOS)
     pixels = photos.read(chosen)
     ids = [photos.photo_ids[row] for row in chosen]
     columns = [pixels]

@@ -28,10 +28,7 @@ class ReviewOptions(BaseModel):
         json_schema_extra={"metavar": "PIXELS"},
     )
     tiny: int = Field(
-        default=64,
-        ge=1,
-        description="list photos whose shorter side is less",
-        json_schema_extra={"metavar": "PIXELS"},
+        64, ge=1, description="list photos whose shorter side is less", json_schema_extra={"metavar": "PIXELS"}
     )
     label_level: str = Field(
         default="family",
