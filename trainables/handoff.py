@@ -1,4 +1,4 @@
-"""The hand-off from sweep to final stage: best.json, and pareto/ in the same form."""
+"""The hand-off from sweep to final stage: best.json and pareto/."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Mistakes on test as pictures: the most confident, and examples of frequent confusions."""
+"""Pictures of mistakes on test: the most confident, and frequent confusions."""
 
 from collections import Counter
 from collections.abc import Sequence

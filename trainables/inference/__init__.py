@@ -1,1 +1,1 @@
-"""Use of a trained model: predict, explain, export."""
+"""Use of the final model: predict, explain, export."""

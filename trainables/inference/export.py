@@ -1,4 +1,4 @@
-"""Export of the final model: each format is checked against the Keras model."""
+"""Export of the final model, each format checked against the Keras model."""
 
 import contextlib
 import importlib.util

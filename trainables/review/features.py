@@ -1,4 +1,4 @@
-"""Pooled features of photos behind a pretrained backbone, in batches of bounded memory."""
+"""Pooled features of photos from a pretrained backbone, batch by batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

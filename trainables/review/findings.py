@@ -1,4 +1,4 @@
-"""Findings of a review: the sections of its list, a reason per photo."""
+"""Findings of a review by section, with a reason per photo."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

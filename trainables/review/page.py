@@ -1,4 +1,4 @@
-"""The contact sheet of a review: one HTML file with its thumbnails inside."""
+"""The contact sheet of a review: one HTML file, thumbnails included."""
 
 import hashlib
 import io
