@@ -40,8 +40,8 @@ def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
     """Write a final stage's model into the new folder `out` in each of `formats`, read each back and compare.
 
     Raises:
-        UserError: a format's packages are not installed, `out` is not free, or a written model predicts otherwise;
-            nothing is kept then.
+        UserError: a format's packages are not installed, `out` is not free, or a written model has other labels or
+            predicts otherwise; nothing is kept then.
     """
     for name in formats:
         if missing := [each for each in FORMATS[name].packages if importlib.util.find_spec(each) is None]:
@@ -50,18 +50,14 @@ def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
     classifier = load_classifier(model)
     labels = json.dumps(classifier.labels.model_dump(mode="json"), ensure_ascii=False)
     pixels = _some_pixels(model if model.is_dir() else model.parent, classifier.labels.image_size)
-    expected = np.asarray(classifier.model.predict_on_batch(pixels))
-    exported = []
+    expected, exported = np.asarray(classifier.model.predict_on_batch(pixels)), []
     with whole_or_nothing(out) as folder:
         for name in dict.fromkeys(formats):
             kind, path = FORMATS[name], folder / FORMATS[name].file
             try:
-                # Converters talk at length, on both streams, from native code, and in warnings.
-                with (
-                    silent_stderr(),
-                    contextlib.redirect_stdout(io.StringIO()),
-                    warnings.catch_warnings(action="ignore"),
-                ):
+                # Converters talk at length: on both streams, from native code, in warnings.
+                quiet = warnings.catch_warnings(action="ignore")
+                with silent_stderr(), contextlib.redirect_stdout(io.StringIO()), quiet:
                     kind.write(classifier.model, path)
                     kind.attach(labels, path)
                     found, labels_found = np.asarray(kind.read(path)(pixels)), kind.labels(path)

@@ -33,7 +33,6 @@ def pooled_features(
 
     Args:
         image_size: pixels of the square that a photo is resized to.
-        seed: what random weights are drawn from.
         progress: called after each batch with how many photos are done.
 
     Returns:
@@ -44,16 +43,16 @@ def pooled_features(
     """
     from trainables.device import prepare_tensorflow
 
-    tensorflow = prepare_tensorflow()
+    tf = prepare_tensorflow()
     base = build_backbone(BACKBONE, image_size, weights, seed)
     if weights.kind == "random":
         some = sources[:: max(1, len(sources) // _CALIBRATION)][:_CALIBRATION]
-        pixels = np.concatenate(list(_batches(root, some, image_size)))
-        calibrate_batch_norm(base, scale_pixels(BACKBONE, pixels), seed)
+        chosen = np.concatenate(list(_batches(root, some, image_size)))
+        calibrate_batch_norm(base, scale_pixels(BACKBONE, chosen), seed)
 
-    @tensorflow.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True)
     def pooled(pixels: Any) -> Any:
-        return tensorflow.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
+        return tf.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
 
     rows = np.empty((len(sources), base.output_shape[-1]), dtype=np.float32)
     done = 0
