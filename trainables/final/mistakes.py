@@ -121,7 +121,7 @@ def choose_examples(labels: Ints, train_labels: Ints, probabilities: Floats) -> 
     mistakes = [(int(labels[row]), predicted, row) for row, predicted in most_confident(labels, probabilities, None)]
     # Where two pairs are as frequent, the surer one comes first.
     pairs = Counter((family, predicted) for family, predicted, _ in mistakes)
-    chosen = []
+    chosen: list[Example] = []
     for (family, predicted), _ in pairs.most_common(PAIRS):
         rows = [row for *pair, row in mistakes if pair == [family, predicted]][:PHOTOS_PER_PAIR]
         chosen += [

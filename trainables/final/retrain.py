@@ -34,7 +34,7 @@ from trainables.final.tables import write_tables
 from trainables.final.tensorboard import write_final_board
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
-from trainables.training.fine_tune import Result
+from trainables.training.fine_tune import Evaluation, Result
 from trainables.training.metrics import family_f1
 from trainables.training.worker import Worker
 
@@ -66,11 +66,12 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
         say(f"{families} a validation F1 below {options.threshold:.0%}: training again with copies of their photos")
         stages.append(_train("after", worker, config, options, say, weak))
     say("reading test now, once")
-    test, evaluations = worker.part("test", config), {}
+    photos = worker.part("test", config)
+    test: dict[str, Evaluation] = {}
     for stage in stages:
         stage.run.load_weights(stage.state)
-        evaluations[stage.name] = stage.run.evaluate(test)
-    outcome = Outcome(stages, evaluations, weak)
+        test[stage.name] = stage.run.evaluate(photos)
+    outcome = Outcome(stages, test, weak)
     with whole_or_nothing(out) as folder:
         _write_model_and_files(worker, config, outcome, folder)
         metrics = outcome.metrics(handoff, config, options, worker.dataset, proof)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
 from trainables.data.dataset import SPLITS, Dataset
@@ -39,7 +40,8 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
 
 def _families(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:
     classes, kept = len(dataset.class_names), outcome.choice[0].name
-    stages, scores = {stage.name: stage for stage in outcome.stages}, {}
+    stages = {stage.name: stage for stage in outcome.stages}
+    scores: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
     for split in ("validation", "test"):
         labels = np.array([photo.label for photo in dataset.photos(split)])
         for name in ("before", "after"):

@@ -50,10 +50,12 @@ def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
     classifier = load_classifier(model)
     labels = json.dumps(classifier.labels.model_dump(mode="json"), ensure_ascii=False)
     pixels = _some_pixels(model if model.is_dir() else model.parent, classifier.labels.image_size)
-    expected, exported = np.asarray(classifier.model.predict_on_batch(pixels)), []
+    expected = np.asarray(classifier.model.predict_on_batch(pixels))
+    exported: list[Exported] = []
     with whole_or_nothing(out) as folder:
         for name in dict.fromkeys(formats):
-            kind, path = FORMATS[name], folder / FORMATS[name].file
+            kind = FORMATS[name]
+            path = folder / kind.file
             try:
                 # Converters talk at length: on both streams, from native code, in warnings.
                 quiet = warnings.catch_warnings(action="ignore")
