@@ -45,10 +45,10 @@ def model_card(study: str, metrics: Metrics, manifest: Manifest, families: Seque
     tested = sorted(((row, float(row[column])) for row in families if row[column]), key=lambda pair: pair[1])
     trained = f"its last {config['unfrozen_layers']} layers fine-tuned, BatchNorm frozen"
     text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
-    template = jinja2.Template(
-        text, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    return template.render(
+    return environment.from_string(text).render(
         study=study,
         metrics=metrics,
         config=config,
