@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainables.data.groups import DEFAULT_RULES, NEAR_DUPLICATES, check_rules, group_photos
+from trainables.data.groups import check_rules, group_photos
 from trainables.data.inspection import Inspection, Problem, inspect_files
 from trainables.data.layouts import Found, PhotoFile, find_photos
+from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
