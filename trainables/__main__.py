@@ -8,9 +8,9 @@ python -m trainables explain runs/first/final photo.jpg
 python -m trainables export runs/first/final
 """
 
-import argparse
 import sys
 
+from trainables.command_line import CommandParser
 from trainables.data import commands as data_commands
 from trainables.errors import run_command
 from trainables.final import commands as train_commands
@@ -20,7 +20,7 @@ from trainables.review import commands as review_commands
 
 def main() -> int:
     """Run a command; exit status 2 and one line on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m trainables", description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(prog="python -m trainables", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     review_commands.add_commands(commands)
     data_commands.add_commands(commands)

@@ -1,18 +1,40 @@
-"""The command line of python -m trainables, shared by its groups of commands."""
+"""Sub-commands and options of python -m trainables, from pydantic models."""
 
 import argparse
-from typing import TYPE_CHECKING, Any, TypeVar
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
     from pydantic import BaseModel
-
+    from pydantic.fields import FieldInfo
 
 Options = TypeVar("Options", bound="BaseModel")
 
 
-def command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.ArgumentParser:
-    """Add a sub-command; `text` stands below its options as it is written."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
+class CommandParser(argparse.ArgumentParser):
+    """A parser that adds the options of `model()` only when it is asked to parse: models take time to import."""
+
+    model: "Callable[[], type[BaseModel]] | None" = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See argparse."""
+        if self.model is not None:
+            model, self.model = self.model, None
+            add_options(self, model())
+        return super().parse_known_args(args, namespace)
+
+
+def command(
+    subparsers: Any, name: str, help_line: str, text: str, model: "Callable[[], type[BaseModel]] | None" = None
+) -> CommandParser:
+    """Add a sub-command to those of a `CommandParser`.
+
+    Args:
+        text: stands below its options as it is written.
+        model: imports and returns the model whose fields are its options (`add_options`).
+    """
+    parser: CommandParser = subparsers.add_parser(
         name,
         help=help_line,
         description=help_line,
@@ -20,11 +42,24 @@ def command(subparsers: Any, name: str, help_line: str, text: str) -> argparse.A
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.model = model
     return parser
 
 
-def options_from(arguments: argparse.Namespace, model: "type[Options]") -> "Options":
-    """The arguments that are fields of `model`, checked.
+def add_options(parser: argparse.ArgumentParser, model: "type[BaseModel]") -> None:
+    """Add the option --some-name for each field `some_name` of `model` that has a description.
+
+    The description is the help; the default is added to it, unless it is None or the description speaks of it.
+    `json_schema_extra={"metavar": "N"}` names the value, or a list of names the values of a tuple. X | None takes
+    an X, tuple[X, ...] one or more, tuple[X, X] two, Literal one of its values; a bool is a switch.
+    """
+    for name, field in model.model_fields.items():
+        if field.description is not None:
+            parser.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **_value(field))
+
+
+def options_from(arguments: argparse.Namespace, model: type[Options], **values: object) -> Options:
+    """Return the `model` of the arguments that are its fields, and of `values`, checked.
 
     Raises:
         UserError: one of them is out of range; the line says which, and what is allowed.
@@ -34,7 +69,39 @@ def options_from(arguments: argparse.Namespace, model: "type[Options]") -> "Opti
     from trainables.config import one_line
     from trainables.errors import UserError
 
+    given = {name: value for name, value in vars(arguments).items() if name in model.model_fields}
     try:
-        return model(**{name: getattr(arguments, name) for name in model.model_fields})
+        return model(**given | values)
     except ValidationError as error:
-        raise UserError(one_line(error, model)) from None
+        line = one_line(error, model)
+        for name in error.errors(include_url=False)[0]["loc"][:1]:  # None where all of them together are refused.
+            line = line.replace(str(name), f"--{str(name).replace('_', '-')}", 1)
+        raise UserError(line) from None
+
+
+def _help(field: "FieldInfo") -> str:
+    text, default = (field.description or "").replace("%", "%%"), field.get_default(call_default_factory=True)
+    if default is None or isinstance(default, bool) or "default" in text:
+        return text
+    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{text} (default {shown})"
+
+
+def _value(field: "FieldInfo") -> dict[str, Any]:
+    """The arguments of `add_argument` that follow from a field's type and default."""
+    default, kind = field.get_default(call_default_factory=True), field.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        [kind] = [part for part in get_args(kind) if part is not types.NoneType]
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction if default else "store_true", "default": default}
+    found: dict[str, Any] = {"type": kind, "default": default}
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        found |= {"type": type(parts[0]), "choices": parts}
+    elif get_origin(kind) is tuple:
+        found |= {"type": parts[0], "nargs": "+" if parts[-1] is Ellipsis else len(parts)}
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "metavar" in extra:
+        metavar = extra["metavar"]
+        found["metavar"] = tuple(metavar) if isinstance(metavar, list) else metavar
+    return found

@@ -1,4 +1,4 @@
-"""best.json: how a sweep hands its best configuration to the final stage; and others of its front, beside it."""
+"""The hand-off from sweep to final stage: best.json and pareto/."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from trainables.files.output import write_json
 
 
 class Handoff(BaseModel):
-    """The best configuration of a study, with all that is needed to train it again and to say where it came from.
+    """The best configuration of a study, with all that is needed to train it again and to trace it.
 
     `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` is what the model costs, where the sweep
     weighed that too ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path or its URL, and
@@ -38,8 +38,7 @@ class Handoff(BaseModel):
 
 
 def write_handoff(handoff: Handoff, file: Path) -> None:
-    """Write best.json in one step: a reader sees the old file or the whole new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write best.json; a reader sees the old file or the whole new one."""
     write_json(handoff.model_dump(), file)
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from trainables.review import review as reviewing
 from trainables.review.features import Floats, pooled_features
+from trainables.review.options import ReviewOptions
 from trainables.review.ranking import rank_photos
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -41,7 +42,7 @@ def main() -> None:
         planted = plant(arguments.shared / "data", photos)
         start = time.perf_counter()
         kept = keep_features()
-        options = reviewing.ReviewOptions(weights=weights, image_size=arguments.image_size, top=max(AT))
+        options = ReviewOptions(weights=weights, image_size=arguments.image_size, top=max(AT))
         found = reviewing.review(photos, Path(folder, "review"), options, say=print).section("irrelevant")
         page = Path(folder, "review", reviewing.PAGE).stat().st_size
         seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

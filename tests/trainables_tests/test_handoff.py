@@ -1,12 +1,31 @@
-"""trainables/handoff.py: where a hand-off stands, and where its final stage does."""
-
 from pathlib import Path
 
-from trainables.files.experiment import final_folder, front_file
+import pytest
+
+from tests.trainables_tests.training_example import handoff
+from trainables.data.dataset import Dataset
+from trainables.errors import UserError
+from trainables.handoff import read_handoff, write_handoff
 
 
-def test_the_final_stage_of_one_of_the_front_stands_beside_that_of_the_best(tmp_path: Path) -> None:
-    assert final_folder(tmp_path / "best.json") == tmp_path / "final"
-    file = front_file(tmp_path, 7)
-    assert file == tmp_path / "pareto" / "trial_0007.json"
-    assert final_folder(file) == tmp_path / "final_trial_0007"
+def test_what_is_written_is_read_again_and_the_folder_is_made(small_dataset: Dataset, tmp_path: Path) -> None:
+    written = handoff(small_dataset, costs={"model_mb": 88.9})
+    write_handoff(written, tmp_path / "pareto" / "trial_0007.json")
+    assert read_handoff(tmp_path / "pareto" / "trial_0007.json") == written
+    assert [file.name for file in (tmp_path / "pareto").iterdir()] == ["trial_0007.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, r"best\.json does not exist; `python -m search run` writes it"),
+        ("{", "not a hand-off of a sweep: invalid JSON"),
+        ("{}", "not a hand-off of a sweep: the key 'config' is missing"),
+    ],
+)
+def test_what_is_no_handoff_is_refused_in_one_line(tmp_path: Path, text: str | None, says: str) -> None:
+    if text is not None:
+        (tmp_path / "best.json").write_text(text)
+    with pytest.raises(UserError, match=says) as error:
+        read_handoff(tmp_path / "best.json")
+    assert "\n" not in str(error.value)

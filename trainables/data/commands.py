@@ -12,6 +12,7 @@ from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
     from trainables.data.dataset import Dataset
+    from trainables.data.options import PrepareOptions
 
 
 _PREPARE = """\
@@ -47,7 +48,15 @@ downloaded.
 
 def add_commands(subparsers: Any) -> None:
     """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
-    _add_prepare(command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE))
+    parser = command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE, _prepare_options)
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
+    parser.add_argument(
+        "out",
+        metavar="OUT",
+        type=folder_or_url,
+        help="new or empty folder for the dataset, or a URL such as s3://bucket/dataset",
+    )
+    parser.set_defaults(run=run_prepare)
     check = command(subparsers, "check", "prove that a dataset's splits share no photo", _CHECK)
     check.add_argument("dataset", metavar="DATASET", type=folder_or_url, help="folder or URL that `prepare` wrote")
     check.set_defaults(run=run_check)
@@ -56,14 +65,20 @@ def add_commands(subparsers: Any) -> None:
     demo.set_defaults(run=run_demo_photos)
 
 
+def _prepare_options() -> "type[PrepareOptions]":
+    from trainables.data.options import PrepareOptions
+
+    return PrepareOptions
+
+
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Prepare, and say what came out."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.data.dataset import EXCLUDED
-    from trainables.data.prepare import PrepareOptions, prepare
+    from trainables.data.prepare import prepare
 
     out: Path | str = arguments.out
-    options = options_from(arguments, PrepareOptions)
+    options = options_from(arguments, _prepare_options())
     with _output(out) as folder:
         manifest = prepare(arguments.photos, folder, options, say=lambda line: print(line, flush=True))
     for line in manifest.warnings:
@@ -120,27 +135,3 @@ def run_demo_photos(arguments: argparse.Namespace) -> int:
     counts = write_digits(arguments.out)
     print(f"{sum(counts.values())} images of {len(counts)} classes in {arguments.out}")
     return 0
-
-
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
-    add(
-        "out",
-        metavar="OUT",
-        type=folder_or_url,
-        help="new or empty folder for the dataset, or a URL such as s3://bucket/dataset",
-    )
-    add("--seed", type=int, default=0, help="what the split depends on besides the photos (default 0)")
-    add("--fractions", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VALIDATION", "TEST"),
-        help="shares of the photos, sum 1 (default 0.7 0.15 0.15)")  # fmt: skip
-    add("--min-photos", type=int, default=1, metavar="N", help="leave out classes with fewer usable photos")
-    add("--label-level", default="family", metavar="LEVEL",
-        help="phylum, class, order, family, genus or species, where the metadata has it (default family)")  # fmt: skip
-    add("--exclude", type=Path, metavar="FILE",
-        help="photos to leave out: one path below PHOTOS a line, or a CSV with a column source")  # fmt: skip
-    add("--group", nargs="+", default=("near-duplicates",), metavar="RULE",
-        help="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
-        "species, or none")  # fmt: skip
-    add("--workers", type=int, metavar="N", help="processes that look at the photos (default: one per core)")
-    parser.set_defaults(run=run_prepare)

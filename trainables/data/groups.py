@@ -3,14 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from trainables.data.layouts import PhotoFile
+from trainables.data.options import GROUP_RULES, NEAR_DUPLICATES
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import ImageDescriptor
 from trainables.near_duplicates.links import near_duplicate_links
 from trainables.near_duplicates.union_find import components, links_of_equal
-
-RULES = ("near-duplicates", "bursts", "species", "none")
-NEAR_DUPLICATES = "near-duplicates"
-DEFAULT_RULES = (NEAR_DUPLICATES,)
 
 
 def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
@@ -19,9 +16,9 @@ def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
     Raises:
         UserError: as said.
     """
-    unknown = [rule for rule in rules if rule not in RULES]
+    unknown = [rule for rule in rules if rule not in GROUP_RULES]
     if unknown:
-        raise UserError(f"no grouping rule is called {unknown[0]!r}; the rules are {', '.join(RULES)}")
+        raise UserError(f"no grouping rule is called {unknown[0]!r}; the rules are {', '.join(GROUP_RULES)}")
     if "none" in rules and len(rules) > 1:
         raise UserError(f"--group none goes with no other rule, not with {', '.join(sorted({*rules} - {'none'}))}")
     needy = [rule for rule in rules if rule in ("bursts", "species")]

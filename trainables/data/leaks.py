@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from trainables.data.dataset import SPLITS, Dataset, EncodedPhoto, Photo
-from trainables.data.groups import NEAR_DUPLICATES
 from trainables.data.images import ImageUnreadable
 from trainables.data.inspection import inspect_bytes
+from trainables.data.options import NEAR_DUPLICATES
 from trainables.data.shards import read_split
 from trainables.device import usable_cores
 from trainables.near_duplicates.descriptor import ImageDescriptor

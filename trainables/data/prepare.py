@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from trainables.data.dataset import (
     EXCLUDED,
     MANIFEST,
@@ -26,28 +24,15 @@ from trainables.data.dataset import (
     fingerprint_of,
 )
 from trainables.data.exclusions import apply_exclusion_list
-from trainables.data.groups import DEFAULT_RULES, check_rules, group_photos
+from trainables.data.groups import check_rules, group_photos
 from trainables.data.inspection import Inspection, Problem, inspect_files
 from trainables.data.layouts import Exclusion, Found, PhotoFile, find_photos
+from trainables.data.options import PrepareOptions
 from trainables.data.split import MIN_GROUPS, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 
 Say = Callable[[str], None]
-
-
-class PrepareOptions(BaseModel):
-    """How to prepare; `fractions` are training, validation, test; `workers` None means one per usable core."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(default=0, ge=0)
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    min_photos: int = Field(default=1, ge=1)
-    label_level: str = "family"
-    exclude: Path | None = None
-    group: tuple[str, ...] = DEFAULT_RULES
-    workers: int | None = Field(default=None, ge=1)
 
 
 class _Usable(NamedTuple):

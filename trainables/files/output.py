@@ -1,15 +1,28 @@
-"""An output folder that appears whole or not at all."""
+"""Files and folders that appear whole; CSV tables; pictures as data URIs."""
 
+import base64
 import csv
 import errno
+import io
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from trainables.errors import UserError
+
+Row = dict[str, str]
+
+
+class Table(NamedTuple):
+    """A CSV file: the names of its columns, and its rows, each with the number of its last line in the file."""
+
+    columns: list[str]
+    rows: list[tuple[int, Row]]
 
 
 def check_free(out: Path) -> None:
@@ -52,11 +65,37 @@ def whole_or_nothing(out: Path, needed_bytes: int = 0) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def unfinished(file: Path) -> Iterator[Path]:
+    """A temporary name beside `file`, to be renamed by the body; what still has that name at its end is deleted.
+
+    The folder is made where it is missing. Two processes, also of two machines, get two names for one file.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{socket.gethostname()}-{os.getpid()}")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary name that becomes `file` when the body ends well: a reader sees the old file or the whole new one."""
+    with unfinished(file) as temporary:
+        yield temporary
+        temporary.replace(file)
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write UTF-8 text; a reader sees the old file or the whole new one."""
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(value: object, file: Path) -> None:
-    """Write `value` as JSON under a temporary name, then rename: never a half-written file."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-    temporary.replace(file)
+    """Write `value` as JSON; a reader sees the old file or the whole new one."""
+    write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", file)
 
 
 def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -65,3 +104,19 @@ def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(list(header))
         writer.writerows(list(row) for row in rows)
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Read the rows of a CSV file, UTF-8, by column name."""
+    return [row for _, row in parse_table(file.read_bytes().decode("utf-8-sig")).rows]
+
+
+def parse_table(text: str) -> Table:
+    """Read CSV text, whose line ends are still as in the file: a quoted field may hold one."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    return Table(list(reader.fieldnames or []), [(reader.line_num, row) for row in reader])
+
+
+def data_uri(content: bytes, kind: str = "image/jpeg") -> str:
+    """A file's content as a URI that stands in a page itself."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

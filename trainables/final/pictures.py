@@ -1,4 +1,4 @@
-"""Pictures of the training photos for the report: a few of each family, and what augmentation makes of them."""
+"""Pictures for the report: samples of each family, augmentation, confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from trainables.activations.augment import augmented
 from trainables.activations.photos import Photos
 from trainables.config import TrialConfig
+from trainables.files.experiment import AUGMENTATION_FILE, SAMPLES_FILE
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -22,6 +23,9 @@ PREVIEW_PHOTOS = 4
 PREVIEW_VIEWS = 6
 MOST_FAMILIES = 24  # more rows than this are scrolled past
 
+NAMED = 60  # most families whose names can still be read beside the confusion matrix
+NUMBERED = 15  # most families whose shares can still be read in its cells
+
 
 def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConfig, folder: Path) -> None:
     """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder.
@@ -30,8 +34,13 @@ def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConf
     are more than `MOST_FAMILIES`.
     """
     folder.mkdir()
-    sample_grid(photos, class_names).save(folder / "samples.jpg", quality=85)
-    augmentation_preview(photos, config).save(folder / "augmentation.jpg", quality=85)
+    sample_grid(photos, class_names).save(folder / SAMPLES_FILE, quality=85)
+    augmentation_preview(photos, config).save(folder / AUGMENTATION_FILE, quality=85)
+
+
+def evenly_spaced(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Up to `most` of the rows, from the first to the last."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
 def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
@@ -42,16 +51,14 @@ def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
         order = np.concatenate([order[: MOST_FAMILIES // 2], order[-MOST_FAMILIES // 2 :]])
     rows, labels = [], []
     for family in order:
-        members = np.flatnonzero(photos.labels == family)
-        chosen = np.linspace(0, len(members) - 1, min(PHOTOS_PER_FAMILY, len(members))).astype(np.int64)
-        rows.append(photos.read(members[chosen]))
+        rows.append(photos.read(evenly_spaced(np.flatnonzero(photos.labels == family), PHOTOS_PER_FAMILY)))
         labels.append(f"{class_names[family]} ({counts[family]})")
     return _grid(rows, labels)
 
 
 def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
     """A row for each of a few photos: as it is, then its first views as training sees them."""
-    chosen = np.linspace(0, len(photos) - 1, min(PREVIEW_PHOTOS, len(photos))).astype(np.int64)
+    chosen = evenly_spaced(np.arange(len(photos)), PREVIEW_PHOTOS)
     pixels = photos.read(chosen)
     ids = [photos.photo_ids[row] for row in chosen]
     columns = [pixels]
@@ -75,12 +82,6 @@ def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
             thumbnail = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             grid.paste(thumbnail, (GAP + column * step, top + LABEL_HEIGHT))
     return grid
-
-
-NAMED = 60  # most families whose names can still be read beside the matrix
-
-
-NUMBERED = 15  # most families whose counts can still be read in the cells
 
 
 def confusion_shares(

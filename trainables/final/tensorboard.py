@@ -1,9 +1,8 @@
-"""The final stage in TensorBoard, beside the sweep's trials: its curves under the same names, and its pictures.
+"""TensorBoard runs of the final stage: its curves and pictures.
 
-A view of the final stage's files, made from them alone; the files stay the record.
+The curves have the names of the sweep's trials. All is made from the final stage's files, which stay the record.
 """
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -12,13 +11,21 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from tensorboardX import SummaryWriter
 
-from trainables.files.experiment import CONFUSION_FILE, HISTORY_FILE, MISTAKES_FILE, PICTURES_FOLDER
+from trainables.files.experiment import (
+    AUGMENTATION_FILE,
+    CONFUSION_FILE,
+    HISTORY_FILE,
+    MISTAKES_FILE,
+    PICTURES_FOLDER,
+    SAMPLES_FILE,
+)
+from trainables.files.output import read_rows
 from trainables.final.mistakes import SIDE
 
 _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
     "1_confusion_matrix_test": CONFUSION_FILE,
-    "3_augmentation": "augmentation.jpg",
-    "4_training_photos": "samples.jpg",
+    "3_augmentation": AUGMENTATION_FILE,
+    "4_training_photos": SAMPLES_FILE,
 }
 _MISTAKES = "2_most_confident_mistakes_test"
 _ACROSS = 3  # mistakes side by side, each a photo and its overlay
@@ -34,13 +41,13 @@ def write_final_board(final: Path, folder: Path) -> None:
     """
     for old in (folder, *(folder.with_name(f"{folder.name}_{stage}") for stage in ("before", "after"))):
         shutil.rmtree(old, ignore_errors=True)
-    with (final / HISTORY_FILE).open(newline="") as rows:
-        history = list(csv.DictReader(rows))
+    history = read_rows(final / HISTORY_FILE)
     for stage in dict.fromkeys(row["stage"] for row in history):
         with SummaryWriter(str(folder.with_name(f"{folder.name}_{stage}"))) as writer:
-            for row in history:
-                if row["stage"] == stage:
-                    _write_epoch(writer, row)
+            for row in (row for row in history if row["stage"] == stage):
+                for name, value in row.items():
+                    if name not in ("stage", "epoch", "epoch_seconds"):
+                        writer.add_scalar(name, float(value), int(row["epoch"]))
     pictures = final / PICTURES_FOLDER
     with SummaryWriter(str(folder)) as writer:
         for tag, name in _PICTURES.items():
@@ -51,16 +58,9 @@ def write_final_board(final: Path, folder: Path) -> None:
             writer.add_image(_MISTAKES, sheet, dataformats="HWC")
 
 
-def _write_epoch(writer: SummaryWriter, row: dict[str, str]) -> None:
-    for name, value in row.items():
-        if name not in ("stage", "epoch", "epoch_seconds"):
-            writer.add_scalar(name, float(value), int(row["epoch"]))
-
-
 def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:
     """All mistakes of mistakes.csv on one sheet, uint8 [height, width, 3]; None where there are none."""
-    with (pictures / MISTAKES_FILE).open(newline="") as rows:
-        mistakes = list(csv.DictReader(rows))
+    mistakes = read_rows(pictures / MISTAKES_FILE)
     if not mistakes:
         return None
     width, height = 2 * SIDE + 3 * _GAP, SIDE + 3 * _LINE + _GAP

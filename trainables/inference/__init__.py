@@ -1,1 +1,1 @@
-"""What a trained model is used for: predict, explain, export."""
+"""Use of the final model: predict, explain, export."""

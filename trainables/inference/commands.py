@@ -3,50 +3,93 @@
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from trainables.command_line import command
+from trainables.errors import UserError
 from trainables.files.bucket import folder_or_url
 from trainables.files.experiment import EXPORTED_FOLDER
+from trainables.files.remote_experiment import model_here
+from trainables.inference.formats import FORMATS
 
-FORMATS = ("saved_model", "tflite", "onnx")  # trainables/formats.py says how each is written
-MODEL_HELP = "the folder that retrain wrote, or its model.keras; also a URL"
+if TYPE_CHECKING:
+    from trainables.inference.predict import Classifier
+
+_PREDICT = """\
+example:
+  python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
+
+Prints the likeliest families of each photo with their probabilities, or writes them as CSV. A photo in a folder that
+cannot be read is listed with its problem; one that is named must be readable.
+"""
+
+_EXPLAIN = """\
+example:
+  python -m trainables explain runs/first/final photo.jpg --out explained
+
+Writes PHOTO_cam.jpg for each photo: the photo, and beside it what in it speaks for the family, in colour; the rest is
+dark and grey. It shows where the model looked, not why it is right.
+"""
+
+_EXPORT = """\
+example:
+  python -m trainables export runs/first/final --format saved_model tflite
+
+Writes the model for {readers}.
+All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.
+"""
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the three; nothing heavy is imported before one of them runs."""
-    _add_predict(commands)
-    _add_explain(commands)
-    _add_export(commands)
-
-
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "predict",
-        help="name the families of photos",
-        description="Prints the likeliest families of each photo with their probabilities, or writes them as CSV. "
-        "A photo in a folder that cannot be read is listed with its problem; one that is named must be readable.",
-        epilog="example: python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv",
+def add_commands(subparsers: Any) -> None:
+    """Add the three to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to exit status."""
+    *most, last = [f"{each.reader} ({name})" for name, each in FORMATS.items()]
+    export_text = _EXPORT.format(readers=f"{', '.join(most)} and {last}")
+    predict = command(subparsers, "predict", "name the families of photos", _PREDICT)
+    explain = command(subparsers, "explain", "show what in a photo speaks for a family (Grad-CAM)", _EXPLAIN)
+    export = command(
+        subparsers, "export", "write the model in other formats, and check that each predicts the same", export_text
     )
-    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them"
-    )
-    parser.add_argument("--top", type=int, default=5, help="families to print (default: 5)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
-    parser.set_defaults(run=_predict)
+    for parser in (predict, explain, export):
+        help_text = "the folder that retrain wrote, or its model.keras; also a URL"
+        parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=help_text)
+
+    add = predict.add_argument
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
+    add("--top", type=int, default=5, help="families to print (default: 5)")
+    add("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
+    predict.set_defaults(run=run_predict)
+
+    add = explain.add_argument
+    add("images", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of them")
+    add("--family", help="whose evidence to show (default: the family that the model finds likeliest)")
+    add("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
+    explain.set_defaults(run=run_explain)
+
+    usual = [name for name, each in FORMATS.items() if not each.packages]
+    more = [f"; {name} needs {each.requirements}" for name, each in FORMATS.items() if each.packages]
+    help_text = f"(default: {' '.join(usual)}{''.join(more)})"
+    export.add_argument("--format", nargs="+", choices=FORMATS, default=usual, help=help_text)
+    export.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: exported/ beside model.keras)")
+    export.set_defaults(run=run_export)
 
 
-def _predict(arguments: argparse.Namespace) -> int:
+def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
+    """The model, after a quiet start of TensorFlow, and the photos."""
+    # Imports stand in the functions: --help must answer at once.
     from trainables.device import prepare_tensorflow
-    from trainables.errors import UserError
 
-    if arguments.top < 1:
-        raise UserError(f"--top: must be at least 1, not {arguments.top}")
     prepare_tensorflow()
-    from trainables.files.remote_experiment import model_here
-    from trainables.inference.predict import find_photos, load_classifier, write_answers
+    from trainables.inference.predict import find_photos, load_classifier
 
     photos = find_photos(arguments.images)
-    classifier = load_classifier(model_here(arguments.model))
+    return load_classifier(model_here(arguments.model)), photos
+
+
+def run_predict(arguments: argparse.Namespace) -> int:
+    """Print the families of the photos, or write them."""
+    if arguments.top < 1:
+        raise UserError(f"--top: must be at least 1, not {arguments.top}")
+    classifier, photos = _load(arguments)
     started = time.monotonic()
     answers = list(classifier.answers(photos, arguments.top))
     seconds = time.monotonic() - started
@@ -54,6 +97,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         if answer.problem and answer.photo in arguments.images:
             raise UserError(f"{answer.photo} {answer.problem}")
     if arguments.csv:
+        from trainables.inference.predict import write_answers
+
         write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
     else:
         for answer in answers:
@@ -71,31 +116,11 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "explain",
-        help="show what in a photo speaks for a family (Grad-CAM)",
-        description="Writes PHOTO_cam.jpg for each photo: the photo, and beside it what in it speaks for the family, "
-        "in colour; the rest is dark and grey. It shows where the model looked, not why it is right.",
-        epilog="example: python -m trainables explain runs/first/final photo.jpg --out explained",
-    )
-    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument("images", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of them")
-    parser.add_argument("--family", help="whose evidence to show (default: the family that the model finds likeliest)")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
-    parser.set_defaults(run=_explain)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    from trainables.device import prepare_tensorflow
-
-    prepare_tensorflow()
-    from trainables.files.remote_experiment import model_here
+def run_explain(arguments: argparse.Namespace) -> int:
+    """Write the explanations, and print what each is about."""
+    classifier, photos = _load(arguments)
     from trainables.inference.explain import explain
-    from trainables.inference.predict import find_photos, load_classifier
 
-    photos = find_photos(arguments.images)
-    classifier = load_classifier(model_here(arguments.model))
     cam, explanations = explain(classifier, photos, arguments.family, arguments.out)
     for photo, about, file in explanations:
         print(f"{photo}: {about.probability:.1%} {about.family}; {file}")
@@ -103,28 +128,12 @@ def _explain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "export",
-        help="write the model in other formats, and check that each predicts the same",
-        description="Writes the model for TensorFlow Serving (saved_model), phones (tflite) and ONNX Runtime (onnx). "
-        "All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.",
-        epilog="example: python -m trainables export runs/first/final --format saved_model tflite",
-    )
-    parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument(
-        "--format", nargs="+", choices=FORMATS, default=list(FORMATS[:2]), help="(default: saved_model tflite)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: exported/ beside model.keras)")
-    parser.set_defaults(run=_export)
-
-
-def _export(arguments: argparse.Namespace) -> int:
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write the formats, and print how far each was from the model."""
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
-    from trainables.files.remote_experiment import model_here
-    from trainables.inference.formats import export
+    from trainables.inference.export import export
 
     model = model_here(arguments.model)
     out = arguments.out or (model if model.is_dir() else model.absolute().parent) / EXPORTED_FOLDER

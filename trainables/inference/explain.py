@@ -1,4 +1,4 @@
-"""Show what in a photo speaks for a family: the photo and its Grad-CAM overlay, side by side."""
+"""Explanations of predictions: a photo and its Grad-CAM overlay, side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,8 @@ def explain(
         family: whose evidence to show; None is the family that the model finds likeliest for each photo.
 
     Raises:
-        UserError: no such family, a photo cannot be read, two would be written as one file; nothing is written then.
+        UserError: there is no such family, a photo cannot be read, or two would be written as one file; nothing is
+            written then.
     """
     names = classifier.labels.class_names
     if family is not None and family not in names:
@@ -52,7 +53,11 @@ def explain(
         probabilities = np.asarray(classifier.model.predict_on_batch(pixels))
         about = probabilities.argmax(axis=1) if family is None else np.full(len(rows), names.index(family))
         for row, label, chances, heat in zip(rows, about, probabilities, cam.heat(pixels, about.tolist()), strict=True):
-            _side_by_side(pictures[row][0], overlay(pictures[row][0], heat)).save(files[row], quality=88)
+            photo = pictures[row][0]
+            both = Image.new("RGB", (2 * photo.width + _GAP, photo.height), "white")
+            both.paste(photo, (0, 0))
+            both.paste(overlay(photo, heat), (photo.width + _GAP, 0))
+            both.save(files[row], quality=88)
             written.append(Explanation(photos[row], Guess(names[label], float(chances[label])), files[row]))
     return cam, written
 
@@ -66,10 +71,3 @@ def _decoded(photo: Path, image_size: int) -> tuple[Image.Image, np.ndarray]:
         return picture, decode_resized(encoded, image_size)
     except (OSError, ImageUnreadable) as error:
         raise UserError(f"{photo} {problem(error)}") from None
-
-
-def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
-    both = Image.new("RGB", (left.width + _GAP + right.width, left.height), "white")
-    both.paste(left, (0, 0))
-    both.paste(right, (left.width + _GAP, 0))
-    return both

@@ -1,5 +1,6 @@
-"""Grad-CAM: which parts of a photo speak for a family (Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391).
+"""Grad-CAM heat maps of a model, and their overlay on a photo.
 
+Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391.
 Works on a model that `retrain` wrote, with nothing but that file: a backbone inside, and a head of layers in a row.
 """
 
@@ -18,6 +19,11 @@ Floats = npt.NDArray[np.float32]
 FEWEST_CELLS = 5
 """Cells along a side of the coarsest map that still shows where. InceptionV3 at 139 px: mixed10 has 3, mixed7 has 7."""
 
+HALF = 0.5
+"""From this heat on, the photo is as it was, and a line goes round it: a colour scale would hide the animal."""
+_DARK = 0.55  # brightness of the cold parts
+_LINE = (255, 140, 0)
+
 
 class GradCam:
     """Heat maps of a model's decisions.
@@ -30,7 +36,7 @@ class GradCam:
         """Args: `model` maps pixels [n, size, size, 3] to probabilities [n, classes].
 
         Raises:
-            UserError: it is not built as `retrain` builds them.
+            UserError: the model is not a backbone and a head in a row.
         """
         import keras
 
@@ -40,7 +46,8 @@ class GradCam:
         self._before = model.layers[1 : inside[0]]
         backbone = model.layers[inside[0]]
         *self._head, self._output = model.layers[inside[0] + 1 :]
-        seen = _looked_at(backbone)
+        maps = [each for each in waists(list(backbone.operations)) if len(each.output.shape) == 4]
+        seen = ([each for each in maps if each.output.shape[1] >= FEWEST_CELLS] or maps)[0]
         self.layer, self.cells = str(seen.name), int(seen.output.shape[1])
         self._backbone = keras.Model(backbone.inputs, [seen.output, backbone.output])
 
@@ -70,22 +77,6 @@ class GradCam:
         weights = tf.reduce_mean(tape.gradient(score, seen), axis=[1, 2], keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * seen, axis=-1)).numpy()
         return np.asarray(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12), np.float32)
-
-
-def _looked_at(backbone: Any) -> Any:
-    maps = [operation for operation in waists(list(backbone.operations)) if len(operation.output.shape) == 4]
-    fine = [operation for operation in maps if operation.output.shape[1] >= FEWEST_CELLS]
-    return (fine or maps)[0]
-
-
-HALF = 0.5
-"""From this heat on, the photo is as it was, and a line goes round it: a colour scale would hide the animal."""
-
-
-_DARK = 0.55
-
-
-_LINE = (255, 140, 0)
 
 
 def overlay(photo: Image.Image, heat: npt.NDArray[np.float32]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The trained network as one plain Keras model: photos in, probabilities out, nothing of ours needed to load it."""
+"""The trained network as one plain Keras model, loadable without Raretune."""
 
 import json
 import shutil
@@ -6,8 +6,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
@@ -17,7 +15,7 @@ from trainables.files.output import write_json
 from trainables.network.backbones import scaling_layer
 from trainables.network.tail import Tail
 
-_METADATA = "metadata.json"  # Keras' own entry in a .keras file, which nothing but people and we read.
+_METADATA = "metadata.json"  # Keras' own entry in a .keras file; Keras writes it and never reads it.
 
 
 class Labels(BaseModel):
@@ -60,17 +58,30 @@ def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
 
 def save_model(model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path) -> None:
     """Write model.keras, its labels inside, and labels.json for readers without Keras."""
-    labels = Labels(class_names=class_names, image_size=config.image_size, backbone=config.backbone)
-    model.save(folder / MODEL_FILE)
-    _put_inside(labels, folder / MODEL_FILE)
-    write_json(labels.model_dump(mode="json"), folder / LABELS_FILE)
+    file = folder / MODEL_FILE
+    labels = Labels(class_names=class_names, image_size=config.image_size, backbone=config.backbone).model_dump(
+        mode="json"
+    )
+    model.save(file)
+    # The labels go into the metadata: a fourth entry would make Keras unpack all of the archive to load it.
+    written = file.with_name(f".{file.name}.labels")
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(written, "w") as copy:
+        for entry in archive.infolist():
+            same = zipfile.ZipInfo(entry.filename, entry.date_time)
+            with archive.open(entry) as source, copy.open(same, "w", force_zip64=True) as target:
+                if entry.filename == _METADATA:
+                    target.write(json.dumps(json.load(source) | {"labels": labels}, ensure_ascii=False).encode())
+                else:
+                    shutil.copyfileobj(source, target, 1 << 20)
+    written.replace(file)
+    write_json(labels, folder / LABELS_FILE)
 
 
 def read_labels(model: Path) -> Labels:
-    """Read the labels in a .keras file, or the labels.json beside one of before they were inside.
+    """Read the labels in a .keras file, or the labels.json beside an older one.
 
     Raises:
-        UserError: it is no .keras file, or there are no labels.
+        UserError: the file is missing, is no .keras file, or has no labels.
     """
     try:
         with zipfile.ZipFile(model) as archive:
@@ -84,35 +95,3 @@ def read_labels(model: Path) -> Labels:
         raise UserError(f"{missing} does not exist; {hint}") from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
         raise UserError(f"{model} is no model that `retrain` wrote: {' '.join(str(error).split())[:200]}") from None
-
-
-def _put_inside(labels: Labels, file: Path) -> None:
-    """Copy the archive with the labels in its metadata: a fourth entry would make Keras unpack all of it to load it."""
-    written = file.with_name(f".{file.name}.labels")
-    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(written, "w") as copy:
-        for entry in archive.infolist():
-            same = zipfile.ZipInfo(entry.filename, entry.date_time)
-            with archive.open(entry) as source, copy.open(same, "w", force_zip64=True) as target:
-                if entry.filename == _METADATA:
-                    metadata = json.load(source) | {"labels": labels.model_dump(mode="json")}
-                    target.write(json.dumps(metadata, ensure_ascii=False).encode())
-                else:
-                    shutil.copyfileobj(source, target, 1 << 20)
-    written.replace(file)
-
-
-def check_same(
-    model: Any, pixels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], tolerance: float = 1e-3
-) -> None:
-    """Hold the exported model against the trained one on some photos.
-
-    Args:
-        pixels: uint8 [n, size, size, 3].
-        probabilities: float32 [n, classes], the trained network's.
-
-    Raises:
-        RuntimeError: they differ by more than `tolerance`, so the export must not be used.
-    """
-    difference = float(np.abs(model.predict(pixels, verbose=0) - probabilities).max())
-    if difference > tolerance:
-        raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,47 +36,37 @@ class Answer(NamedTuple):
     problem: str | None = None
 
 
+@dataclass(frozen=True)
 class Classifier:
     """A final stage's model with its labels: `model` maps pixels 0..255 to probabilities."""
 
-    def __init__(self, model: Any, labels: Labels) -> None:
-        self.model = model
-        self.labels = labels
-
-    def predict(self, photos: Sequence[Path], top: int) -> list[list[Guess]]:
-        """The `top` likeliest families of each photo, likeliest first.
-
-        Raises:
-            UserError: a file is missing or is no picture; nothing is predicted then.
-        """
-        answers = list(self.answers(photos, top))
-        for answer in answers:
-            if answer.problem:
-                raise UserError(f"{answer.photo} {answer.problem}")
-        return [answer.guesses for answer in answers]
+    model: Any
+    labels: Labels
 
     def answers(self, photos: Sequence[Path], top: int) -> Iterator[Answer]:
-        """The same photo by photo, in their order; one that cannot be read is answered with its problem."""
+        """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read."""
+        names = self.labels.class_names
         with ThreadPoolExecutor(usable_cores()) as pool:
             for first in range(0, len(photos), BATCH):
                 chosen = photos[first : first + BATCH]
-                read = list(pool.map(lambda photo: _read(photo, self.labels.image_size), chosen))
-                rows = iter(self._probabilities([pixels for pixels in read if not isinstance(pixels, str)]))
-                for photo, pixels in zip(chosen, read, strict=True):
-                    if isinstance(pixels, str):
-                        yield Answer(photo, [], pixels)
-                    else:
-                        yield Answer(photo, self._guesses(next(rows), top))
+                read = list(pool.map(self._read, chosen))
+                pixels = [each for each in read if not isinstance(each, str)]
+                # Not `predict`, which sets up a data pipeline for every call.
+                rows = iter(np.asarray(self.model.predict_on_batch(np.stack(pixels)))) if pixels else iter(())
+                for photo, each in zip(chosen, read, strict=True):
+                    if isinstance(each, str):
+                        yield Answer(photo, [], each)
+                        continue
+                    row = next(rows)
+                    best = np.argsort(-row, kind="stable")[:top]
+                    yield Answer(photo, [Guess(names[label], float(row[label])) for label in best])
 
-    def _probabilities(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        if not pixels:
-            return np.empty((0, len(self.labels.class_names)), np.float32)
-        # Not `predict`, which sets up a data pipeline for every call.
-        return np.asarray(self.model.predict_on_batch(np.stack(pixels)))
-
-    def _guesses(self, row: npt.NDArray[np.float32], top: int) -> list[Guess]:
-        best = np.argsort(-row, kind="stable")[:top]
-        return [Guess(self.labels.class_names[index], float(row[index])) for index in best]
+    def _read(self, photo: Path) -> Pixels | str:
+        """A photo's pixels, or what is wrong with it."""
+        try:
+            return decode_resized(photo.read_bytes(), self.labels.image_size)
+        except (OSError, ImageUnreadable) as error:
+            return problem(error)
 
 
 def load_classifier(model: Path) -> Classifier:
@@ -104,7 +95,10 @@ def find_photos(named: Sequence[Path]) -> list[Path]:
     for path in named:
         inside = [path]
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if _looks_like_a_photo(file, path))
+            named_so = (file for file in path.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
+            inside = sorted(
+                file for file in named_so if not any(part.startswith(".") for part in file.relative_to(path).parts)
+            )
             if not inside:
                 raise UserError(f"{path} holds no photo; photos are called {', '.join(sorted(PHOTO_SUFFIXES))}")
         photos += inside
@@ -125,21 +119,8 @@ def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _looks_like_a_photo(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return file.suffix.lower() in PHOTO_SUFFIXES and not hidden and file.is_file()
-
-
-def _read(photo: Path, image_size: int) -> Pixels | str:
-    """A photo's pixels, or what is wrong with it."""
-    try:
-        return decode_resized(photo.read_bytes(), image_size)
-    except (OSError, ImageUnreadable) as error:
-        return problem(error)
-
-
 def problem(error: OSError | ImageUnreadable) -> str:
-    """What keeps a photo from being read, to be said behind its name."""
+    """What keeps a photo from being read, to stand behind its name."""
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror}"
     return f"is no picture that can be read ({error})"

@@ -1,11 +1,14 @@
-"""The sub-command `review`."""
+"""The command `review`."""
 
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainables.command_line import command, options_from
+
+if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
+    from trainables.review.options import ReviewOptions
 
 _REVIEW = """\
 examples:
@@ -22,41 +25,27 @@ tiny ones; blank ones; and, for information, near-duplicates, which `prepare` ke
 
 def add_commands(subparsers: Any) -> None:
     """Add `review` to what `ArgumentParser.add_subparsers` returned; it sets `run`, Namespace to exit status."""
-    parser = command(subparsers, "review", "list photos that may not belong, for a person to decide on", _REVIEW)
-    add = parser.add_argument
-    add("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
-    add("out", metavar="OUT", type=Path, help="new or empty folder for review.csv and index.html")
-    add("--top", type=int, metavar="N",
-        help="photos to list as likely irrelevant (default: 6.4 %% of all, twice what the study removed)")  # fmt: skip
-    add("--weights", default="auto", metavar="WEIGHTS",
-        help="of InceptionV3: auto (default), imagenet, random, or a file without top")  # fmt: skip
-    add("--image-size", type=int, default=299, metavar="PIXELS",
-        help="size at which photos are judged (default 299; 139 takes a fifth of the time and finds less)")  # fmt: skip
-    add("--tiny", type=int, default=64, metavar="PIXELS", help="list photos whose shorter side is less (default 64)")
-    add("--label-level", default="family", metavar="LEVEL",
-        help="phylum, class, order, family, genus or species, where the metadata has it (default family)")  # fmt: skip
-    add("--group", nargs="+", default=("near-duplicates",), metavar="RULE",
-        help="photos that must not vouch for each other: near-duplicates (default), bursts (one species, adjacent "
-        "content ids), species, or none")  # fmt: skip
-    add(
-        "--seed", type=int, default=0, help="of the folds in which photos are judged, and of random weights (default 0)"
-    )
-    add("--workers", type=int, metavar="N", help="processes that look at the photos (default: one per core)")
+    help_line = "list photos that may not belong, for a person to decide on"
+    parser = command(subparsers, "review", help_line, _REVIEW, _review_options)
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
+    parser.add_argument("out", metavar="OUT", type=Path, help="new or empty folder for review.csv and index.html")
     parser.set_defaults(run=run_review)
 
 
-def run_review(arguments: argparse.Namespace) -> int:
-    """Review, and say what to do next."""
-    # Imports stand in the functions: --help must answer at once.
-    from trainables.review.findings import SECTIONS
-    from trainables.review.review import LIST, PAGE, ReviewOptions, review
+def _review_options() -> "type[ReviewOptions]":
+    from trainables.review.options import ReviewOptions
 
-    result = review(
-        arguments.photos,
-        arguments.out,
-        options_from(arguments, ReviewOptions),
-        say=lambda line: print(line, flush=True),
-    )
+    return ReviewOptions
+
+
+def run_review(arguments: argparse.Namespace) -> int:
+    """Review, and print what to do next."""
+    # Imports stand in the functions: --help must answer at once.
+    options = options_from(arguments, _review_options())
+    from trainables.review.findings import SECTIONS
+    from trainables.review.review import LIST, PAGE, review
+
+    result = review(arguments.photos, arguments.out, options, say=lambda line: print(line, flush=True))
     if result.weights.warning:
         print(f"warning: {result.weights.warning}")
     counts = {name: len(result.section(name)) for name in SECTIONS}

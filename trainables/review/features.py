@@ -1,4 +1,4 @@
-"""What a pretrained backbone sees in photos: a row of features per photo, in batches, so that memory stays bounded."""
+"""Pooled features of photos from a pretrained backbone, batch by batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,24 +33,27 @@ def pooled_features(
 
     Args:
         image_size: pixels of the square that a photo is resized to.
-        seed: what random weights are drawn from.
-        progress: hears after each batch how many photos are done.
+        progress: called after each batch with how many photos are done.
 
     Returns:
         float32 [n, 2048], none negative.
 
     Raises:
-        UserError: the weights do not fit, the size is too small, or a photo changed and does not decode any more.
+        UserError: the weights do not fit, the size is too small, or a photo no longer decodes.
     """
     from trainables.device import prepare_tensorflow
 
-    tensorflow = prepare_tensorflow()
+    tf = prepare_tensorflow()
     base = build_backbone(BACKBONE, image_size, weights, seed)
     if weights.kind == "random":
         some = sources[:: max(1, len(sources) // _CALIBRATION)][:_CALIBRATION]
-        pixels = np.concatenate(list(_batches(root, some, image_size)))
-        calibrate_batch_norm(base, scale_pixels(BACKBONE, pixels), seed)
-    pooled = tensorflow.function(_pooled(base), reduce_retracing=True)
+        chosen = np.concatenate(list(_batches(root, some, image_size)))
+        calibrate_batch_norm(base, scale_pixels(BACKBONE, chosen), seed)
+
+    @tf.function(reduce_retracing=True)
+    def pooled(pixels: Any) -> Any:
+        return tf.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
+
     rows = np.empty((len(sources), base.output_shape[-1]), dtype=np.float32)
     done = 0
     for pixels in _batches(root, sources, image_size):
@@ -58,15 +61,6 @@ def pooled_features(
         done += len(pixels)
         progress(done)
     return rows
-
-
-def _pooled(base: Any) -> Callable[[Any], Any]:
-    def pooled(pixels: Any) -> Any:
-        import tensorflow as tf
-
-        return tf.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
-
-    return pooled
 
 
 def _batches(root: Path, sources: Sequence[str], size: int) -> Iterator[Pixels]:

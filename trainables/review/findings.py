@@ -1,4 +1,4 @@
-"""What a review finds, in words: the sections of the list, and why each photo stands in it."""
+"""Findings of a review by section, with a reason per photo."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ SECTIONS = ("irrelevant", "undecodable", "tiny", "blank", "near-duplicate")
 BLANK_SPREAD = 16
 """Grey levels of 255 between dark and light parts of a blank photo, at most; of 3,972 real ones none is below 31."""
 
-_NEAREST = 10  # similar photos that the reasons speak of
+_NEAREST = 10  # similar photos that a reason counts
 
 
 class Finding(NamedTuple):
@@ -48,25 +48,18 @@ def is_tiny(seen: Inspection, side: int) -> bool:
 
 
 def irrelevant(photos: Sequence[PhotoFile], ranking: Ranking, top: int) -> Iterator[Finding]:
-    """The `top` photos that are the least in place, first the worst."""
+    """The `top` photos that are least in place, the worst first."""
     for rank, row in enumerate(ranking.order()[:top].tolist(), start=1):
-        photo, similar = photos[row], ranking.neighbours[row][:_NEAREST].tolist()
-        families = Counter(photos[other].class_name for other in similar)
+        photo, similar = photos[row], [photos[other] for other in ranking.neighbours[row][:_NEAREST]]
+        families = Counter(other.class_name for other in similar)
         most = families.most_common(1)[0][0] if families else ""
-        yield Finding(
-            "irrelevant",
-            rank,
-            photo.source,
-            photo.class_name,
-            round(float(ranking.score[row]), 3),
-            most,
-            why(photo.class_name, families),
-            tuple(photos[other].source for other in similar[:3]),
-        )
+        score, reason = round(float(ranking.score[row]), 3), why(photo.class_name, families)
+        alike = tuple(other.source for other in similar[:3])
+        yield Finding("irrelevant", rank, photo.source, photo.class_name, score, most, reason, alike)
 
 
 def why(family: str, similar: Counter[str]) -> str:
-    """Say in a sentence what the families of the most similar photos tell of a photo that lies in `family`."""
+    """A sentence on a photo that lies in `family`, from the families of its most similar photos."""
     count, own = similar.total(), similar[family]
     if not count:
         return "it is unlike the rest of its family"
@@ -79,26 +72,29 @@ def why(family: str, similar: Counter[str]) -> str:
     return f"fits no family: its {count} most similar photos come from {len(similar)} families, {its_own}"
 
 
-def undecodable(photos: Sequence[tuple[PhotoFile, Problem]]) -> Iterator[Finding]:
+def undecodable(photos: Sequence[tuple[PhotoFile, Problem]]) -> list[Finding]:
     """Files that give no picture."""
-    for rank, (photo, problem) in enumerate(sorted(photos, key=lambda one: one[0].source), start=1):
-        reason = f"{problem.reason}: {problem.detail}"
-        yield Finding("undecodable", rank, photo.source, photo.class_name, None, "", reason)
+    by_name = sorted(photos, key=lambda one: one[0].source)
+    return _ranked("undecodable", [(photo, f"{problem.reason}: {problem.detail}") for photo, problem in by_name])
 
 
-def tiny(photos: Sequence[tuple[PhotoFile, Inspection]]) -> Iterator[Finding]:
+def tiny(photos: Sequence[tuple[PhotoFile, Inspection]]) -> list[Finding]:
     """Photos with few pixels, the smallest first."""
     by_size = sorted(photos, key=lambda one: (min(one[1].width, one[1].height), one[0].source))
-    for rank, (photo, seen) in enumerate(by_size, start=1):
-        yield Finding(
-            "tiny", rank, photo.source, photo.class_name, None, "", f"only {seen.width} × {seen.height} pixels"
-        )
+    return _ranked("tiny", [(photo, f"only {seen.width} × {seen.height} pixels") for photo, seen in by_size])
 
 
-def blank(photos: Sequence[PhotoFile]) -> Iterator[Finding]:
+def blank(photos: Sequence[PhotoFile]) -> list[Finding]:
     """Photos that are nearly uniform."""
-    for rank, photo in enumerate(sorted(photos, key=lambda one: one.source), start=1):
-        yield Finding("blank", rank, photo.source, photo.class_name, None, "", "nearly one shade all over")
+    by_name = sorted(photos, key=lambda one: one.source)
+    return _ranked("blank", [(photo, "nearly one shade all over") for photo in by_name])
+
+
+def _ranked(section: str, reasons: Sequence[tuple[PhotoFile, str]]) -> list[Finding]:
+    listed = enumerate(reasons, start=1)
+    return [
+        Finding(section, rank, photo.source, photo.class_name, None, "", reason) for rank, (photo, reason) in listed
+    ]
 
 
 def near_duplicates(photos: Sequence[PhotoFile], groups: Sequence[str], hashes: Sequence[str]) -> Iterator[Finding]:
@@ -114,28 +110,18 @@ def near_duplicates(photos: Sequence[PhotoFile], groups: Sequence[str], hashes: 
     for rank, rows in enumerate(copies, start=1):
         for row in rows:
             others = [other for other in rows if other != row]
-            exact = any(hashes[other] == hashes[row] for other in others)
             families = sorted({photos[other].class_name for other in others} - {photos[row].class_name})
-            yield Finding(
-                "near-duplicate",
-                rank,
-                photos[row].source,
-                photos[row].class_name,
-                None,
-                families[0] if families else "",
-                _copy_reason(exact, [photos[other].source for other in others], families),
-                tuple(photos[other].source for other in others),
-            )
-
-
-def _copy_reason(exact: bool, others: Sequence[str], families: Sequence[str]) -> str:
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    same = "the same file as" if exact and not more else "the same picture as"
-    return f"{same} {others[0]}{more}" + (f", which lies in {' and '.join(families)}" if families else "")
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            exact = not more and hashes[others[0]] == hashes[row]
+            same = f"the same {'file' if exact else 'picture'} as {photos[others[0]].source}{more}"
+            reason = same + (f", which lies in {' and '.join(families)}" if families else "")
+            photo, alike = photos[row], tuple(photos[other].source for other in others)
+            looks_like = families[0] if families else ""
+            yield Finding("near-duplicate", rank, photo.source, photo.class_name, None, looks_like, reason, alike)
 
 
 class Review(NamedTuple):
-    """What was found: `findings` section by section, `looked_at` photos of `families` families.
+    """All findings, section by section, of `looked_at` photos of `families` families.
 
     `typical` are three photos of each family that are well in place; `left_out` counts, by reason, files and rows that
     `prepare` cannot use whatever the person decides.

@@ -1,22 +1,22 @@
-"""The contact sheet of a review: one HTML file with its thumbnails inside, where a person ticks what to leave out."""
+"""The contact sheet of a review: one HTML file, thumbnails included."""
 
-import base64
 import hashlib
 import io
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import jinja2
-from PIL import Image
+from PIL import Image, ImageOps
 
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.device import usable_cores
 from trainables.errors import UserError
+from trainables.files.output import data_uri
 from trainables.review.findings import Finding, Review
 
 MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
@@ -49,7 +49,7 @@ def render(result: Review, out: Path) -> str:
     """The page as HTML; it links to the original photos relative to `out`, where it will lie.
 
     Raises:
-        UserError: a photo cannot be read any more.
+        UserError: a photo can no longer be read.
     """
     shown = [one for one in result.findings if one.section != "near-duplicate" or one.rank <= MOST_COPIES]
     ranked = [one for one in shown if one.section == "irrelevant"]
@@ -59,35 +59,32 @@ def render(result: Review, out: Path) -> str:
         typical = pool.map(lambda name: _strip(result.root, f"f{families.index(name)}", result.typical[name]), families)
         alike = pool.map(lambda one: _strip(result.root, f"a{one.rank}", one.alike), ranked)
         strips = [*typical, *alike]
-    sections = {name: [card for card in cards if card.finding.section == name] for name in _names(shown)}
-    page: str = _template().render(
+    sections: dict[str, list[Card]] = {}
+    copies: dict[int, list[Card]] = {}
+    for card in cards:
+        sections.setdefault(card.finding.section, []).append(card)
+        if card.finding.section == "near-duplicate":
+            copies.setdefault(card.finding.rank, []).append(card)
+    # The folder as a person would type it where the command was run.
+    root = os.path.relpath(result.root) if result.root.is_relative_to(Path.cwd()) else str(result.root)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("review.html.j2").render(
         review=result,
         sections=sections,
-        copies=_grouped(sections.get("near-duplicate", [])),
+        copies=list(copies.values()),
         all_copies=len({one.rank for one in result.section("near-duplicate")}),
         strips=strips,
         strip_of=dict(zip(families, strips, strict=False)),
         key=hashlib.sha256("\n".join(one.source for one in result.findings).encode()).hexdigest()[:16],
-        photos=shlex.quote(_shown(result.root)),
+        photos=shlex.quote(root),
         tile=_TILE,
     )
-    return page
-
-
-def _names(findings: Iterable[Finding]) -> list[str]:
-    return list(dict.fromkeys(one.section for one in findings))
-
-
-def _grouped(cards: Sequence[Card]) -> list[list[Card]]:
-    groups: dict[int, list[Card]] = {}
-    for card in cards:
-        groups.setdefault(card.finding.rank, []).append(card)
-    return list(groups.values())
-
-
-def _shown(root: Path) -> str:
-    """The path as a person would type it where the command was run."""
-    return os.path.relpath(root) if root.is_relative_to(Path.cwd()) else str(root)
 
 
 def _card(root: Path, out: Path, finding: Finding) -> Card:
@@ -115,22 +112,11 @@ def _strip(root: Path, name: str, sources: Sequence[str]) -> Strip:
     strip = Image.new("RGB", (_TILE * max(1, len(sources)), _TILE), "white")
     for number, source in enumerate(sources):
         picture = _thumbnail(root, source, 2 * _TILE)
-        side = min(picture.size)
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        tile = picture.resize((_TILE, _TILE), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
-        strip.paste(tile, (number * _TILE, 0))
+        strip.paste(ImageOps.fit(picture, (_TILE, _TILE), Image.Resampling.BILINEAR), (number * _TILE, 0))
     return Strip(name, _address(strip), len(sources))
 
 
 def _address(picture: Image.Image) -> str:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
-
-
-def _template() -> Any:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("review.html.j2")
+    return data_uri(stream.getvalue())

@@ -1,4 +1,4 @@
-"""Rank photos by how little they belong: not like their family, and in the company of others that are not like theirs.
+"""Ranking of photos by how little they belong in their family.
 
 Two steps, on the pooled features of a pretrained backbone:
 
@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Ranking(NamedTuple):
-    """What is known of each of n photos, in the order in which they came.
+    """Scores and neighbours of n photos, in the order in which they came.
 
     `score` float32 [n]: how far out of place, in standard deviations above the average photo of the set; `neighbours`
     int64 [n, k]: the most similar photos, the most similar first, none of the photo's own group (k is `NEIGHBOURS`, or
@@ -56,7 +56,7 @@ def rank_photos(features: Floats, families: Sequence[str], groups: Sequence[str]
     labels = np.unique(np.asarray(families), return_inverse=True)[1]
     together = np.unique(np.asarray(groups), return_inverse=True)[1]
     points = _points(features)
-    doubt = _relative_distance(points, labels, _folds(labels, together, seed))
+    doubt = _relative_distance(points, labels, together, seed)
     neighbours, likeness = _neighbours(points, together)
     mean = (doubt + (likeness * doubt[neighbours]).sum(axis=1)) / (1 + likeness.sum(axis=1))
     score = (mean - mean.mean()) / max(float(mean.std()), 1e-12)
@@ -95,35 +95,29 @@ def _neighbours(points: Floats, together: Ints) -> tuple[Ints, Floats]:
     return found, likeness
 
 
-def _folds(labels: Ints, together: Ints, seed: int) -> Ints:
-    """Deal groups to folds family by family, so that each fold gets its share of each family; int64 [n]."""
+def _relative_distance(points: Floats, labels: Ints, together: Ints, seed: int) -> Floats:
+    """Squared Mahalanobis distance to the own family's mean, less that to the set's mean; float32 [n]."""
+    from sklearn.covariance import LedoitWolf
+
+    # Groups are dealt to folds family by family, so that each fold gets its share of each family.
     first = np.unique(together, return_index=True)[1]
     shuffled = np.random.default_rng(seed).permutation(len(first))
     dealt = shuffled[np.argsort(labels[first[shuffled]], kind="stable")]
     fold_of_group = np.empty(len(first), dtype=np.int64)
     fold_of_group[dealt] = np.arange(len(first)) % _FOLDS
-    return fold_of_group[together]
-
-
-def _relative_distance(points: Floats, labels: Ints, folds: Ints) -> Floats:
-    """Squared Mahalanobis distance to the own family's mean, less that to the set's mean; float32 [n]."""
-    from sklearn.covariance import LedoitWolf
-
+    folds, families = fold_of_group[together], int(labels.max()) + 1
     relative = np.zeros(len(points), dtype=np.float32)
     for fold in np.unique(folds):
         judged, known = folds == fold, folds != fold
         if known.sum() < 2:
             continue  # All photos but one are one group: there is nothing to judge them by.
         from_set = points - points[known].mean(axis=0)
-        from_family = from_set - _family_means(from_set[known], labels[known], int(labels.max()) + 1)[labels]
+        sums = np.zeros((families, points.shape[1]), dtype=np.float32)
+        np.add.at(sums, labels[known], from_set[known])
+        means = sums / (np.bincount(labels[known], minlength=families)[:, None] + _PRIOR)
+        from_family = from_set - means.astype(np.float32)[labels]
         to_family, to_set = (
             LedoitWolf(assume_centered=True).fit(far[known]).mahalanobis(far[judged]) for far in (from_family, from_set)
         )
         relative[judged] = to_family - to_set
     return relative
-
-
-def _family_means(points: Floats, labels: Ints, families: int) -> Floats:
-    sums = np.zeros((families, points.shape[1]), dtype=np.float32)
-    np.add.at(sums, labels, points)
-    return np.asarray(sums / (np.bincount(labels, minlength=families)[:, None] + _PRIOR), dtype=np.float32)

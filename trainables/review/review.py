@@ -1,25 +1,24 @@
-"""Review a folder of photos before it becomes a dataset: a ranked list for a person to decide on. Nothing is removed.
+"""The review of a folder of photos before it becomes a dataset.
 
+The result is a ranked list for a person to decide on; nothing is removed.
 python -m trainables review PHOTOS OUT
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from trainables.data.groups import DEFAULT_RULES, NEAR_DUPLICATES, check_rules, group_photos
-from trainables.data.inspection import Inspection, Problem, inspect_files
+from trainables.data.groups import check_rules, group_photos
+from trainables.data.inspection import Problem, inspect_files
 from trainables.data.layouts import Found, PhotoFile, find_photos
+from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
 from trainables.errors import UserError
-from trainables.files.output import check_free, whole_or_nothing
+from trainables.files.output import check_free, whole_or_nothing, write_rows
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
 from trainables.review import findings as findings_of
 from trainables.review.features import BACKBONE, pooled_features
-from trainables.review.findings import Finding, Review
+from trainables.review.findings import Review
+from trainables.review.options import ReviewOptions
 from trainables.review.ranking import Ranking, rank_photos
 
 LIST = "review.csv"
@@ -31,34 +30,8 @@ _FEWEST = 40
 Say = Callable[[str], None]
 
 
-class ReviewOptions(BaseModel):
-    """How to review; `top` None lists 6.4 % of the photos, twice the share that the reference study removed.
-
-    `tiny` is in pixels of the shorter side; `workers` None means one process per usable core.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    label_level: str = "family"
-    weights: str = "auto"
-    image_size: int = Field(default=299, ge=1)
-    top: int | None = Field(default=None, ge=1)
-    tiny: int = Field(default=64, ge=1)
-    group: tuple[str, ...] = DEFAULT_RULES
-    seed: int = Field(default=0, ge=0)
-    workers: int | None = Field(default=None, ge=1)
-
-
-class _Seen(NamedTuple):
-    """Photos that decode and their inspections; and those that do not."""
-
-    photos: list[PhotoFile]
-    looks: list[Inspection]
-    broken: list[tuple[PhotoFile, Problem]]
-
-
 def review(photos: Path, out: Path, options: ReviewOptions | None = None, say: Say = lambda line: None) -> Review:
-    """Look at all photos below `photos` and write review.csv and index.html to `out`; `say` hears a line per step.
+    """Review all photos below `photos` and write review.csv and index.html to `out`; `say` gets a line per step.
 
     Raises:
         UserError: bad options or folders, fewer than two families, or a disk that fills up; nothing is left at `out`.
@@ -73,55 +46,54 @@ def review(photos: Path, out: Path, options: ReviewOptions | None = None, say: S
     found = find_photos(root, options.label_level)
     check_rules(options.group, found.photos)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
-    weights = resolve_weights(BACKBONE, options.weights)
-    seen = _inspected(root, found, options)
-    result = _reviewed(root, found, seen, weights, options, say)
-    # Here, not above: drawing needs Jinja, and nobody else who imports this module does.
+    result = _reviewed(root, found, resolve_weights(BACKBONE, options.weights), options, say)
+    # Here, not above: drawing needs Jinja, and no other user of this module does.
     from trainables.review.page import render
 
     say(f"drawing the contact sheet of {len(result.findings)} entries")
+    rows = []
+    for one in result.findings:
+        score = "" if one.score is None else f"{one.score:.3f}"
+        # `exclude` is empty: a person writes yes there, and `prepare --exclude` takes those rows.
+        rows.append(["", one.section, one.rank, one.source, one.family, score, one.looks_like, one.reason])
     with whole_or_nothing(out) as folder:
-        _write_list(folder / LIST, result.findings)
+        write_rows(folder / LIST, COLUMNS, rows)
         (folder / PAGE).write_text(render(result, out), encoding="utf-8")
     return result
 
 
-def _inspected(root: Path, found: Found, options: ReviewOptions) -> _Seen:
-    seen = _Seen([], [], [])
+def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions, say: Say) -> Review:
+    """Inspect the photos, rank those that can be judged, and list what is wrong with each."""
     sources = [photo.source for photo in found.photos]
-    for photo, look in zip(found.photos, inspect_files(root, sources, options.workers), strict=True):
-        if isinstance(look, Problem):
-            seen.broken.append((photo, look))
-        else:
-            seen.photos.append(photo)
-            seen.looks.append(look)
-    return seen
-
-
-def _reviewed(root: Path, found: Found, seen: _Seen, weights: Weights, options: ReviewOptions, say: Say) -> Review:
-    hashes = [look.sha256 for look in seen.looks]
-    looks = [look.look for look in seen.looks]
-    groups = group_photos(seen.photos, hashes, looks, options.group)
-    tiny = {row for row, look in enumerate(seen.looks) if findings_of.is_tiny(look, options.tiny)}
-    blank = {row for row, look in enumerate(seen.looks) if findings_of.is_blank(look)} - tiny
+    inspected = list(zip(found.photos, inspect_files(root, sources, options.workers), strict=True))
+    broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Problem)]
+    usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Problem)]
+    photos, seen = [photo for photo, _ in usable], [seen for _, seen in usable]
+    hashes, descriptors = [each.sha256 for each in seen], [each.look for each in seen]
+    groups = group_photos(photos, hashes, descriptors, options.group)
+    tiny = {row for row, each in enumerate(seen) if findings_of.is_tiny(each, options.tiny)}
+    blank = {row for row, each in enumerate(seen) if findings_of.is_blank(each)} - tiny
     # Neither shows what its family looks like, and both are listed anyway.
-    ranked = sorted(set(range(len(seen.photos))) - tiny - blank)
-    photos = [seen.photos[row] for row in ranked]
-    ranking = _ranking(root, photos, [groups[row] for row in ranked], weights, options, say)
+    rows = sorted(set(range(len(photos))) - tiny - blank)
+    judged = [photos[row] for row in rows]
+    ranking = _ranking(root, judged, [groups[row] for row in rows], weights, options, say)
     # What counts as a copy does not depend on what else must not be judged together, such as bursts.
-    copies = (
-        groups if set(options.group) == {NEAR_DUPLICATES} else group_photos(seen.photos, hashes, looks, DEFAULT_RULES)
-    )
+    usual = set(options.group) == {NEAR_DUPLICATES}
+    copies = groups if usual else group_photos(photos, hashes, descriptors, DEFAULT_RULES)
     findings = [
-        *findings_of.irrelevant(photos, ranking, options.top or max(_FEWEST, round(_SHARE * len(photos)))),
-        *findings_of.undecodable(seen.broken),
-        *findings_of.tiny([(seen.photos[row], seen.looks[row]) for row in sorted(tiny)]),
-        *findings_of.blank([seen.photos[row] for row in sorted(blank)]),
-        *findings_of.near_duplicates(seen.photos, copies, hashes),
+        *findings_of.irrelevant(judged, ranking, options.top or max(_FEWEST, round(_SHARE * len(judged)))),
+        *findings_of.undecodable(broken),
+        *findings_of.tiny([(photos[row], seen[row]) for row in sorted(tiny)]),
+        *findings_of.blank([photos[row] for row in sorted(blank)]),
+        *findings_of.near_duplicates(photos, copies, hashes),
     ]
+    typical: dict[str, list[str]] = {}
+    for row in reversed(ranking.order().tolist()):
+        typical.setdefault(judged[row].class_name, []).append(judged[row].source)
+    typical = {family: best[:3] for family, best in typical.items()}
     left_out = dict(sorted(Counter(one.reason for one in found.excluded).items()))
     families = {photo.class_name for photo in found.photos}
-    return Review(root, findings, len(found.photos), len(families), _typical(photos, ranking), left_out, weights)
+    return Review(root, findings, len(found.photos), len(families), typical, left_out, weights)
 
 
 def _ranking(
@@ -146,22 +118,3 @@ def _ranking(
     sources = [photo.source for photo in photos]
     features = pooled_features(root, sources, options.image_size, weights, options.seed, progress)
     return rank_photos(features, families, groups, options.seed)
-
-
-def _typical(photos: Sequence[PhotoFile], ranking: Ranking) -> dict[str, list[str]]:
-    typical: dict[str, list[str]] = {}
-    for row in reversed(ranking.order().tolist()):
-        chosen = typical.setdefault(photos[row].class_name, [])
-        if len(chosen) < 3:
-            chosen.append(photos[row].source)
-    return typical
-
-
-def _write_list(file: Path, findings: Sequence[Finding]) -> None:
-    """The list as CSV; `exclude` is empty: who reviews writes yes there, and `prepare --exclude` takes those rows."""
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(COLUMNS)
-        for one in findings:
-            score = "" if one.score is None else f"{one.score:.3f}"
-            writer.writerow(["", one.section, one.rank, one.source, one.family, score, one.looks_like, one.reason])

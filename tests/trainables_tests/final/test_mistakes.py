@@ -8,13 +8,13 @@ from PIL import Image
 from tests.trainables_tests.training_example import make_worker, red_or_green
 from trainables.data.dataset import Dataset
 from trainables.final.mistakes import (
-    COPY_SIDE,
+    EXAMPLE_SIDE,
     MOST,
     PAIRS,
     PHOTOS_PER_PAIR,
     PHOTOS_TO_COMPARE,
     SIDE,
-    choose,
+    choose_examples,
     most_confident,
     write_examples,
     write_mistakes,
@@ -71,7 +71,7 @@ def probabilities(guesses: list[int], sure: list[float], classes: int) -> np.nda
 
 def test_of_a_confusion_the_surest_mistakes_are_shown_and_right_answers_never() -> None:
     labels, guesses, sure = [0, 0, 0, 0, 0, 1], [1, 1, 0, 1, 1, 1], [0.6, 0.9, 0.99, 0.7, 0.8, 0.99]
-    chosen = choose(np.array(labels), np.array([0, 1]), probabilities(guesses, sure, 2))
+    chosen = choose_examples(np.array(labels), np.array([0, 1]), probabilities(guesses, sure, 2))
     shown = [example for example in chosen if example.kind == "confused"]
     assert [example.row for example in shown] == [1, 4, 3]
     assert [example.probability for example in shown] == pytest.approx([0.9, 0.8, 0.7])
@@ -80,7 +80,7 @@ def test_of_a_confusion_the_surest_mistakes_are_shown_and_right_answers_never() 
 
 def test_a_frequent_confusion_is_followed_by_training_photos_of_the_other_family() -> None:
     labels, guesses = [0] * 5 + [1], [2] * 5 + [0]
-    chosen = choose(np.array(labels), np.array([2, 0, 2, 2, 1]), probabilities(guesses, [0.5] * 6, 3))
+    chosen = choose_examples(np.array(labels), np.array([2, 0, 2, 2, 1]), probabilities(guesses, [0.5] * 6, 3))
     assert [(e.kind, e.split, e.family, e.predicted) for e in chosen[:5]] == [
         *[("confused", "test", 0, 2)] * PHOTOS_PER_PAIR,
         *[("compare", "train", 2, 2)] * PHOTOS_TO_COMPARE,
@@ -91,7 +91,7 @@ def test_a_frequent_confusion_is_followed_by_training_photos_of_the_other_family
 def test_however_many_mistakes_there_are_few_photos_are_copied() -> None:
     chance = np.random.default_rng(0)
     labels = chance.integers(0, 200, 3000)
-    chosen = choose(labels, chance.integers(0, 200, 9000), chance.random((3000, 200)).astype(np.float32))
+    chosen = choose_examples(labels, chance.integers(0, 200, 9000), chance.random((3000, 200)).astype(np.float32))
     assert len(chosen) <= PAIRS * (PHOTOS_PER_PAIR + PHOTOS_TO_COMPARE)
 
 
@@ -110,7 +110,9 @@ def test_files_and_table_belong_together(small_dataset: Dataset, tmp_path: Path)
         assert (row["family"] == row["predicted"]) == (row["kind"] == "compare")
     first = rows[0]
     place = list(test.photo_ids).index(first["photo_id"])
-    pixels = Image.fromarray(test.read(np.array([place]))[0]).resize((COPY_SIDE, COPY_SIDE), Image.Resampling.BILINEAR)
+    pixels = Image.fromarray(test.read(np.array([place]))[0]).resize(
+        (EXAMPLE_SIDE, EXAMPLE_SIDE), Image.Resampling.BILINEAR
+    )
     with Image.open(tmp_path / "examples" / first["file"]) as copy:
         assert np.abs(np.asarray(copy, int) - np.asarray(pixels, int)).mean() < 4  # JPEG
 

@@ -3,22 +3,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.checkout import ROOT
-from tests.trainables_tests.training_example import LEARNS, handoff, make_dataset
+from tests.trainables_tests.training_example import handoff, make_dataset
 from trainables.data.dataset import Dataset
 from trainables.data.images import decode_resized
 from trainables.errors import UserError
-from trainables.final.commands import _show
-from trainables.final.retrain import FinalOptions, _warnings, retrain
-from trainables.handoff import write_handoff
+from trainables.final.options import FinalOptions
+from trainables.final.retrain import retrain
 from trainables.inference.predict import load_classifier
-from trainables.network.class_balance import balance
 
 
 def table(final: Path, name: str) -> list[dict[str, str]]:
@@ -69,10 +66,10 @@ def test_the_saved_model_predicts_what_the_tables_say(final: Path, small_dataset
     chosen = json.loads((final / "metrics.json").read_text())["chosen"]
     rows = [r for r in table(final, "predictions.csv") if r["split"] == "test" and r["stage"] == chosen]
     source = Path(small_dataset.manifest.source)
-    guesses = load_classifier(final).predict([source / row["source"] for row in rows], top=1)
-    assert [guess[0].family for guess in guesses] == [row["predicted"] for row in rows]
-    for guess, row in zip(guesses, rows, strict=True):
-        assert guess[0].probability == pytest.approx(float(row["probability"]), abs=1e-3)
+    answers = list(load_classifier(final).answers([source / row["source"] for row in rows], top=1))
+    assert [answer.guesses[0].family for answer in answers] == [row["predicted"] for row in rows]
+    for answer, row in zip(answers, rows, strict=True):
+        assert answer.guesses[0].probability == pytest.approx(float(row["probability"]), abs=1e-3)
 
 
 def test_the_model_loads_with_keras_alone_and_takes_plain_pixels(final: Path, small_dataset: Dataset) -> None:
@@ -86,62 +83,17 @@ def test_the_model_loads_with_keras_alone_and_takes_plain_pixels(final: Path, sm
     subprocess.run(arguments, check=True, capture_output=True)
 
 
-def test_predict_reads_common_formats_and_prints_families(final: Path, small_dataset: Dataset, tmp_path: Path) -> None:
-    from PIL import Image
-
-    photo = Image.open(next(Path(small_dataset.manifest.source).rglob("*.png")))
-    files = []
-    for suffix in ("jpg", "webp", "tiff", "gif", "bmp"):
-        files.append(tmp_path / f"photo.{suffix}")
-        photo.save(files[-1])
-    done = run("predict", str(final), *map(str, files), "--top", "2")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("%") == 10
-    assert all(str(file) in done.stdout for file in files)
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["predict", "{final}", "no.jpg"], "no.jpg"),
-        (["predict", "nowhere", "a.jpg"], "nowhere/model.keras does not exist"[:7]),
-        (["predict", "{final}", "{final}/labels.json"], "no picture"),
-        (["predict", "{final}", "a.jpg", "--top", "0"], "--top"),
-        (["retrain", "nowhere/best.json"], "does not exist"),
-        (["retrain", "{final}/labels.json"], "not a hand-off"),
-    ],
-)
-def test_bad_input_is_one_line_and_status_2(final: Path, arguments: list[str], says: str) -> None:
-    done = run(*[argument.format(final=final) for argument in arguments])
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_without_weak_families_nothing_is_trained_twice(small_dataset: Dataset, tmp_path: Path) -> None:
-    metrics = retrain(handoff(small_dataset), tmp_path / "e" / "final", FinalOptions(threshold=0.0), lambda line: None)
+def test_without_weak_families_nothing_is_trained_twice(one_training: tuple[Path, CompletedProcess[str]]) -> None:
+    metrics = json.loads((one_training[0] / "metrics.json").read_text())
     assert metrics["stages"]["after"] is None
     assert metrics["chosen"] == "before"
 
 
-def test_a_score_far_above_the_sweeps_own_is_an_alarm(small_dataset: Dataset, tmp_path: Path) -> None:
-    low = handoff(small_dataset, score=0.05)
-    metrics = retrain(low, tmp_path / "e" / "final", FinalOptions(threshold=0.0), lambda line: None)
-    assert "far above" in metrics["alarm"]
-
-
-def test_correcting_the_imbalance_twice_is_a_warning_that_the_command_prints(
-    final: Path, small_dataset: Dataset, capsys: pytest.CaptureFixture[str]
-) -> None:
-    photos = np.bincount([row.label for row in small_dataset.photos("train")])
-    before_the_copies = balance("class_weights", photos)
-    run = SimpleNamespace(config=LEARNS, balance=before_the_copies, counts=photos * [1, 1, 3, 3])
-    warnings = _warnings(SimpleNamespace(stages=[SimpleNamespace(run=run)], oversampled=[2, 3]), small_dataset)
-    assert ["grey_noise, red_square, which count up to 3.00 times" in line for line in warnings] == [True]
-    metrics = json.loads((final / "metrics.json").read_text())
-    _show({**metrics, "warnings": warnings})
-    assert f"warning: {warnings[0]}\n" in capsys.readouterr().out
+def test_a_score_far_above_the_sweeps_own_is_an_alarm(one_training: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, done = one_training
+    alarm = json.loads((folder / "metrics.json").read_text())["alarm"]
+    assert "far above" in alarm
+    assert f"warning: {alarm}\n" in done.stdout
 
 
 def test_another_dataset_than_the_sweeps_is_refused(small_dataset: Dataset, tmp_path: Path) -> None:
@@ -179,16 +131,3 @@ def test_a_dataset_that_leaks_is_refused_before_training(tmp_path: Path) -> None
     with pytest.raises(UserError, match="not disjoint"):
         retrain(handoff(dataset), tmp_path / "e" / "final", FinalOptions(), said.append)
     assert not said
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "trainables", *arguments], capture_output=True, text=True, cwd=ROOT)
-
-
-def test_the_command_writes_final_beside_best_json(small_dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "e").mkdir()
-    write_handoff(handoff(small_dataset), tmp_path / "e" / "best.json")
-    done = run("retrain", str(tmp_path / "e" / "best.json"), "--epochs", "1", "--threshold", "0")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "e" / "final" / "metrics.json").is_file()
-    assert "macro F1" in done.stdout

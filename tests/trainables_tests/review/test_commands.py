@@ -1,15 +1,15 @@
-import argparse
 from pathlib import Path
 
 import pytest
 
 from tests.trainables_tests.drawn_photos import write_photos
+from trainables.command_line import CommandParser
 from trainables.errors import run_command
 from trainables.review import commands as review_commands
 
 
 def run(*words: object) -> int:
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     review_commands.add_commands(parser.add_subparsers(required=True))
     arguments = parser.parse_args([str(word) for word in words])
     return run_command(lambda: int(arguments.run(arguments)))
@@ -30,9 +30,9 @@ def test_review_says_what_it_found_and_what_to_do_next(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--top", 0], "top: input should be greater than or equal to 1, not 0"),
-        (["--tiny", 0], "tiny: input should be greater than or equal to 1, not 0"),
-        (["--seed", -1], "seed: input should be greater than or equal to 0, not -1"),
+        (["--top", 0], "--top: input should be greater than or equal to 1, not 0"),
+        (["--tiny", 0], "--tiny: input should be greater than or equal to 1, not 0"),
+        (["--seed", -1], "--seed: input should be greater than or equal to 0, not -1"),
         (["--weights", "nowhere.h5"], "weights: there is no file 'nowhere.h5'"),
     ],
 )

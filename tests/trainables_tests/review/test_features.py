@@ -1,3 +1,4 @@
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ def test_each_photo_gets_its_own_row_whatever_the_batch(tmp_path: Path, monkeypa
     sources = write_photos(tmp_path, {"a": 3, "b": 4})
     reported: list[int] = []
     monkeypatch.setattr(review_features, "_BATCH", 3)
+    # Once for both: to build it takes seconds.
+    monkeypatch.setattr(review_features, "build_backbone", functools.cache(review_features.build_backbone))
     rows = pooled_features(tmp_path, sources, 75, RANDOM, progress=reported.append)
     assert (rows.shape, rows.dtype) == ((7, 2048), np.float32)
     assert (rows >= 0).all()
@@ -44,7 +47,8 @@ def test_no_more_than_two_batches_are_decoded_ahead(tmp_path: Path, monkeypatch:
     assert sum(len(batch) for batch in batches) == 10
 
 
-def test_a_photo_that_is_gone_is_one_line(tmp_path: Path) -> None:
+def test_a_photo_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review_features, "build_backbone", lambda *_: None)  # It takes seconds, and is not reached.
     sources = write_photos(tmp_path, {"a": 2})
     (tmp_path / sources[1]).unlink()
     with pytest.raises(UserError, match=r"001\.jpg changed while it was reviewed: .*; run again") as error:

@@ -12,7 +12,8 @@ from trainables.data.prepare import PrepareOptions, prepare
 from trainables.errors import UserError
 from trainables.review import review as reviewing
 from trainables.review.features import Floats
-from trainables.review.review import LIST, PAGE, ReviewOptions, review
+from trainables.review.options import ReviewOptions
+from trainables.review.review import LIST, PAGE, review
 
 FAMILIES = (
     "arthropoda_buthidae",

@@ -1,0 +1,100 @@
+"""trainables/inference/export.py: what is compared, and what is refused; where other programs find the labels."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.trainables_tests.inference.conftest import Written
+from trainables.errors import UserError
+from trainables.inference.export import PHOTOS, export
+from trainables.inference.formats import FORMATS, Format, Predict
+from trainables.inference.keras_model import read_labels
+from trainables.inference.predict import load_classifier
+
+
+class Fake(Format):
+    """Predicts by `predict` and keeps what it was asked about."""
+
+    name, file, reader = "fake", "fake", "tests"
+
+    def __init__(self, predict: Predict, labels: str = "") -> None:
+        self.predict, self.found, self.asked = predict, labels, np.empty(0)
+
+    def write(self, model: Any, path: Path) -> None:
+        path.write_text("x")
+
+    def read(self, path: Path) -> Predict:
+        def predict(pixels: Any) -> Any:
+            self.asked = pixels
+            return self.predict(pixels)
+
+        return predict
+
+    def attach(self, labels: str, path: Path) -> None:
+        self.found = self.found or labels
+
+    def labels(self, path: Path) -> str:
+        return self.found
+
+
+def test_photos_of_the_dataset_are_compared_and_drawn_ones_where_it_is_gone(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Fake(load_classifier(tiny_model).model.predict_on_batch)
+    monkeypatch.setitem(FORMATS, "fake", fake)
+    (of_dataset,) = export(tiny_model, ["fake"], tmp_path / "real")
+    real = fake.asked
+    shutil.copy(tiny_model / "model.keras", tmp_path)
+    (drawn,) = export(tmp_path, ["fake"], tmp_path / "drawn")
+    assert real.shape[1:] == fake.asked.shape[1:] == (24, 24, 3)
+    assert real.dtype == fake.asked.dtype == np.uint8
+    assert of_dataset.photos == len(real) > 1 and drawn.photos == len(fake.asked) == PHOTOS
+    assert not np.array_equal(real[0], fake.asked[0])
+
+
+def test_a_model_that_predicts_otherwise_is_not_kept(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMATS, "fake", Fake(lambda pixels: np.full((len(pixels), 2), 0.5, np.float32)))
+    with pytest.raises(UserError, match="fake: its probabilities differ"):
+        export(tiny_model, ["fake"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_with_other_labels_is_not_kept(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = load_classifier(tiny_model).model.predict_on_batch
+    monkeypatch.setitem(FORMATS, "fake", Fake(predict, '{"class_names": ["green", "red"]}'))
+    with pytest.raises(UserError, match=r"fake: its labels are not those of model\.keras"):
+        export(tiny_model, ["fake"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_format_whose_packages_are_missing_is_refused_at_once(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(FORMATS["onnx"]), "packages", ("no_such_package",))
+    with pytest.raises(UserError, match=r"needs no_such_package; pip install -r requirements-onnx\.txt"):
+        export(tiny_model, ["onnx"], tmp_path / "out")
+
+
+def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, written: Written) -> None:
+    import onnx
+    import tensorflow as tf
+
+    places = {name: exported.path for name, exported in written.items()}
+    expected = read_labels(tiny_model / "model.keras").model_dump(mode="json")
+    assert json.loads((places["saved_model"] / "assets.extra" / "labels.json").read_text()) == expected
+    with zipfile.ZipFile(places["tflite"]) as inside:
+        assert json.loads(inside.read("labels.json")) == expected
+    properties = {each.key: each.value for each in onnx.load(places["onnx"]).metadata_props}
+    assert json.loads(properties["labels"]) == expected
+    served = tf.saved_model.load(places["saved_model"]).signatures["serving_default"]
+    (probabilities,) = served(tf.zeros((5, 24, 24, 3))).values()
+    np.testing.assert_allclose(probabilities.numpy().sum(axis=1), 1, atol=1e-5)

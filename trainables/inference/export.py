@@ -1,0 +1,87 @@
+"""Export of the final model, each format checked against the Keras model."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.data.dataset import open_dataset
+from trainables.data.images import decode_resized
+from trainables.data.shards import read_split
+from trainables.device import silent_stderr
+from trainables.errors import UserError
+from trainables.files.experiment import METRICS_FILE
+from trainables.files.output import check_free, whole_or_nothing
+from trainables.inference.formats import FORMATS
+from trainables.inference.predict import load_classifier
+
+PHOTOS = 16
+TOLERANCE = 1e-4
+"""How far a probability may be from the Keras model's. Converters fold and reorder: 1e-6 is usual."""
+
+
+class Exported(NamedTuple):
+    """A written format, and how far its probabilities were from the Keras model's at most."""
+
+    path: Path
+    megabytes: float
+    photos: int
+    difference: float
+
+
+def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
+    """Write a final stage's model into the new folder `out` in each of `formats`, read each back and compare.
+
+    Raises:
+        UserError: a format's packages are not installed, `out` is not free, or a written model has other labels or
+            predicts otherwise; nothing is kept then.
+    """
+    for name in formats:
+        if missing := [each for each in FORMATS[name].packages if importlib.util.find_spec(each) is None]:
+            raise UserError(f"--format {name}: needs {', '.join(missing)}; pip install -r {FORMATS[name].requirements}")
+    check_free(out)
+    classifier = load_classifier(model)
+    labels = json.dumps(classifier.labels.model_dump(mode="json"), ensure_ascii=False)
+    pixels = _some_pixels(model if model.is_dir() else model.parent, classifier.labels.image_size)
+    expected = np.asarray(classifier.model.predict_on_batch(pixels))
+    exported: list[Exported] = []
+    with whole_or_nothing(out) as folder:
+        for name in dict.fromkeys(formats):
+            kind = FORMATS[name]
+            path = folder / kind.file
+            try:
+                # Converters talk at length: on both streams, from native code, in warnings.
+                quiet = warnings.catch_warnings(action="ignore")
+                with silent_stderr(), contextlib.redirect_stdout(io.StringIO()), quiet:
+                    kind.write(classifier.model, path)
+                    kind.attach(labels, path)
+                    found, labels_found = np.asarray(kind.read(path)(pixels)), kind.labels(path)
+            except Exception as error:  # They raise whatever their parts raise.
+                why = " ".join(str(error).split())[:300]
+                raise UserError(f"{name}: this model cannot be converted: {why}") from error
+            difference = float(np.abs(found - expected).max())
+            if not difference <= TOLERANCE:  # A NaN is not.
+                far = f"its probabilities differ from model.keras by up to {difference:.2g}"
+                raise UserError(f"{name}: {far}; it is not kept")
+            if labels_found != labels:
+                raise UserError(f"{name}: its labels are not those of model.keras; it is not kept")
+            size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+            exported.append(Exported(out / path.name, size / 1e6, len(pixels), difference))
+    return exported
+
+
+def _some_pixels(folder: Path, size: int) -> npt.NDArray[np.uint8]:
+    """Validation photos where the final stage's dataset can be reached, else drawn ones; uint8 [n, size, size, 3]."""
+    with contextlib.suppress(OSError, ValueError, KeyError, UserError):
+        dataset = open_dataset(json.loads((folder / METRICS_FILE).read_text())["dataset"]["folder"])
+        photos = [photo.image for photo, _ in zip(read_split(dataset, "validation"), range(PHOTOS), strict=False)]
+        return np.stack([decode_resized(photo, size) for photo in photos])
+    coarse = np.random.default_rng(0).integers(0, 256, (PHOTOS, 8, 8, 3), dtype=np.uint8)
+    return coarse.repeat(-(-size // 8), axis=1).repeat(-(-size // 8), axis=2)[:, :size, :size]
