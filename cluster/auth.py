@@ -1,4 +1,4 @@
-"""The token that lets its holder use a cluster: where it lies, and that only its owner may read it.
+"""The token of a cluster: its file, and that only its owner can read it.
 
 Ray 2.60 takes it from ~/.ray/auth_token (or the file that RAY_AUTH_TOKEN_PATH names) and asks for it when RAY_AUTH_MODE
 is `token`. https://docs.ray.io/en/latest/ray-security/token-auth.html
@@ -23,7 +23,7 @@ def make_token() -> tuple[Path, bool]:
     `ray get-auth-token --generate` prints the token and leaves a file that everyone may read.
 
     Raises:
-        ClusterError: the file is there, but empty.
+        ClusterError: the file is empty.
     """
     file = token_file()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""The sub-commands about jobs; loaded only when one of them runs, because Ray takes a second to import."""
+"""The sub-commands about jobs; a module apart because importing Ray takes a second."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from ray.job_submission import JobSubmissionClient
 
@@ -11,24 +11,29 @@ from cluster import jobs
 from cluster.errors import ClusterError
 from cluster.launcher import dashboard
 
+_write = partial(print, end="", flush=True)
+
 
 def submit(options: argparse.Namespace) -> int:
-    """Send a sweep or another command."""
-    return _send(options.words, options)
+    """Send a sweep or another command; with --follow, show its log and return 1 unless it succeeds."""
+    with _client(options) as client:
+        name = jobs.submit(client, options.words, options.name, options.cpus, options.gpus)
+        print(f"job {name}", flush=True)
+        return _follow(client, name) if options.follow else 0
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Send a driver that goes on with a sweep, as `python -m search resume` does.
+    """Send a driver that resumes a sweep, as `python -m search resume` does.
 
     Raises:
-        ClusterError: the experiment is not named as the cluster sees it.
+        ClusterError: the experiment's path is relative.
     """
     experiment = options.experiment
     if not experiment.startswith("/") and "://" not in experiment:
         place = "a job has a working folder of its own; say where it lies on the cluster, from / on"
         raise ClusterError(f"experiment: {experiment} is not an absolute path; {place}")
-    changes = [word for change in options.set for word in ("--set", change)]
-    return _send(["resume", experiment, *changes], options)
+    options.words = ["resume", experiment, *(word for change in options.set for word in ("--set", change))]
+    return submit(options)
 
 
 def table(options: argparse.Namespace) -> int:
@@ -39,7 +44,7 @@ def table(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Say how a job is doing; 1 when it failed."""
+    """Print a job's status and command; return 1 when it failed."""
     with _client(options) as client:
         job = jobs.describe(client, options.job)
     print(f"{job.status.value}: {job.entrypoint}")
@@ -74,19 +79,7 @@ def _client(options: argparse.Namespace) -> Iterator[JobSubmissionClient]:
         yield jobs.client(address)
 
 
-def _send(words: list[str], options: argparse.Namespace) -> int:
-    with _client(options) as client:
-        name = jobs.submit(client, words, jobs.Driver(options.cpus, options.gpus), options.name)
-        print(f"job {name}", flush=True)
-        return _follow(client, name) if options.follow else 0
-
-
 def _follow(client: JobSubmissionClient, name: str) -> int:
     status = jobs.follow(client, name, _write)
     print(f"job {name}: {status.value}")
     return 0 if status.value == "SUCCEEDED" else 1
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Sweeps as jobs of a cluster: they outlive the laptop that sent them. https://docs.ray.io (Ray Jobs API)."""
+"""Sweeps as jobs of a cluster, which outlive the laptop that sent them."""
 
 import shlex
 import shutil
@@ -6,13 +6,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, one_line
 from cluster.submit import command
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -24,14 +23,6 @@ STOP_SECONDS = 60
 _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
 
-@dataclass(frozen=True)
-class Driver:
-    """What the job's own process gets: a search driver needs nothing, the final stage a GPU and cores for its data."""
-
-    cpus: float = 0.0
-    gpus: float = 0.0
-
-
 def client(address: str) -> JobSubmissionClient:
     """Return a client of the cluster whose dashboard is at `address` (http://host:port).
 
@@ -41,12 +32,16 @@ def client(address: str) -> JobSubmissionClient:
     try:
         return JobSubmissionClient(address)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ClusterError(f"no cluster answers at {address}: {reason}; is its dashboard forwarded?") from None
+        why = f"{one_line(error)}; is its dashboard forwarded?"
+        raise ClusterError(f"no cluster answers at {address}: {why}") from None
 
 
-def submit(jobs: JobSubmissionClient, arguments: Sequence[str], driver: Driver, name: str | None = None) -> str:
+def submit(
+    jobs: JobSubmissionClient, arguments: Sequence[str], name: str | None = None, cpus: float = 0, gpus: float = 0
+) -> str:
     """Send a command (as `cluster.submit.command` reads it) with the code it needs; return the job's name.
+
+    The job's own process gets `cpus` and `gpus`: a sweep's driver needs none, the final stage cores and a GPU.
 
     Raises:
         ClusterError: a file that it names is missing, or a job has this name.
@@ -64,12 +59,14 @@ def submit(jobs: JobSubmissionClient, arguments: Sequence[str], driver: Driver, 
                     entrypoint=shlex.join(command(words, "python")),
                     submission_id=name,
                     runtime_env={"working_dir": str(folder), "env_vars": environment},
-                    entrypoint_num_cpus=driver.cpus or None,
-                    entrypoint_num_gpus=driver.gpus or None,
+                    entrypoint_num_cpus=cpus or None,
+                    entrypoint_num_gpus=gpus or None,
                 )
             )
         except RuntimeError as error:
-            raise ClusterError(f"the cluster refused the job: {_last_line(error)}") from None
+            # Ray puts its server's traceback before the reason.
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ClusterError(f"the cluster refused the job: {reason.strip()}") from None
 
 
 @contextmanager
@@ -103,10 +100,10 @@ def _bring(word: str, folder: Path) -> str:
         return f"sent/{file.name}"
     inside = file.relative_to(CHECKOUT)
     top = inside.parts[0]
-    if len(inside.parts) > 1 and not (folder / top).exists():
-        _copy(CHECKOUT / top, folder / top)
-    elif len(inside.parts) == 1:
+    if inside == Path(top):
         shutil.copy(file, folder)
+    elif not (folder / top).exists():
+        _copy(CHECKOUT / top, folder / top)
     return str(inside)
 
 
@@ -115,24 +112,18 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def table(jobs: JobSubmissionClient) -> list[str]:
-    """Return the lines that list all jobs, oldest first."""
-    details = sorted(jobs.list_jobs(), key=lambda job: job.start_time or 0)
-    named = [job for job in details if job.submission_id]
-    if not named:
-        return ["no jobs"]
-    return [_row(job) for job in named]
-
-
-def _row(job: JobDetails) -> str:
-    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((job.start_time or 0) / 1000))
-    ended = job.end_time / 1000 if job.end_time else time.time()
-    seconds = max(0.0, ended - (job.start_time or 0) / 1000)
-    return f"{job.submission_id:<34} {job.status.value:<9} {started} {_span(seconds):>8}  {job.entrypoint}"
-
-
-def _span(seconds: float) -> str:
-    minutes, left = divmod(int(seconds), 60)
-    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{left:02d}s"
+    """Return the lines that list all jobs, oldest first: name, status, start, duration, command."""
+    lines = []
+    for job in sorted(jobs.list_jobs(), key=lambda job: job.start_time or 0):
+        if not job.submission_id:
+            continue
+        start = (job.start_time or 0) / 1000
+        end = job.end_time / 1000 if job.end_time else time.time()
+        minutes, seconds = divmod(int(max(0.0, end - start)), 60)
+        span = f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{seconds:02d}s"
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start))
+        lines.append(f"{job.submission_id:<34} {job.status.value:<9} {started} {span:>8}  {job.entrypoint}")
+    return lines or ["no jobs"]
 
 
 def describe(jobs: JobSubmissionClient, name: str) -> JobDetails:
@@ -170,8 +161,3 @@ def stop(jobs: JobSubmissionClient, name: str) -> JobStatus:
     while (status := describe(jobs, name).status) not in _ENDED and time.monotonic() < deadline:
         time.sleep(0.5)
     return status
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -47,7 +47,7 @@ class Client:
 
 def test_a_sweep_is_sent_with_the_code_and_without_the_rest() -> None:
     client = Client()
-    name = jobs.submit(client, [DEFAULT, "--experiment", "/mnt/e"], jobs.Driver(), "mine")
+    name = jobs.submit(client, [DEFAULT, "--experiment", "/mnt/e"], "mine")
     assert name == "mine"
     assert client.sent["entrypoint"] == "python -m search run search/sweeps/default.yaml --experiment /mnt/e"
     assert {"search/__main__.py", "trainables/trial.py", "cluster/submit.py", "requirements.txt"} <= set(client.files)
@@ -57,28 +57,28 @@ def test_a_sweep_is_sent_with_the_code_and_without_the_rest() -> None:
 def test_a_sweep_file_from_elsewhere_travels_too(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("trials: 3\n")
     client = Client()
-    jobs.submit(client, [str(tmp_path / "mine.yaml")], jobs.Driver())
+    jobs.submit(client, [str(tmp_path / "mine.yaml")])
     assert client.sent["entrypoint"] == "python -m search run sent/mine.yaml"
     assert "sent/mine.yaml" in client.files
 
 
 def test_a_script_of_the_checkout_brings_its_folder() -> None:
     client = Client()
-    jobs.submit(client, [str(ROOT / "tests" / "cluster_tests" / "driver.py"), "/mnt/e"], jobs.Driver())
+    jobs.submit(client, [str(ROOT / "tests" / "cluster_tests" / "driver.py"), "/mnt/e"])
     assert client.sent["entrypoint"] == "python tests/cluster_tests/driver.py /mnt/e"
     assert "tests/search_tests/synthetic.py" in client.files
 
 
 def test_the_final_stage_asks_for_a_gpu() -> None:
     client = Client()
-    jobs.submit(client, ["-m", "trainables", "retrain", "/mnt/e/best.json"], jobs.Driver(cpus=4, gpus=1))
+    jobs.submit(client, ["-m", "trainables", "retrain", "/mnt/e/best.json"], cpus=4, gpus=1)
     assert client.sent["entrypoint"] == "python -m trainables retrain /mnt/e/best.json"
     assert (client.sent["entrypoint_num_cpus"], client.sent["entrypoint_num_gpus"]) == (4, 1)
 
 
 def test_a_job_is_ended_as_by_ctrl_c_with_time_to_hand_over() -> None:
     client = Client()
-    jobs.submit(client, [DEFAULT], jobs.Driver())
+    jobs.submit(client, [DEFAULT])
     environment = client.sent["runtime_env"]["env_vars"]
     assert environment["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
     assert int(environment["RAY_JOB_STOP_WAIT_TIME_S"]) >= 30
@@ -87,7 +87,7 @@ def test_a_job_is_ended_as_by_ctrl_c_with_time_to_hand_over() -> None:
 def test_a_missing_sweep_file_is_refused_before_anything_is_sent() -> None:
     client = Client()
     with pytest.raises(ClusterError, match=r"nothing\.yaml is not a file here"):
-        jobs.submit(client, ["nothing.yaml"], jobs.Driver())
+        jobs.submit(client, ["nothing.yaml"])
     assert client.sent == {}
 
 
