@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from ray.job_submission import JobSubmissionClient
@@ -72,10 +72,7 @@ def stop(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _client(options: argparse.Namespace) -> Iterator[JobSubmissionClient]:
-    if not options.cluster:
-        yield jobs.client(options.address)
-        return
-    with dashboard(options.cluster) as address:
+    with dashboard(options.cluster) if options.cluster else nullcontext(options.address) as address:
         yield jobs.client(address)
 
 

@@ -29,8 +29,6 @@ _SSH += " -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10"
 # As Ray's launcher runs commands itself: our setup puts Ray on the path in ~/.bashrc.
 _STOP = 'bash --login -c -i "source ~/.bashrc; ray stop"'
 
-_REPORT = ("ok ", "PROBLEM ", "doctor: ", "error: ")
-
 
 def on_head(file: Path, command: str) -> tuple[int, str]:
     """Run a shell command on the head of the cluster that `file` describes; return exit status and output."""
@@ -49,10 +47,9 @@ def doctor_on_head(file: Path, shared: Sequence[str], nodes: int | None, least_g
     read_cluster(file)
     words = ["python", "-m", "cluster", "doctor", "--least-gb", f"{least_gb:g}", "--wait", f"{wait:g}"]
     words += [word for place in shared for word in ("--shared", place)]
-    if nodes is not None:
-        words += ["--nodes", str(nodes)]
+    words += [] if nodes is None else ["--nodes", str(nodes)]
     status, output = on_head(file, f"cd ~/raretune && {shlex.join(words)}")
-    report = [line for line in output.splitlines() if line.startswith(_REPORT)]
+    report = [line for line in output.splitlines() if line.startswith(("ok ", "PROBLEM ", "doctor: ", "error: "))]
     if any(line.startswith("doctor: ") for line in report):
         print("\n".join(report))
         return 1 if status else 0
