@@ -30,8 +30,6 @@ from cluster.errors import ClusterError
 
 Command = Callable[[argparse.Namespace], int]
 
-ADDRESS = "http://127.0.0.1:8265"
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run the sub-command; return the exit status."""
@@ -77,7 +75,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     where = argparse.ArgumentParser(add_help=False)
     place = where.add_mutually_exclusive_group()
     place.add_argument("--cluster", type=Path, metavar="FILE", help="the cluster file; its dashboard is forwarded here")
-    place.add_argument("--address", default=ADDRESS, help="a dashboard that is already forwarded [%(default)s]")
+    place.add_argument("--address", default="http://127.0.0.1:8265", help="a forwarded dashboard [%(default)s]")
 
     sent = argparse.ArgumentParser(add_help=False)
     sent.add_argument("--name", help="the job's name [one is made]")
@@ -88,9 +86,9 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     def add(name: str, *parents: argparse.ArgumentParser, text: str) -> argparse.ArgumentParser:
         def run(options: argparse.Namespace) -> int:
             use_token()
-            from cluster import job_commands
+            from cluster import jobs  # Not at the top: importing Ray takes a second.
 
-            command: Command = getattr(job_commands, "table" if name == "list" else name)
+            command: Command = getattr(jobs, "table" if name == "list" else name)
             return command(options)
 
         added = commands.add_parser(name, parents=[where, *parents], help=text)

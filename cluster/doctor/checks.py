@@ -145,10 +145,7 @@ def check_token(answers: Sequence[NodeAnswer], head_status: int, outside: dict[s
 
 
 def check_shared(place: str, failed: dict[str, str], unseen: dict[str, list[str]]) -> list[CheckResult]:
-    """What one node writes at a shared place (a path or URL), every other node reads.
-
-    `failed` holds by node why it could not write there, `unseen` by node the nodes whose files it does not see.
-    """
+    """Every node reads what another writes at a place; by node, why it `failed` to write, and whose files are `unseen`."""
     texts = [f"{place}: {name} {why}" for name, why in failed.items()]
     texts += [
         f"{place}: {name} does not see what {', '.join(others)} wrote; it is not one storage"
