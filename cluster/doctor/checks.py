@@ -145,7 +145,7 @@ def check_token(answers: Sequence[NodeAnswer], head_status: int, outside: dict[s
 
 
 def check_shared(place: str, failed: dict[str, str], unseen: dict[str, list[str]]) -> list[CheckResult]:
-    """Every node reads what another writes at a place; by node, why it `failed` to write, and whose files are `unseen`."""
+    """Every node reads what others write at a place; `failed`: why a node did not write, `unseen`: whose files."""
     texts = [f"{place}: {name} {why}" for name, why in failed.items()]
     texts += [
         f"{place}: {name} does not see what {', '.join(others)} wrote; it is not one storage"

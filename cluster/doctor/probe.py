@@ -28,7 +28,11 @@ def look(ask_tensorflow: bool) -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "missing"
-    drivers = _nvidia_drivers()
+    drivers = []  # One line per GPU: name and driver version.
+    if shutil.which("nvidia-smi"):
+        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+        drivers = done.stdout.splitlines() if done.returncode == 0 else []
     # Ray's session, and the home folder.
     folders = dict.fromkeys([os.environ.get("RAY_TMPDIR", "/tmp"), str(Path.home())])
     usage = {folder: shutil.disk_usage(folder) for folder in folders}
@@ -44,15 +48,6 @@ def look(ask_tensorflow: bool) -> dict[str, Any]:
         # Its permissions as in `chmod`, "" without a token.
         "token_mode": format(stat.S_IMODE(token.stat().st_mode), "o") if token.exists() else "",
     }
-
-
-def _nvidia_drivers() -> list[str]:
-    """One line per GPU: name and driver version; empty without an NVIDIA driver."""
-    if not shutil.which("nvidia-smi"):
-        return []
-    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
-    return done.stdout.splitlines() if done.returncode == 0 else []
 
 
 def _tensorflow_gpus() -> int | str:
