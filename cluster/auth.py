@@ -1,4 +1,4 @@
-"""The token of a cluster: its file, and that only its owner can read it.
+"""The token of a cluster: its file and permissions.
 
 Ray 2.60 takes it from ~/.ray/auth_token (or the file that RAY_AUTH_TOKEN_PATH names) and asks for it when RAY_AUTH_MODE
 is `token`. https://docs.ray.io/en/latest/ray-security/token-auth.html

@@ -1,4 +1,4 @@
-"""The error that ends a command of this package, and errors of others in one line."""
+"""ClusterError, and other errors in one line."""
 
 
 class ClusterError(Exception):

@@ -1,4 +1,4 @@
-"""Sweeps as jobs of a cluster, which outlive the laptop that sent them."""
+"""Sweeps as jobs of a cluster, which outlive the laptop."""
 
 import argparse
 import shlex

@@ -1,4 +1,4 @@
-"""Ray's cluster launcher: commands on the head over ssh, its dashboard, and a cluster's end."""
+"""Ray's cluster launcher: run on the head, forward the dashboard, end."""
 
 import os
 import shlex
