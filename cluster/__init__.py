@@ -1,1 +1,1 @@
-"""Say where a sweep runs: cluster files and the script that `ray submit` sends."""
+"""Where sweeps run: cluster files, jobs, and the doctor."""

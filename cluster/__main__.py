@@ -1,4 +1,4 @@
-"""Bring sweeps to a cluster, and look after them there.
+"""Bring sweeps to a cluster, and watch and stop them there.
 
 A cluster of one's own machines, from nothing to the best configuration:
 
@@ -24,12 +24,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.auth import use_token
+from cluster import launcher
+from cluster.auth import make_token, use_token
 from cluster.errors import ClusterError
 
 Command = Callable[[argparse.Namespace], int]
-
-ADDRESS = "http://127.0.0.1:8265"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,16 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--cluster", type=Path, metavar="FILE", help="the cluster file; without it, run on the head")
     doctor.add_argument("--address", default="auto", help="Ray's address, when run on the cluster [%(default)s]")
     doctor.add_argument("--nodes", type=int, help="how many nodes there should be [as the cluster file says]")
-    doctor.add_argument(
-        "--shared", action="append", default=[], metavar="PLACE", help="shared folder or URL (repeatable)"
-    )
+    shared = "shared folder or URL (repeatable)"
+    doctor.add_argument("--shared", action="append", default=[], metavar="PLACE", help=shared)
     doctor.add_argument("--least-gb", type=float, default=10, help="free disk on each node, in GB [%(default)s]")
     doctor.add_argument("--wait", type=float, default=120, help="seconds for the nodes to join [%(default)s]")
     doctor.set_defaults(command=_doctor)
 
     down = commands.add_parser("down", help="end Ray on every node, and the cluster")
     down.add_argument("cluster", type=Path, metavar="FILE", help="the cluster file")
-    down.set_defaults(command=_down)
+    down.set_defaults(command=lambda options: launcher.down(options.cluster))
 
     _add_jobs(commands)
     return parser
@@ -77,7 +75,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     where = argparse.ArgumentParser(add_help=False)
     place = where.add_mutually_exclusive_group()
     place.add_argument("--cluster", type=Path, metavar="FILE", help="the cluster file; its dashboard is forwarded here")
-    place.add_argument("--address", default=ADDRESS, help="a dashboard that is already forwarded [%(default)s]")
+    place.add_argument("--address", default="http://127.0.0.1:8265", help="a forwarded dashboard [%(default)s]")
 
     sent = argparse.ArgumentParser(add_help=False)
     sent.add_argument("--name", help="the job's name [one is made]")
@@ -85,68 +83,49 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sent.add_argument("--gpus", type=float, default=0, help="GPUs for the job's own process [none]")
     sent.add_argument("--follow", action="store_true", help="show the log until the job has ended")
 
-    submit = commands.add_parser("submit", parents=[where, sent], help="send a sweep, or another command, as a job")
-    submit.add_argument("words", nargs="+", metavar="-- SWEEP.yaml ...", help="a sweep and its options; -m MODULE ...")
-    submit.set_defaults(command=_job("submit"))
+    def add(name: str, *parents: argparse.ArgumentParser, text: str) -> argparse.ArgumentParser:
+        def run(options: argparse.Namespace) -> int:
+            use_token()
+            from cluster import jobs  # Not at the top: importing Ray takes a second.
 
-    resume = commands.add_parser("resume", parents=[where, sent], help="go on with a sweep whose driver is no more")
+            command: Command = getattr(jobs, "table" if name == "list" else name)
+            return command(options)
+
+        added = commands.add_parser(name, parents=[where, *parents], help=text)
+        added.set_defaults(command=run)
+        return added
+
+    submit = add("submit", sent, text="send a sweep, or another command, as a job")
+    submit.add_argument("words", nargs="+", metavar="-- SWEEP.yaml ...", help="a sweep and its options; -m MODULE ...")
+    resume = add("resume", sent, text="go on with a sweep whose driver has died")
     resume.add_argument("experiment", metavar="EXPERIMENT", help="folder as the cluster sees it, or URL")
     resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
-    resume.set_defaults(command=_job("resume"))
-
-    commands.add_parser("list", parents=[where], help="list all jobs").set_defaults(command=_job("table"))
-    for name, text in (
-        ("status", "say how a job is doing; exit status 1 when it failed"),
-        ("logs", "show a job's log"),
-        ("stop", "end a job as Ctrl-C would"),
-    ):
-        one = commands.add_parser(name, parents=[where], help=text)
-        one.add_argument("job")
-        if name == "logs":
-            one.add_argument("--follow", action="store_true", help="until the job has ended")
-        one.set_defaults(command=_job(name))
+    add("list", text="list all jobs")
+    add("status", text="say how a job is doing; exit status 1 when it failed").add_argument("job")
+    logs = add("logs", text="show a job's log")
+    logs.add_argument("job")
+    logs.add_argument("--follow", action="store_true", help="until the job has ended")
+    add("stop", text="end a job as Ctrl-C would").add_argument("job")
 
 
-def _job(name: str) -> Command:
-    def run(options: argparse.Namespace) -> int:
-        use_token()
-        from cluster import job_commands
-
-        command: Command = getattr(job_commands, name)
-        return command(options)
-
-    return run
-
-
-def _token(options: argparse.Namespace) -> int:
-    from cluster.auth import make_token
-
+def _token(_: argparse.Namespace) -> int:
     file, new = make_token()
-    print(f"{'made' if new else 'there is already'} {file}; whoever can read it can use your clusters")
+    print(f"{'made' if new else 'there is already'} {file}; anyone who can read it can use your clusters")
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
     if options.cluster:
-        from cluster.doctor.relay import relay_doctor
-
-        return relay_doctor(options.cluster, options.shared, options.nodes, options.least_gb, options.wait)
+        return launcher.doctor_on_head(options.cluster, options.shared, options.nodes, options.least_gb, options.wait)
     use_token()
-    from cluster.doctor.examine import Examination, examine, expected_nodes
+    from cluster.doctor.examine import examine
 
-    expected = options.nodes if options.nodes is not None else expected_nodes(None)
-    findings = examine(options.address, Examination(expected, options.shared, options.least_gb, options.wait))
-    for finding in findings:
-        print(finding.line())
-    problems = sum(not finding.ok for finding in findings)
+    expected = options.nodes if options.nodes is not None else launcher.expected_nodes()
+    results = examine(options.address, expected, options.shared, options.least_gb, options.wait)
+    print("\n".join(result.line() for result in results))
+    problems = sum(not result.ok for result in results)
     print(f"doctor: {problems} {'problem' if problems == 1 else 'problems'}" if problems else "doctor: all well")
     return 1 if problems else 0
-
-
-def _down(options: argparse.Namespace) -> int:
-    from cluster.launcher import down
-
-    return down(options.cluster)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The token that lets its holder use a cluster: where it lies, and that only its owner may read it.
+"""The token of a cluster: its file and permissions.
 
 Ray 2.60 takes it from ~/.ray/auth_token (or the file that RAY_AUTH_TOKEN_PATH names) and asks for it when RAY_AUTH_MODE
 is `token`. https://docs.ray.io/en/latest/ray-security/token-auth.html
@@ -12,7 +12,7 @@ from cluster.errors import ClusterError
 
 
 def token_file() -> Path:
-    """Return where the token lies, or would lie."""
+    """Return the path of the token, which may not exist yet."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     return Path(named) if named else Path.home() / ".ray" / "auth_token"
 
@@ -23,7 +23,7 @@ def make_token() -> tuple[Path, bool]:
     `ray get-auth-token --generate` prints the token and leaves a file that everyone may read.
 
     Raises:
-        ClusterError: the file is there, but empty.
+        ClusterError: the file is empty.
     """
     file = token_file()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,9 +38,9 @@ def make_token() -> tuple[Path, bool]:
 
 
 def use_token() -> None:
-    """Have this process and its children show the token, if there is one and nothing else was asked for.
+    """Make this process and its children use the token, if there is one and RAY_AUTH_MODE is not set.
 
-    To be called before Ray is imported: it reads the mode then, once.
+    Call it before Ray is imported, which reads the mode then, once.
     """
     if token_file().exists() or os.environ.get("RAY_AUTH_TOKEN"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")

@@ -1,18 +1,18 @@
-"""Sweeps as jobs of a cluster: they outlive the laptop that sent them. https://docs.ray.io (Ray Jobs API)."""
+"""Sweeps as jobs of a cluster, which outlive the laptop."""
 
+import argparse
 import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, one_line
+from cluster.launcher import dashboard
 from cluster.submit import command
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -24,29 +24,98 @@ STOP_SECONDS = 60
 _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
 
-@dataclass(frozen=True)
-class Driver:
-    """What the job's own process gets: a search driver needs nothing, the final stage a GPU and cores for its data."""
+def submit(options: argparse.Namespace) -> int:
+    """Send a sweep or another command; with --follow, show its log and return 1 unless it succeeds."""
+    with connected(options) as client:
+        name = send(client, options.words, options.name, options.cpus, options.gpus)
+        print(f"job {name}", flush=True)
+        return follow(client, name) if options.follow else 0
 
-    cpus: float = 0.0
-    gpus: float = 0.0
+
+def resume(options: argparse.Namespace) -> int:
+    """Send a driver that resumes a sweep, as `python -m search resume` does.
+
+    Raises:
+        ClusterError: the experiment's path is relative.
+    """
+    experiment = options.experiment
+    if not experiment.startswith("/") and "://" not in experiment:
+        place = "a job has a working folder of its own; say where it lies on the cluster, from / on"
+        raise ClusterError(f"experiment: {experiment} is not an absolute path; {place}")
+    options.words = ["resume", experiment, *(word for change in options.set for word in ("--set", change))]
+    return submit(options)
 
 
-def client(address: str) -> JobSubmissionClient:
-    """Return a client of the cluster whose dashboard is at `address` (http://host:port).
+def table(options: argparse.Namespace) -> int:
+    """List all jobs, oldest first: name, status, start, duration, command."""
+    with connected(options) as client:
+        named = [job for job in client.list_jobs() if job.submission_id]
+    for job in sorted(named, key=lambda job: job.start_time or 0):
+        start = (job.start_time or 0) / 1000
+        end = job.end_time / 1000 if job.end_time else time.time()
+        minutes, seconds = divmod(int(max(0.0, end - start)), 60)
+        span = f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{seconds:02d}s"
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start))
+        print(f"{job.submission_id:<34} {job.status.value:<9} {started} {span:>8}  {job.entrypoint}")
+    if not named:
+        print("no jobs")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print a job's status and command; return 1 when it failed."""
+    with connected(options) as client:
+        job = describe(client, options.job)
+    print(f"{job.status.value}: {job.entrypoint}")
+    if job.message:
+        print(job.message)
+    return 1 if job.status is JobStatus.FAILED else 0
+
+
+def logs(options: argparse.Namespace) -> int:
+    """Show a job's log, with --follow until its end."""
+    with connected(options) as client:
+        if options.follow:
+            return follow(client, options.job)
+        describe(client, options.job)
+        print(client.get_job_logs(options.job), end="", flush=True)
+    return 0
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Ask a job to end as Ctrl-C would, and wait for it."""
+    with connected(options) as client:
+        describe(client, options.job)
+        client.stop_job(options.job)
+        deadline = time.monotonic() + STOP_SECONDS + 10
+        while (status := describe(client, options.job).status) not in _ENDED and time.monotonic() < deadline:
+            time.sleep(0.5)
+    print(f"job {options.job}: {status.value}")
+    return 0
+
+
+@contextmanager
+def connected(options: argparse.Namespace) -> Iterator[JobSubmissionClient]:
+    """Yield a client of the cluster whose file is `options.cluster` or whose dashboard is at `options.address`.
 
     Raises:
         ClusterError: nothing answers there, or the token is refused.
     """
-    try:
-        return JobSubmissionClient(address)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ClusterError(f"no cluster answers at {address}: {reason}; is its dashboard forwarded?") from None
+    with dashboard(options.cluster) if options.cluster else nullcontext(options.address) as address:
+        try:
+            client = JobSubmissionClient(address)
+        except Exception as error:
+            why = f"{one_line(error)}; is its dashboard forwarded?"
+            raise ClusterError(f"no cluster answers at {address}: {why}") from None
+        yield client
 
 
-def submit(jobs: JobSubmissionClient, arguments: Sequence[str], driver: Driver, name: str | None = None) -> str:
+def send(
+    jobs: JobSubmissionClient, arguments: Sequence[str], name: str | None = None, cpus: float = 0, gpus: float = 0
+) -> str:
     """Send a command (as `cluster.submit.command` reads it) with the code it needs; return the job's name.
+
+    The job's own process gets `cpus` and `gpus`: a sweep's driver needs none, the final stage cores and a GPU.
 
     Raises:
         ClusterError: a file that it names is missing, or a job has this name.
@@ -64,12 +133,14 @@ def submit(jobs: JobSubmissionClient, arguments: Sequence[str], driver: Driver, 
                     entrypoint=shlex.join(command(words, "python")),
                     submission_id=name,
                     runtime_env={"working_dir": str(folder), "env_vars": environment},
-                    entrypoint_num_cpus=driver.cpus or None,
-                    entrypoint_num_gpus=driver.gpus or None,
+                    entrypoint_num_cpus=cpus or None,
+                    entrypoint_num_gpus=gpus or None,
                 )
             )
         except RuntimeError as error:
-            raise ClusterError(f"the cluster refused the job: {_last_line(error)}") from None
+            # Ray puts its server's traceback before the reason.
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ClusterError(f"the cluster refused the job: {reason.strip()}") from None
 
 
 @contextmanager
@@ -103,36 +174,15 @@ def _bring(word: str, folder: Path) -> str:
         return f"sent/{file.name}"
     inside = file.relative_to(CHECKOUT)
     top = inside.parts[0]
-    if len(inside.parts) > 1 and not (folder / top).exists():
-        _copy(CHECKOUT / top, folder / top)
-    elif len(inside.parts) == 1:
+    if inside == Path(top):
         shutil.copy(file, folder)
+    elif not (folder / top).exists():
+        _copy(CHECKOUT / top, folder / top)
     return str(inside)
 
 
 def _copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-
-
-def table(jobs: JobSubmissionClient) -> list[str]:
-    """Return the lines that list all jobs, oldest first."""
-    details = sorted(jobs.list_jobs(), key=lambda job: job.start_time or 0)
-    named = [job for job in details if job.submission_id]
-    if not named:
-        return ["no jobs"]
-    return [_row(job) for job in named]
-
-
-def _row(job: JobDetails) -> str:
-    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((job.start_time or 0) / 1000))
-    ended = job.end_time / 1000 if job.end_time else time.time()
-    seconds = max(0.0, ended - (job.start_time or 0) / 1000)
-    return f"{job.submission_id:<34} {job.status.value:<9} {started} {_span(seconds):>8}  {job.entrypoint}"
-
-
-def _span(seconds: float) -> str:
-    minutes, left = divmod(int(seconds), 60)
-    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{left:02d}s"
 
 
 def describe(jobs: JobSubmissionClient, name: str) -> JobDetails:
@@ -148,30 +198,17 @@ def describe(jobs: JobSubmissionClient, name: str) -> JobDetails:
         raise ClusterError(f"there is no job {name}; there are: {known}") from None
 
 
-def follow(jobs: JobSubmissionClient, name: str, write: Callable[[str], Any]) -> JobStatus:
-    """Write a job's log as it grows until the job has ended; return how."""
+def follow(jobs: JobSubmissionClient, name: str) -> int:
+    """Print a job's log as it grows until the job has ended; return 1 unless it succeeded."""
     written = 0
     while True:
         # The status first: what was logged before the end is in the log that is read after it.
         status = describe(jobs, name).status
         log = jobs.get_job_logs(name)
-        write(log[written:])
+        print(log[written:], end="", flush=True)
         written = len(log)
         if status in _ENDED:
-            return status
+            break
         time.sleep(1)
-
-
-def stop(jobs: JobSubmissionClient, name: str) -> JobStatus:
-    """Ask a job to end as Ctrl-C would, and wait for it."""
-    describe(jobs, name)
-    jobs.stop_job(name)
-    deadline = time.monotonic() + STOP_SECONDS + 10
-    while (status := describe(jobs, name).status) not in _ENDED and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return status
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    print(f"job {name}: {status.value}")
+    return 0 if status is JobStatus.SUCCEEDED else 1

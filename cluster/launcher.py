@@ -1,23 +1,27 @@
-"""What Ray's cluster launcher is asked to do over ssh: run a command on the head, forward its dashboard, end all."""
+"""Ray's cluster launcher: run on the head, forward the dashboard, end."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, one_line
 
 # Longer than the 5 s between two tries of ssh.
 FORWARD_SECONDS = 60.0
+
+# Where `ray up` leaves the cluster file on the head.
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 
 _SSH = "ssh -n -i ~/ray_bootstrap_key.pem -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 _SSH += " -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10"
@@ -38,6 +42,23 @@ def on_head(file: Path, command: str) -> tuple[int, str]:
     return done.returncode, done.stdout.replace("\r", "")
 
 
+def doctor_on_head(file: Path, shared: Sequence[str], nodes: int | None, least_gb: float, wait: float) -> int:
+    """Run the doctor on the head and print its report; return 0 when all is well, 1 with problems."""
+    read_cluster(file)
+    words = ["python", "-m", "cluster", "doctor", "--least-gb", f"{least_gb:g}", "--wait", f"{wait:g}"]
+    words += [word for place in shared for word in ("--shared", place)]
+    words += [] if nodes is None else ["--nodes", str(nodes)]
+    status, output = on_head(file, f"cd ~/raretune && {shlex.join(words)}")
+    report = [line for line in output.splitlines() if line.startswith(("ok ", "PROBLEM ", "doctor: ", "error: "))]
+    if any(line.startswith("doctor: ") for line in report):
+        print("\n".join(report))
+        return 1 if status else 0
+    # No report came back: what ssh and Ray said is the only clue.
+    print(output, file=sys.stderr)
+    print(f"PROBLEM  cluster   the doctor could not run on the head of {file}; is it up? (`ray up`)")
+    return 1
+
+
 @contextmanager
 def dashboard(file: Path) -> Iterator[str]:
     """Forward the head's dashboard to a free port of this machine's loopback; yield its address.
@@ -45,7 +66,9 @@ def dashboard(file: Path) -> Iterator[str]:
     Raises:
         ClusterError: the head cannot be reached.
     """
-    port = _free_port()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
     with tempfile.TemporaryFile() as log:
         forward = subprocess.Popen(
             [*_ray("dashboard", file), "--port", str(port)],
@@ -70,12 +93,10 @@ def down(file: Path) -> int:
     With machines of one's own, `ray down` ends Ray on the head alone, and leaves processes on every worker.
     """
     described = read_cluster(file)
-    provider = described["provider"]
-    if provider["type"] == "local" and "worker_ips" in provider:
+    if addresses := _own_machines(described):
         user = described["auth"]["ssh_user"]
         # The head first: its autoscaler would start a worker again that ended before it.
-        workers = provider["worker_ips"]
-        stops = [f"({_SSH} {user}@{worker} '{_STOP}' || echo FAILED on {worker}) &" for worker in workers]
+        stops = [f"({_SSH} {user}@{worker} '{_STOP}' || echo FAILED on {worker}) &" for worker in addresses[1:]]
         status, output = on_head(file, f"ray stop || echo FAILED on the head; {' '.join(stops)} wait")
         failed = [line for line in output.splitlines() if line.startswith("FAILED")]
         if status or failed:
@@ -87,27 +108,45 @@ def read_cluster(file: Path) -> dict[str, Any]:
     """Read a cluster file.
 
     Raises:
-        ClusterError: there is none, or it is not one.
+        ClusterError: it is missing, or is not a cluster file.
     """
     try:
         described = yaml.safe_load(file.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise ClusterError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+        raise ClusterError(f"{file} cannot be read: {one_line(error)}") from None
     if not isinstance(described, dict) or "provider" not in described:
         raise ClusterError(f"{file} is not a cluster file: it has no `provider`; cluster/onprem.yaml is one")
     return described
+
+
+def expected_nodes(file: Path = BOOTSTRAP) -> list[str] | int:
+    """Return the nodes that a cluster file promises: their addresses, the head first, or how many at least.
+
+    Raises:
+        ClusterError: the file is missing.
+    """
+    file = file.expanduser()
+    if not file.exists():
+        raise ClusterError(f"how many nodes there should be is not known: {file} is not here; say --nodes N")
+    described = read_cluster(file)
+    kinds = described.get("available_node_types", {})
+    head = described.get("head_node_type")
+    least = 1 + sum(int(kind.get("min_workers", 0)) for name, kind in kinds.items() if name != head)
+    return _own_machines(described) or least
+
+
+def _own_machines(described: dict[str, Any]) -> list[str]:
+    """Addresses of a cluster of one's own machines, the head first; none where a provider makes the machines."""
+    provider = described["provider"]
+    if provider["type"] != "local" or "worker_ips" not in provider:
+        return []
+    return [str(address) for address in (provider["head_ip"], *provider["worker_ips"])]
 
 
 def _ray(verb: str, file: Path) -> list[str]:
     # The script beside this Python, whatever the PATH says.
     ray = Path(sys.executable).parent / "ray"
     return [str(ray) if ray.exists() else "ray", verb, str(file)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, forward: subprocess.Popen[bytes], log: IO[bytes]) -> None:
@@ -117,9 +156,9 @@ def _wait_for(port: int, forward: subprocess.Popen[bytes], log: IO[bytes]) -> No
             log.seek(0)
             last = log.read().decode(errors="replace").strip().splitlines()
             raise ClusterError(f"the dashboard cannot be reached: {last[-1] if last else 'ray dashboard ended'}")
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+        with socket.socket() as client:
+            client.settimeout(1)
+            if client.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.3)
     raise ClusterError(f"the dashboard did not answer within {FORWARD_SECONDS:.0f} s; is the cluster up? (`ray up`)")

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Slurm: a Ray cluster of four GPU nodes for the time of one sweep. From the checkout, on shared storage:
+# Slurm: a Ray cluster of four GPU nodes for one sweep. From the checkout, on shared storage:
 #   python -m cluster token
 #   sbatch cluster/slurm.sh search/sweeps/default.yaml --set dataset=$HOME/dataset --experiment $HOME/first
 # What follows the script is what follows `--` in cluster/submit.py. Python is that of .venv in the checkout.

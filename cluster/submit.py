@@ -1,16 +1,16 @@
-"""Run a sweep, or another command of the project, on the head of a cluster that has the checkout at ~/raretune.
+"""Run a sweep or another command on a cluster's head.
 
-`ray submit` copies this one file to the head and runs it there; the rest was brought by the cluster file's file_mounts:
+`ray submit` copies this one file to the head and runs it there; the cluster file's file_mounts brought the rest of the
+checkout to ~/raretune:
 
     ray submit cluster/onprem.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment /mnt/raretune/first
     ray submit cluster/onprem.yaml cluster/submit.py -- resume /mnt/raretune/first
     ray submit cluster/aws.yaml cluster/submit.py -- search/sweeps/default.yaml --experiment s3://bucket/first
     ray submit cluster/onprem.yaml cluster/submit.py -- -m trainables retrain /mnt/raretune/first/best.json
 
-What follows `--` is handed to `python -m search run`, to `python -m search resume` when it begins with resume,
-or to `python` when it begins with -m or a .py file. It runs in
-~/raretune (or $RARETUNE_HOME), and its exit status is this command's. A sweep that must outlive your connection is a
-job: `python -m cluster submit --help`.
+What follows `--` goes to `python -m search run`, to `python -m search resume` if it begins with resume, or to `python`
+if it begins with -m or a .py file. It runs in ~/raretune (or $RARETUNE_HOME), and its exit status is this command's.
+A sweep that must outlive your connection is a job: `python -m cluster submit --help`.
 """
 
 import os
@@ -42,14 +42,14 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Become the command, or say in one line why not, with exit status 2."""
+    """Become the command; return 2 after an error of one line."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if arguments else 2
     home = Path(os.environ.get("RARETUNE_HOME", "~/raretune")).expanduser()
     if not (home / "search" / "__main__.py").exists():
-        text = f"error: the checkout is not at {home} on this node; bring it with `ray up`, or set RARETUNE_HOME"
-        print(text, file=sys.stderr)
+        hint = "bring it with `ray up`, or set RARETUNE_HOME"
+        print(f"error: the checkout is not at {home} on this node; {hint}", file=sys.stderr)
         return 2
     os.chdir(home)
     words = command(arguments, sys.executable)

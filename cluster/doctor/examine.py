@@ -1,169 +1,119 @@
 """Examine a running cluster before a sweep: all problems at once."""
 
-import ipaddress
 import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
-import yaml
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cluster.doctor import probe
-from cluster.doctor.checks import (
-    Finding,
-    NodeAnswer,
-    check_answers,
-    check_clocks,
-    check_disks,
-    check_gpus,
-    check_nodes,
-    check_shared,
-    check_token,
-    check_versions,
-)
-from cluster.errors import ClusterError
-
-# Where `ray up` leaves the cluster file on the head.
-BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
+from cluster.doctor import checks, probe
+from cluster.doctor.checks import CheckResult, NodeAnswer
+from cluster.errors import one_line
 
 # For an answer (seconds); a node that looks imports TensorFlow, if it has GPUs.
 PATIENCE = 240.0
 
 
-@dataclass(frozen=True)
-class Examination:
-    """What is asked: `expected` nodes (addresses or a number), shared places, free disk (GB), and patience (s)."""
+def examine(
+    address: str, expected: Sequence[str] | int, shared: Sequence[str], least_gb: float, wait: float
+) -> list[CheckResult]:
+    """Join the cluster at `address` and return every result; the first is about the connection.
 
-    expected: Sequence[str] | int
-    shared: Sequence[str] = ()
-    least_gb: float = 10.0
-    wait: float = 120.0
-
-
-def expected_nodes(file: Path | None) -> list[str] | int:
-    """Return which nodes a cluster file promises; without a file, the one that `ray up` left on this head.
-
-    Raises:
-        ClusterError: there is no such file.
+    Up to `wait` seconds pass until the `expected` nodes (addresses, or how many at least) have joined. Each must have
+    `least_gb` of free disk, and read what the others write at the `shared` places (paths or URLs).
     """
-    file = (file or BOOTSTRAP).expanduser()
-    if not file.exists():
-        raise ClusterError(f"how many nodes there should be is not known: {file} is not here; say --nodes N")
-    described = yaml.safe_load(file.read_text())
-    provider = described["provider"]
-    if provider["type"] == "local" and "worker_ips" in provider:
-        return [str(address) for address in (provider["head_ip"], *provider["worker_ips"])]
-    kinds = described.get("available_node_types", {})
-    head = described.get("head_node_type")
-    return 1 + sum(int(kind.get("min_workers", 0)) for name, kind in kinds.items() if name != head)
-
-
-def examine(address: str, ask: Examination) -> list[Finding]:
-    """Join the cluster at `address` and return every finding; the first is about the connection."""
     try:
         context = ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
-        return [Finding("cluster", False, f"cannot join Ray at {address}: {' '.join(str(error).split())[:300]}")]
+        return [CheckResult("cluster", False, f"cannot join Ray at {address}: {one_line(error)}")]
     try:
         ray.cloudpickle.register_pickle_by_value(probe)
-        return [Finding("cluster", True, f"Ray answers at {context.address_info['address']}"), *_examine(ask)]
+        return [
+            CheckResult("cluster", True, f"Ray answers at {context.address_info['address']}"),
+            *_examine(expected, shared, least_gb, wait),
+        ]
     finally:
         ray.shutdown()
 
 
-def _examine(ask: Examination) -> list[Finding]:
-    nodes = _wait_for(ask)
+def _examine(expected: Sequence[str] | int, shared: Sequence[str], least_gb: float, wait: float) -> list[CheckResult]:
+    nodes = _wait_for(expected, wait)
     joined = [node["NodeManagerAddress"] for node in nodes]
-    looks = [_ask(node, probe.look, node["Resources"].get("GPU", 0.0) > 0) for node in nodes]
+    # All look at once; importing TensorFlow takes a while.
+    looks = [_ask(node["NodeID"], probe.look, node["Resources"].get("GPU", 0.0) > 0) for node in nodes]
     answers = [_answer(node, look) for node, look in zip(nodes, looks, strict=True)]
-    findings = [check_nodes(ask.expected, joined, ask.wait), *check_answers(answers)]
-    alive = [(node, answer) for node, answer in zip(nodes, answers, strict=True) if not answer.error]
+    results = [checks.check_nodes(expected, joined, wait), *checks.check_answers(answers)]
+    alive = [answer for answer in answers if not answer.error]
     if not alive:
-        return findings
-    seen = [answer for _, answer in alive]
-    findings += [*check_versions(seen), *check_gpus(seen), *check_disks(seen, ask.least_gb), *check_clocks(seen)]
-    findings += _token(alive)
-    for place in ask.shared:
-        findings += _shared(place, alive)
-    return findings
+        return results
+    results += [*checks.check_versions(alive), *checks.check_gpus(alive)]
+    results += [*checks.check_disks(alive, least_gb), *checks.check_clocks(alive)]
+    head, *others = alive
+    dashboard = ray._private.worker.get_dashboard_url() or ""
+    inside = ray.get(_ask(head.node_id, probe.ask_dashboard, dashboard), timeout=PATIENCE)
+    outside = _everywhere(others, probe.ask_dashboard, f"{head.address}:{dashboard.rpartition(':')[2]}")
+    results += checks.check_token(alive, inside, outside)
+    for place in shared:
+        results += _shared(place, alive)
+    return results
 
 
-def _wait_for(ask: Examination) -> list[dict[str, Any]]:
+def _wait_for(expected: Sequence[str] | int, wait: float) -> list[dict[str, Any]]:
     """Return the nodes once all of the expected ones are there, or patience is at its end; the head comes first."""
-    deadline = time.monotonic() + ask.wait
+
+    def order(node: dict[str, Any]) -> tuple[bool, list[int], str]:
+        address = node["NodeManagerAddress"]
+        numbers = [int(part) for part in address.split(".") if part.isdigit()]
+        return "node:__internal_head__" not in node["Resources"], numbers, address
+
+    deadline = time.monotonic() + wait
     while True:
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        if (
-            check_nodes(ask.expected, [node["NodeManagerAddress"] for node in nodes], 0).ok
-            or time.monotonic() > deadline
-        ):
-            return sorted(nodes, key=lambda node: (not _is_head(node), _order(node["NodeManagerAddress"])))
+        joined = [node["NodeManagerAddress"] for node in nodes]
+        if checks.check_nodes(expected, joined, 0).ok or time.monotonic() > deadline:
+            return sorted(nodes, key=order)
         time.sleep(1)
 
 
-def _order(address: str) -> tuple[int, str]:
-    try:
-        return int(ipaddress.ip_address(address)), ""
-    except ValueError:
-        return 0, address
-
-
-def _is_head(node: dict[str, Any]) -> bool:
-    return "node:__internal_head__" in node["Resources"]
-
-
-def _ask(node: dict[str, Any], function: Any, *arguments: Any) -> Any:
+def _ask(node_id: str, function: Any, *arguments: Any) -> Any:
     """Have a function of `probe` run on a node, beside whatever runs there; return Ray's reference to its result."""
-    here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    here = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(function).remote(*arguments)
 
 
 def _answer(node: dict[str, Any], look: Any) -> NodeAnswer:
-    address, gpus = node["NodeManagerAddress"], node["Resources"].get("GPU", 0.0)
+    name = {"address": node["NodeManagerAddress"], "node_id": node["NodeID"]}
+    gpus = node["Resources"].get("GPU", 0.0)
     try:
         seen = ray.get(look, timeout=PATIENCE)
         # Asked again once the worker is warm: the shorter the question, the surer the clock.
         before = time.time()
-        there = ray.get(_ask(node, probe.clock), timeout=PATIENCE)
+        there = ray.get(_ask(node["NodeID"], probe.clock), timeout=PATIENCE)
         after = time.time()
     except Exception as error:
-        return NodeAnswer(address, gpus, error=" ".join(str(error).split())[:200])
-    return NodeAnswer(address, gpus, seen, "", there - (before + after) / 2, (after - before) / 2)
+        return NodeAnswer(**name, gpus=gpus, error=one_line(error))
+    ahead, unsure = there - (before + after) / 2, (after - before) / 2
+    return NodeAnswer(**name, gpus=gpus, seen=seen, clock=ahead, clock_error=unsure)
 
 
-def _everywhere(
-    asked: Sequence[tuple[dict[str, Any], NodeAnswer]], function: Any, *arguments: Any
-) -> list[tuple[str, Any]]:
+def _everywhere(nodes: Sequence[NodeAnswer], function: Any, *arguments: Any) -> dict[str, Any]:
     """Run a function of `probe` on nodes at once; return what each said, by its name."""
-    references = [_ask(node, function, *arguments) for node, _ in asked]
-    names = [answer.name for _, answer in asked]
-    return list(zip(names, ray.get(references, timeout=PATIENCE), strict=True))
+    references = {node.name: _ask(node.node_id, function, *arguments) for node in nodes}
+    return {name: ray.get(reference, timeout=PATIENCE) for name, reference in references.items()}
 
 
-def _token(alive: list[tuple[dict[str, Any], NodeAnswer]]) -> list[Finding]:
-    head, others = alive[0][0], alive[1:]
-    dashboard = ray._private.worker.get_dashboard_url() or ""
-    port = dashboard.rpartition(":")[2]
-    inside = ray.get(_ask(head, probe.ask_dashboard, dashboard), timeout=PATIENCE)
-    outside = dict(_everywhere(others, probe.ask_dashboard, f"{head['NodeManagerAddress']}:{port}"))
-    return check_token([answer for _, answer in alive], inside, outside)
-
-
-def _shared(place: str, alive: list[tuple[dict[str, Any], NodeAnswer]]) -> list[Finding]:
+def _shared(place: str, alive: Sequence[NodeAnswer]) -> list[CheckResult]:
+    """Have every node write a file of its own at a shared place, read those of the others, and remove them."""
     nonce = uuid.uuid4().hex[:12]
-    marks = {answer.name: f".doctor-{nonce}-{answer.address}" for _, answer in alive}
-    writers = {mark: name for name, mark in marks.items()}
-    writing = {answer.name: _ask(node, probe.write_mark, place, marks[answer.name]) for node, answer in alive}
-    failed = {name: ray.get(why, timeout=PATIENCE) for name, why in writing.items()}
-    failed = {name: why for name, why in failed.items() if why}
-    written = [mark for name, mark in marks.items() if name not in failed]
-    readers = [(node, answer) for node, answer in alive if answer.name not in failed]
-    missed = _everywhere(readers, probe.read_marks, place, written)
-    unseen = {name: [writers[mark] for mark in marks_unseen] for name, marks_unseen in missed}
-    _everywhere(readers, probe.remove_marks, place, written)
-    return check_shared(place, failed, unseen)
+    marks = {f".doctor-{nonce}-{node.address}": node for node in alive}
+    writing = {mark: _ask(node.node_id, probe.write_mark, place, mark) for mark, node in marks.items()}
+    failures = {mark: ray.get(why, timeout=PATIENCE) for mark, why in writing.items()}
+    written = {mark: node for mark, node in marks.items() if not failures[mark]}
+    missed = _everywhere(list(written.values()), probe.read_marks, place, list(written))
+    _everywhere(list(written.values()), probe.remove_marks, place, list(written))
+    failed = {marks[mark].name: why for mark, why in failures.items() if why}
+    unseen = {name: [marks[mark].name for mark in unread] for name, unread in missed.items()}
+    return checks.check_shared(place, failed, unseen)

@@ -1,4 +1,7 @@
-"""The files that bring clusters up, against Ray's own schema and the structure of KubeRay's resources."""
+"""Every cluster/*.yaml against Ray's own schema or KubeRay's resources, and docs/cluster.md's table of them.
+
+A new kind of cluster needs its file and a row in that table; the tests here find it by themselves.
+"""
 
 import json
 import re
@@ -15,8 +18,6 @@ from tests.checkout import ROOT
 from tests.cluster_tests.onprem import wait_until
 
 CLUSTER = ROOT / "cluster"
-LAUNCHED = ("onprem", "aws", "gcp")
-KUBERAY = ("kuberay-cluster", "kuberay-job")
 
 # The fields of KubeRay's v1 resources (ray-operator/apis/ray/v1 of release 1.5), as far as a person would use them.
 RAY_CLUSTER = {
@@ -87,6 +88,40 @@ def read(name: str) -> dict[str, Any]:
     return described
 
 
+NAMES = sorted(file.stem for file in CLUSTER.glob("*.yaml"))
+KUBERAY = [name for name in NAMES if "apiVersion" in read(name)]
+LAUNCHED = [name for name in NAMES if name not in KUBERAY]  # With Ray's own launcher, `ray up`.
+CLOUDS = [name for name in LAUNCHED if read(name)["provider"]["type"] != "local"]
+
+
+def test_every_kind_is_found() -> None:
+    assert set(CLOUDS) >= {"aws", "gcp"}
+    assert {"onprem", *CLOUDS} <= set(LAUNCHED)
+    assert set(KUBERAY) >= {"kuberay-cluster", "kuberay-job"}
+
+
+def test_the_table_of_the_docs_names_every_kind_and_how_it_comes_up() -> None:
+    table = re.findall(
+        r"^\| .+ \| `(cluster/\S+)` \| `(.+)` \|$", (ROOT / "docs" / "cluster.md").read_text(), re.MULTILINE
+    )
+    commands = {f"cluster/{name}.yaml": "ray up" if name in LAUNCHED else "kubectl apply" for name in NAMES}
+    commands |= {f"cluster/{file.name}": f"sbatch cluster/{file.name} SWEEP.yaml …" for file in CLUSTER.glob("*.sh")}
+    assert dict(table) == commands
+
+
+@pytest.mark.parametrize(
+    "file", sorted(f for f in CLUSTER.iterdir() if f.suffix in (".yaml", ".sh")), ids=lambda f: f.name
+)
+def test_a_file_begins_with_what_it_is_and_with_its_commands(file: Path) -> None:
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("#!")]
+    header = lines[
+        : next(at for at, line in enumerate(lines) if not line.startswith("# ") and not line.startswith("#   "))
+    ]
+    assert re.match(r"# [A-Z]", header[0])
+    assert any("python -m cluster token" in line for line in header)
+    assert any(f"cluster/{file.name}" in line for line in header)
+
+
 def schema() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
     return found
@@ -133,7 +168,7 @@ def test_on_premises_keeps_the_autoscaler_that_counts_right() -> None:
     assert "RAY_enable_autoscaler_v2=0 ray start --head" in read("onprem")["head_start_ray_commands"][-1]
 
 
-@pytest.mark.parametrize("name", ["aws", "gcp"])
+@pytest.mark.parametrize("name", CLOUDS)
 def test_cloud_workers_are_spot_gpus_that_come_from_nothing(name: str) -> None:
     kinds = read(name)["available_node_types"]
     assert kinds["gpu"]["resources"]["GPU"] >= 1
@@ -196,7 +231,7 @@ def test_the_versions_are_those_of_the_requirements() -> None:
     for name in KUBERAY:
         spec = read(name)["spec"]
         assert spec.get("rayClusterSpec", spec)["rayVersion"] == pinned["ray"]
-    for name in ("aws", "gcp"):
+    for name in CLOUDS:
         assert f"tensorflow[and-cuda]=={pinned['tensorflow']}" in (CLUSTER / f"{name}.yaml").read_text()
 
 

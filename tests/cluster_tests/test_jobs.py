@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 from ray.job_submission import JobStatus
 
 from cluster import jobs
+from cluster.__main__ import main
 from cluster.errors import ClusterError
 from tests.checkout import ROOT
 
@@ -20,6 +22,7 @@ class Client:
         self.looks = 0
         self.sent: dict[str, Any] = {}
         self.files: list[str] = []
+        self.stopped: list[str] = []
 
     def submit_job(self, **sent: Any) -> str:
         self.sent = sent
@@ -34,6 +37,9 @@ class Client:
         status = JobStatus.SUCCEEDED if self.looks >= len(self.logs) else JobStatus.RUNNING
         return SimpleNamespace(status=status, submission_id="known", entrypoint="x", message="")
 
+    def stop_job(self, name: str) -> None:
+        self.stopped.append(name)
+
     def get_job_logs(self, name: str) -> str:
         return "".join(self.logs[: self.looks])
 
@@ -47,7 +53,7 @@ class Client:
 
 def test_a_sweep_is_sent_with_the_code_and_without_the_rest() -> None:
     client = Client()
-    name = jobs.submit(client, [DEFAULT, "--experiment", "/mnt/e"], jobs.Driver(), "mine")
+    name = jobs.send(client, [DEFAULT, "--experiment", "/mnt/e"], "mine")
     assert name == "mine"
     assert client.sent["entrypoint"] == "python -m search run search/sweeps/default.yaml --experiment /mnt/e"
     assert {"search/__main__.py", "trainables/trial.py", "cluster/submit.py", "requirements.txt"} <= set(client.files)
@@ -57,28 +63,28 @@ def test_a_sweep_is_sent_with_the_code_and_without_the_rest() -> None:
 def test_a_sweep_file_from_elsewhere_travels_too(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("trials: 3\n")
     client = Client()
-    jobs.submit(client, [str(tmp_path / "mine.yaml")], jobs.Driver())
+    jobs.send(client, [str(tmp_path / "mine.yaml")])
     assert client.sent["entrypoint"] == "python -m search run sent/mine.yaml"
     assert "sent/mine.yaml" in client.files
 
 
 def test_a_script_of_the_checkout_brings_its_folder() -> None:
     client = Client()
-    jobs.submit(client, [str(ROOT / "tests" / "cluster_tests" / "driver.py"), "/mnt/e"], jobs.Driver())
+    jobs.send(client, [str(ROOT / "tests" / "cluster_tests" / "driver.py"), "/mnt/e"])
     assert client.sent["entrypoint"] == "python tests/cluster_tests/driver.py /mnt/e"
     assert "tests/search_tests/synthetic.py" in client.files
 
 
 def test_the_final_stage_asks_for_a_gpu() -> None:
     client = Client()
-    jobs.submit(client, ["-m", "trainables", "retrain", "/mnt/e/best.json"], jobs.Driver(cpus=4, gpus=1))
+    jobs.send(client, ["-m", "trainables", "retrain", "/mnt/e/best.json"], cpus=4, gpus=1)
     assert client.sent["entrypoint"] == "python -m trainables retrain /mnt/e/best.json"
     assert (client.sent["entrypoint_num_cpus"], client.sent["entrypoint_num_gpus"]) == (4, 1)
 
 
 def test_a_job_is_ended_as_by_ctrl_c_with_time_to_hand_over() -> None:
     client = Client()
-    jobs.submit(client, [DEFAULT], jobs.Driver())
+    jobs.send(client, [DEFAULT])
     environment = client.sent["runtime_env"]["env_vars"]
     assert environment["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
     assert int(environment["RAY_JOB_STOP_WAIT_TIME_S"]) >= 30
@@ -87,28 +93,57 @@ def test_a_job_is_ended_as_by_ctrl_c_with_time_to_hand_over() -> None:
 def test_a_missing_sweep_file_is_refused_before_anything_is_sent() -> None:
     client = Client()
     with pytest.raises(ClusterError, match=r"nothing\.yaml is not a file here"):
-        jobs.submit(client, ["nothing.yaml"], jobs.Driver())
+        jobs.send(client, ["nothing.yaml"])
     assert client.sent == {}
 
 
-def test_following_a_job_shows_every_word_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A cluster with one job, which ends with the third part of its log, behind any address."""
+    client = Client("one ", "two ", "three")
+    monkeypatch.setattr(jobs, "JobSubmissionClient", lambda address: client)
     monkeypatch.setattr(jobs.time, "sleep", lambda seconds: None)
-    written: list[str] = []
-    assert jobs.follow(Client("one ", "two ", "three"), "known", written.append) is JobStatus.SUCCEEDED
-    assert "".join(written) == "one two three"
+    yield client
 
 
-def test_an_unknown_job_names_the_known_ones() -> None:
-    with pytest.raises(ClusterError, match="there is no job other; there are: known"):
-        jobs.describe(Client(), "other")
+def test_following_a_job_shows_every_word_once(cluster: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["logs", "known", "--follow"]) == 0
+    assert capsys.readouterr().out == "one two threejob known: SUCCEEDED\n"
 
 
-def test_the_list_says_how_each_job_ended_and_how_long_it_took() -> None:
-    (line,) = jobs.table(Client())
+def test_a_job_that_failed_is_exit_status_1(
+    cluster: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = SimpleNamespace(status=JobStatus.FAILED, entrypoint="x", message="out of memory")
+    monkeypatch.setattr(cluster, "get_job_info", lambda name: failed)
+    assert main(["status", "known"]) == 1
+    assert capsys.readouterr().out == "FAILED: x\nout of memory\n"
+    assert main(["logs", "known", "--follow"]) == 1
+
+
+def test_an_unknown_job_names_the_known_ones(cluster: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("status", "logs", "stop"):
+        assert main([command, "other"]) == 2
+        assert "there is no job other; there are: known" in capsys.readouterr().err
+
+
+def test_stopping_waits_for_the_end(cluster: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stop", "known"]) == 0
+    assert cluster.stopped == ["known"]
+    assert capsys.readouterr().out == "job known: SUCCEEDED\n"
+
+
+def test_the_list_says_how_each_job_ended_and_how_long_it_took(
+    cluster: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
     assert line.split()[0:2] == ["known", "SUCCEEDED"]
     assert "1m01s" in line
 
 
-def test_no_cluster_is_one_line() -> None:
-    with pytest.raises(ClusterError, match=r"no cluster answers at http://127\.0\.0\.1:9"):
-        jobs.client("http://127.0.0.1:9")
+def test_no_cluster_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--address", "http://127.0.0.1:9"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: no cluster answers at http://127.0.0.1:9")
+    assert printed.count("\n") == 1

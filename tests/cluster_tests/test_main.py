@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import job_commands
+from cluster import jobs
 from cluster.__main__ import main
-from cluster.doctor.examine import expected_nodes
 from cluster.errors import ClusterError
+from cluster.launcher import expected_nodes
 from tests.checkout import ROOT
 
 CLUSTER = ROOT / "cluster"
@@ -13,14 +13,14 @@ CLUSTER = ROOT / "cluster"
 
 def test_the_words_of_a_sweep_are_not_taken_for_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(job_commands, "submit", lambda options: seen.append(options.words) or 0)
+    monkeypatch.setattr(jobs, "submit", lambda options: seen.append(options.words) or 0)
     assert main(["submit", "--gpus", "1", "--", "s.yaml", "--set", "trials=3", "--experiment", "/mnt/e"]) == 0
     assert seen == [["s.yaml", "--set", "trials=3", "--experiment", "/mnt/e"]]
 
 
 def test_a_sweep_is_resumed_by_its_place_on_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(job_commands, "_send", lambda words, options: seen.append(words) or 0)
+    monkeypatch.setattr(jobs, "submit", lambda options: seen.append(options.words) or 0)
     assert main(["resume", "/mnt/first", "--set", "trials=40"]) == 0
     assert seen == [["resume", "/mnt/first", "--set", "trials=40"]]
 

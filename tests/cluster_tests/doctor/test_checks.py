@@ -50,13 +50,13 @@ def test_all_expected_nodes_is_well() -> None:
 
 def test_a_node_that_runs_no_tasks_is_named_with_the_reason() -> None:
     found = check_answers([HEAD, replace(WORKER, seen={}, error="no space left on device")])
-    assert [finding.text for finding in found] == ["10.0.0.2 does not run tasks: no space left on device"]
+    assert [result.text for result in found] == ["10.0.0.2 does not run tasks: no space left on device"]
 
 
 def test_versions_that_differ_say_which_is_where() -> None:
     other = node("10.0.0.2", versions={"python": "3.11.7", "ray": "2.59.0"})
     found = check_versions([HEAD, other])
-    assert [(finding.ok, finding.text) for finding in found] == [
+    assert [(result.ok, result.text) for result in found] == [
         (False, "ray is 2.60.0 on host1 (10.0.0.1); 2.59.0 on host2 (10.0.0.2)")
     ]
     assert check_versions([HEAD, WORKER])[0].ok
@@ -71,7 +71,7 @@ def test_gpus_that_tensorflow_does_not_see_are_a_problem() -> None:
     blind = node("10.0.0.2", 4.0, tensorflow_gpus=0, drivers=["NVIDIA L4, 580.1"] * 4)
     seeing = node("10.0.0.3", 1.0, tensorflow_gpus=1, drivers=["NVIDIA L4, 580.1"])
     found = check_gpus([HEAD, blind, seeing])
-    assert [finding.ok for finding in found] == [False, True]
+    assert [result.ok for result in found] == [False, True]
     assert "host2 (10.0.0.2): Ray hands out 4, TensorFlow sees 0 (NVIDIA L4, 580.1)" in found[0].text
 
 
@@ -86,7 +86,7 @@ def test_no_gpu_anywhere_is_well() -> None:
 def test_little_room_and_a_full_disk_are_problems() -> None:
     small = node("10.0.0.1", free_gb={"/tmp": 1.0})
     full = node("10.0.0.2", free_gb={"/tmp": 30.0}, used={"/tmp": 0.97})
-    assert [finding.text for finding in check_disks([small, full], 10)] == [
+    assert [result.text for result in check_disks([small, full], 10)] == [
         "host1 (10.0.0.1): 1.0 GB free in /tmp, need 10",
         "host2 (10.0.0.2): /tmp is 97% full; Ray stops at 95%",
     ]
@@ -106,7 +106,7 @@ def test_a_cluster_without_a_token_is_a_problem() -> None:
 
 def test_a_token_that_others_can_read_is_a_problem() -> None:
     found = check_token([HEAD, node("10.0.0.2", token_mode="644")], 401, {})
-    assert [finding.text for finding in found] == ["host2 (10.0.0.2): others can read the token (mode 644); chmod 600"]
+    assert [result.text for result in found] == ["host2 (10.0.0.2): others can read the token (mode 644); chmod 600"]
 
 
 def test_an_open_dashboard_is_a_problem() -> None:
@@ -115,6 +115,6 @@ def test_an_open_dashboard_is_a_problem() -> None:
 
 def test_a_place_that_is_not_shared_names_who_misses_what() -> None:
     found = check_shared("/mnt/x", {}, {"host1": [], "host2": ["host1"]})
-    assert [finding.text for finding in found] == ["/mnt/x: host2 does not see what host1 wrote; it is not one storage"]
+    assert [result.text for result in found] == ["/mnt/x: host2 does not see what host1 wrote; it is not one storage"]
     assert not check_shared("/mnt/x", {"host1": "cannot write there: read-only"}, {})[0].ok
     assert check_shared("/mnt/x", {}, {"host1": [], "host2": []})[0].ok
