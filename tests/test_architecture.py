@@ -16,7 +16,13 @@ ALLOWED = {
     "search": {"search", "trainables"},
     "trainables": {"trainables"},
     "cluster": {"cluster"},
-    "analysis": {"analysis", "search.records", "trainables.errors", "trainables.files.experiment"},
+    "analysis": {
+        "analysis",
+        "search.records",
+        "search.config.registry",
+        "trainables.errors",
+        "trainables.files.experiment",
+    },
 }
 MODULES = modules(ROOT)
 

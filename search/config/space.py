@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainables.config import Augmentation, TrialConfig, one_line
 from trainables.errors import UserError
@@ -36,11 +35,11 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    low: int | float
-    high: int | float
-    log: bool = False
-    step: int | float | None = None
-    points: int | None = None
+    low: int | float = Field(description="the least value, included")
+    high: int | float = Field(description="the greatest value, included")
+    log: bool = Field(False, description="whether it is searched on a logarithmic scale")
+    step: int | float | None = Field(None, description="distance between values, from low [any value between]")
+    points: int | None = Field(None, description="how many values the grid sampler tries")
 
 
 class Choices(BaseModel):
@@ -127,7 +126,7 @@ def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, 
         except UserError as error:
             raise UserError(str(error).replace("space.", f"{where}.", 1)) from None
         if not _holds(space[name], checked[name]):
-            raise UserError(f"{where}.{name}: {value!r} is not in the space, {_words(space[name])}")
+            raise UserError(f"{where}.{name}: {value!r} is not in the space, {in_words(space[name])}")
     return checked
 
 
@@ -227,10 +226,12 @@ def _holds(knob: Knob, value: Any) -> bool:
     return bool(knob.low <= value <= knob.high and abs(steps - round(steps)) < 1e-8)
 
 
-def _words(knob: Knob) -> str:
+def in_words(knob: Knob) -> str:
+    """Return what a knob may be: "1e-05 to 0.01 (log)", "one of 128, 256"."""
     if isinstance(knob, Choices):
         return f"one of {', '.join(str(value) for value in knob.values)}"
-    return f"{knob.low} to {knob.high}" + (f" in steps of {knob.step}" if knob.step is not None else "")
+    extra = f" in steps of {knob.step}" if knob.step is not None else " (log)" if knob.log else ""
+    return f"{knob.low} to {knob.high}{extra}"
 
 
 def _annotation(name: str) -> Any:
@@ -249,6 +250,8 @@ def _distribution(name: str, knob: Knob) -> BaseDistribution:
 
 
 def _points(name: str, knob: Range) -> list[Scalar]:
+    import numpy as np  # Not at the top: --help reads the sweep's keys.
+
     if knob.step is not None:
         # As Optuna's distributions have it: the last step may end below `high`.
         values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)

@@ -1,6 +1,4 @@
-"""What a sweep may spend besides its number of trials, and whether it is spent. Pure: no clock, no Ray."""
-
-from __future__ import annotations
+"""Budget of a sweep and what is spent of it. Pure: no clock, no Ray."""
 
 from search.config.schema import Budget
 from search.study.pareto import Mode
