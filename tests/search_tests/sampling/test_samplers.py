@@ -112,11 +112,12 @@ def draw(config: SweepConfig, study: optuna.Study) -> FrozenTrial:
 def test_gp_finds_better_points_than_chance_and_stays_in_the_space(tmp_path: Path, stopped: bool) -> None:
     check_installed("gp")
     trials = {
-        sampler: play(sweep(tmp_path, sampler=sampler, space=SPACE, seed=1), 14, stopped=stopped)
+        sampler: play(sweep(tmp_path, sampler=sampler, space=SPACE, seed=0), 14, stopped=stopped)
         for sampler in ("gp", "random")
     }
-    learned, chance = (max(score(trial.params) for trial in trials[sampler]) for sampler in ("gp", "random"))
-    assert learned > chance + 0.01
+    learned, chance = ([score(trial.params) for trial in trials[sampler]] for sampler in ("gp", "random"))
+    assert max(learned) > max(chance) + 0.01
+    assert np.median(learned[-5:]) > np.median(chance) + 0.2
     knobs = distributions(sweep(tmp_path, space=SPACE).space)
     for trial in trials["gp"]:
         assert all(knob._contains(knob.to_internal_repr(trial.params[name])) for name, knob in knobs.items())
