@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from trainables.handoff import Handoff
 
 _RESUME = """\
-Go on with a sweep: after Ctrl-C, a crash, or a kill of its driver at any moment; or after its end, with more trials.
-One at a URL goes on on any machine: its records are brought to runs/LAST_PART_OF_THE_URL first.
+Resume a sweep after Ctrl-C, a crash, or a kill of its driver at any moment; or after its end, with more trials.
+One at a URL can be resumed on any machine: its records are brought to runs/LAST_PART_OF_THE_URL first.
 
 No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
 What may be changed with --set: trials, trial.epochs (more), resources, max_failures, checkpoint_every,

@@ -1,16 +1,16 @@
 """Keys of a sweep file: meaning, default and check of each."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     ValidationInfo,
-    field_serializer,
     field_validator,
     model_validator,
 )
@@ -18,7 +18,7 @@ from pydantic import (
 from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
 from search.config.storage_url import StorageUrl, parse_url
-from search.config.warm_start_source import Source, StudyAddress, parse_sources
+from search.config.warm_start_source import Source, dump_sources, parse_sources
 from trainables.config import TrialConfig, one_line
 from trainables.errors import UserError
 from trainables.network.cost import COSTS
@@ -27,7 +27,27 @@ LOWER_IS_BETTER = ("train_loss", "train_cross_entropy", "val_loss", "val_cross_e
 HIGHER_IS_BETTER = ("train_accuracy", "train_macro_f1", "val_accuracy", "val_macro_f1")
 REPORTED = (*HIGHER_IS_BETTER, *LOWER_IS_BETTER)
 
+
+def _parsed_by(parse: Callable[[Any], Any]) -> BeforeValidator:
+    """Let pydantic read a key by a function that raises UserError."""
+
+    def parsed(raw: object) -> Any:
+        try:
+            return parse(raw)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(parsed)
+
+
 Auto = Literal["auto"]
+Space = Annotated[dict[str, Knob], _parsed_by(parse_space), PlainSerializer(dump_space)]
+Sources = Annotated[tuple[Source, ...], _parsed_by(parse_sources), PlainSerializer(dump_sources)]
+Storage = Annotated[
+    StorageUrl | None,
+    BeforeValidator(lambda raw: raw if raw is None or isinstance(raw, StorageUrl) else parse_url(str(raw))),
+    PlainSerializer(lambda storage: None if storage is None else storage.shown),
+]
 if TYPE_CHECKING:
     SamplerName = StopRuleName = str
 else:  # Pydantic lists the names where one is unknown.
@@ -38,6 +58,7 @@ def _about(kinds: dict[str, Any]) -> str:
     return "; ".join(f"{name}: {kind.about}" for name, kind in kinds.items())
 
 
+_LEARNERS = either(name for name, kind in SAMPLERS.items() if kind.learns)
 _OF_TWO = either(name for name, kind in SAMPLERS.items() if kind.several_objectives)
 
 
@@ -65,9 +86,7 @@ class Resources(_Section):
     gpus_per_trial: Auto | float = Field(
         "auto", description="0.25: four trials share a GPU; 0 keeps trials off the GPUs; more than 1: a whole number"
     )
-    measure: bool = Field(
-        True, description="without GPUs, measure first how many trials at once are fastest, and forecast the cost"
-    )
+    measure: bool = Field(True, description="without GPUs, measure how many trials at once are fastest, and forecast")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -84,22 +103,16 @@ class Resources(_Section):
 class Plateau(_Section):
     """End the sweep when its trials no longer find anything better."""
 
-    trials: int = Field(ge=1, description="trials in a row that ended without a better best value")
-    min_improvement: float = Field(
-        0.0, ge=0, description="by how much it must be better; with two objectives, than all that cost no more"
-    )
+    trials: int = Field(ge=1, description="trials in a row that are no better than any before them at no higher cost")
+    min_improvement: float = Field(0.0, ge=0, description="by how much a trial must be better")
 
 
 class Budget(_Section):
     """Limits of a sweep; trials that run when one is reached are stopped, and the best so far is the result."""
 
-    epochs: int | None = Field(
-        None, ge=1, description="of all trials together; as many as run at once may begin over it [no limit]"
-    )
+    epochs: int | None = Field(None, ge=1, description="of all trials together; running ones may exceed it [no limit]")
     hours: float | None = Field(None, gt=0, description="on the clock since this run or resume began [no limit]")
-    gpu_hours: float | None = Field(
-        None, gt=0, description="the time of each trial times its share of a GPU, added up [no limit]"
-    )
+    gpu_hours: float | None = Field(None, gt=0, description="each trial's time times its share of a GPU [no limit]")
     plateau: Plateau | None = Field(None, description="no better trial for so long [no limit]")
 
     @property
@@ -112,17 +125,13 @@ class SweepConfig(_Section):
     """A sweep: what is searched, how, on which data, and where the records go."""
 
     name: str = Field(min_length=1, max_length=200, description="the study's name [the file's name]")
-    dataset: str = Field(
-        min_length=1, description="folder or URL (s3://bucket/dataset) that `python -m trainables prepare` wrote"
-    )
+    dataset: str = Field(min_length=1, description="folder or s3:// URL that `python -m trainables prepare` wrote")
     experiment: str = Field(
         min_length=1,
         description="folder for the records, new or empty, or a URL (s3://bucket/first): short for a folder, "
         "runs/first, and the URL as its mirror [runs/NAME]",
     )
-    mirror: str | None = Field(
-        None, description="URL that the records go to as they come, and where trials keep their checkpoints"
-    )
+    mirror: str | None = Field(None, description="URL for the records as they come, and for the trials' checkpoints")
     metric: str = Field("val_macro_f1", description=f"what is optimised: {either(REPORTED)}")
     mode: Literal["max", "min"] = Field("max", description="max or min [follows from the metric]")
     objectives: tuple[str, ...] = Field(
@@ -133,93 +142,42 @@ class SweepConfig(_Section):
     )
     trials: int = Field(20, ge=1, description="how many trials")
     seed: int = Field(0, ge=0, description="what all chance follows from")
-    space: dict[str, Knob] = Field(
+    space: Space = Field(
         description="knobs to search: for each a list of choices, or a range {low, high, log, step, points}; any knob "
         "of a trial may be searched, also backbone, optimizer, label_smoothing, augmentation.rotation"
     )
     trial: dict[str, Any] = Field({}, description="knobs that are fixed")
     sampler: SamplerName = Field("tpe", description=_about(SAMPLERS))
-    startup_trials: int = Field(
-        5,
-        ge=1,
-        description=f"random trials before {either(name for name, kind in SAMPLERS.items() if kind.learns)} begins to "
-        "model",
-    )
-    points: tuple[dict[str, Any], ...] = Field(
-        (), description="configurations, or parts of them, to try first: a list of {knob: value}"
-    )
-    warm_start: tuple[Source, ...] = Field(
+    startup_trials: int = Field(5, ge=1, description=f"random trials before {_LEARNERS} begins to model")
+    points: tuple[dict[str, Any], ...] = Field((), description="list of {knob: value} to try first, whole or in part")
+    warm_start: Sources = Field(
         (),
         description="experiments whose trials the sampler learns from (same metric), and studies that Optuna wrote: "
         "[runs/first, {storage: old.db or postgresql://…, study: NAME}]; they count for nothing else",
     )
-    budget: Budget = Field(
-        Budget(),
-        description="limits that end the sweep, whichever is reached first, with the best so far as its result",
-    )
-    early_stopping: EarlyStopping = Field(
-        EarlyStopping(), description="when a trial is stopped that does worse than others at the same epoch"
-    )
+    budget: Budget = Field(Budget(), description="the first limit that is reached ends the sweep, with the best so far")
+    early_stopping: EarlyStopping = Field(EarlyStopping(), description="of trials that do worse than others")
     resources: Resources = Field(Resources(), description="how trials share the machine")
     max_failures: int = Field(
         1,
         ge=0,
-        description="further tries of a trial whose worker was lost, or that ran out of memory beside others on its "
-        "GPU (then with half as many neighbours)",
+        description="retries of a trial that lost its worker, or a GPU's memory (then with half the neighbours)",
     )
     checkpoint_every: int = Field(
-        1, ge=0, description="epochs between checkpoints, from which such a try or a resume goes on; 0: none"
+        1, ge=0, description="epochs between checkpoints, where a retry or resume begins; 0: none"
     )
     keep_checkpoints: int = Field(1, ge=0, description="of how many of the best ended trials they stay on the disk")
     checkpoint_gb: float | None = Field(
-        None,
-        gt=0,
-        description="the most disk all checkpoints may take, in GiB; the worst ended trials' go first [no limit]",
+        None, gt=0, description="most disk (GiB) for all checkpoints; the worst ended trials' go first [no limit]"
     )
-    storage: StorageUrl | None = Field(
+    storage: Storage = Field(
         None,
         description="postgresql://USER@HOST/DATABASE for the study; the password from PGPASSWORD or ~/.pgpass, or in "
         "the URL, which is then written nowhere [SQLite file in the experiment]",
     )
-    store: str | None = Field(
-        None, description="where activations computed once per node lie [store, beside the experiment]"
-    )
-    store_gb: float | None = Field(
-        None, gt=0, description="the disk that they may take, in GiB [a part of what is free]"
-    )
-    address: str | None = Field(
-        None, description="a running Ray cluster, also from RAY_ADDRESS; local: none [Ray is started here]"
-    )
-
-    @field_validator("space", mode="before")
-    @classmethod
-    def _parse_space(cls, raw: object) -> dict[str, Knob]:
-        try:
-            return parse_space(raw)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-
-    @field_serializer("space")
-    def _dump_space(self, space: dict[str, Knob]) -> dict[str, Any]:
-        return dump_space(space)
-
-    @field_validator("storage", mode="before")
-    @classmethod
-    def _parse_storage(cls, raw: object) -> StorageUrl | None:
-        return raw if raw is None or isinstance(raw, StorageUrl) else parse_url(str(raw))
-
-    @field_serializer("storage")
-    def _dump_storage(self, storage: StorageUrl | None) -> str | None:
-        return None if storage is None else storage.shown
-
-    @field_validator("warm_start", mode="before")
-    @classmethod
-    def _parse_warm_start(cls, raw: object) -> tuple[Source, ...]:
-        return parse_sources(raw)
-
-    @field_serializer("warm_start")
-    def _dump_warm_start(self, sources: tuple[Source, ...]) -> list[str | dict[str, str]]:
-        return [source.as_json() if isinstance(source, StudyAddress) else source for source in sources]
+    store: str | None = Field(None, description="folder of activations, computed once per node [beside the experiment]")
+    store_gb: float | None = Field(None, gt=0, description="most disk (GiB) for the store [a part of what is free]")
+    address: str | None = Field(None, description="running Ray cluster; local: none [RAY_ADDRESS, or Ray started here]")
 
     @field_validator("objectives")
     @classmethod
@@ -243,9 +201,10 @@ class SweepConfig(_Section):
         for key in ("seed", "sweep_seed"):
             if key in self.trial:
                 raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")
-        both = [name for name in self.space if _holds(self.trial, name)]
-        if both:
-            raise ValueError(f"trial.{both[0]}: is searched in `space` too; a knob is either fixed or searched")
+        for name in self.space:
+            outer, _, inner = name.partition(".")
+            if outer in self.trial and (not inner or inner in self.trial[outer]):
+                raise ValueError(f"trial.{name}: is searched in `space` too; a knob is either fixed or searched")
         for key in ("points", "warm_start"):
             if getattr(self, key) and sampler.grid:
                 others = either(name for name, kind in SAMPLERS.items() if not kind.grid)
@@ -253,8 +212,9 @@ class SweepConfig(_Section):
         if len(self.points) > self.trials:
             raise ValueError(f"points: there are {len(self.points)} of them, but only {self.trials} trials")
         if self.warm_start and not sampler.learns:
-            others = either(name for name, kind in SAMPLERS.items() if kind.learns)
-            raise ValueError(f"warm_start: the {self.sampler} sampler learns nothing from earlier trials; use {others}")
+            raise ValueError(
+                f"warm_start: the {self.sampler} sampler learns nothing from earlier trials; use {_LEARNERS}"
+            )
         return self
 
     @field_validator("points")
@@ -262,7 +222,7 @@ class SweepConfig(_Section):
     def _check_points(cls, points: tuple[dict[str, Any], ...], info: ValidationInfo) -> tuple[dict[str, Any], ...]:
         space = info.data.get("space")
         if space is None:
-            return points  # Its own error is said.
+            return points  # The error of the space comes first.
         try:
             return tuple(check_point(space, point, f"points[{at}]") for at, point in enumerate(points))
         except UserError as error:
@@ -271,8 +231,10 @@ class SweepConfig(_Section):
     @field_validator("trial")
     @classmethod
     def _check_trial(cls, trial: dict[str, Any]) -> dict[str, Any]:
+        # What was written in the file, in pydantic's `include` form.
+        given: Any = {key: set(value) if isinstance(value, dict) else True for key, value in trial.items()}
         try:
-            return TrialConfig.model_validate(trial).model_dump(include=_given(trial))
+            return TrialConfig.model_validate(trial).model_dump(include=given)
         except ValidationError as error:
             raise ValueError(
                 f"trial.{one_line(error, TrialConfig)}".replace("trial.unknown", "trial: unknown")
@@ -302,7 +264,7 @@ _WORDS = {"max": "smaller", "min": "larger"}
 
 
 def better(metric: str) -> Literal["max", "min"]:
-    """Say whether larger or smaller values of a metric are better."""
+    """Return the mode of a metric: whether larger or smaller values are better."""
     return "min" if metric in LOWER_IS_BETTER else "max"
 
 
@@ -319,21 +281,7 @@ def sweep_config(values: dict[str, Any]) -> SweepConfig:
     try:
         return SweepConfig.model_validate(filled)
     except ValidationError as error:
-        raise UserError(_line(error)) from None
-
-
-def _line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "value_error":
-        return str(first["msg"]).removeprefix("Value error, ")
-    return one_line(error, SweepConfig)
-
-
-def _holds(trial: dict[str, Any], name: str) -> bool:
-    outer, _, inner = name.partition(".")
-    return outer in trial and (not inner or inner in trial[outer])
-
-
-def _given(trial: dict[str, Any]) -> Any:
-    """What of a TrialConfig was written in the file, in pydantic's `include` form."""
-    return {key: set(value) if isinstance(value, dict) else True for key, value in trial.items()}
+        first = error.errors(include_url=False)[0]
+        own = first["type"] == "value_error"  # One of the checks above, which names its key itself.
+        line = str(first["msg"]).removeprefix("Value error, ") if own else one_line(error, SweepConfig)
+        raise UserError(line) from None

@@ -5,7 +5,7 @@ from search.study.pareto import Mode
 
 
 class Spending:
-    """What has been spent so far, held against the budget."""
+    """What is spent so far, compared with the budget."""
 
     def __init__(self, budget: Budget, mode: Mode) -> None:
         self._budget = budget

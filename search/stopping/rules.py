@@ -22,11 +22,11 @@ class StopRule(Protocol):
     def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Take in the (finite) objective of an epoch; return why the trial should stop, or None.
 
-        A trial is held only against trials whose models cost no more than its own does: a small model is never stopped
-        by a larger one. What a trial costs is said with its first result and stays so.
+        A trial is compared only with trials whose models cost no more than its own: a small model is never stopped by a
+        larger one. A trial's cost is that of its first result.
 
-        The verdict of a trial that ends by itself is simply not used; its value still counts for the others. An epoch
-        that was judged before (the trial began again after its last checkpoint) is not judged a second time.
+        The verdict on a trial that ends by itself is not used; its value still counts for the others. An epoch that was
+        judged before (the trial began again after its last checkpoint) is not judged a second time.
         """
 
 
@@ -152,7 +152,7 @@ _WORSE = {"max": "below", "min": "above"}
 
 
 def _among(cost: float) -> str:
-    """Say whom a trial was held against, where costs count."""
+    """Say which trials one was compared with, where costs count."""
     return " at no higher cost" if cost else ""
 
 
