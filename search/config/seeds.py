@@ -1,4 +1,4 @@
-"""Seeds and draws that follow from the sweep's seed, a trial's number and a purpose."""
+"""Seeds and draws from the sweep's seed, trial number and purpose."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Sources of a warm start: experiments by folder, studies by storage and name."""
+"""Sources of a warm start: experiments' folders and studies in storages."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lease on an experiment at a URL: a note that its driver renews.
+"""Lease on an experiment at a URL, which its driver renews.
 
 It is no lock: an object store lets every driver write, and clocks differ. A driver that finds a fresh note refuses, and
 one that finds another's note at its next renewal stops. Two that begin within the same second may both hold it until

@@ -1,4 +1,4 @@
-"""Lock on an experiment's folder, which ends with the process that holds it."""
+"""Lock on an experiment's folder, released when its process dies."""
 
 import json
 import os

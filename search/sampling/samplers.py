@@ -1,4 +1,4 @@
-"""The samplers, one made anew for every trial from the record and its seed.
+"""The samplers, made anew for every trial, from its seed alone.
 
 An entry in search/config/registry.py names the function here that builds a sampler.
 """

@@ -1,4 +1,4 @@
-"""Budget of a sweep and what is spent of it. Pure: no clock, no Ray."""
+"""Spending of a sweep, compared with its budget; pure, without clock."""
 
 from search.config.schema import Budget
 from search.study.pareto import Mode

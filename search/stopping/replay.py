@@ -1,4 +1,4 @@
-"""Replay of a study's results into an early-stopping rule, for resume and shared studies."""
+"""Replay of a study's results into an early-stopping rule."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +9,7 @@ from search.study.study import cost_of, finite_values
 
 
 class RuleReplay:
-    """Keeps a rule up to date with a study that several drivers may report to."""
+    """Keeps a rule up to date with a study, also one that several drivers report to."""
 
     def __init__(self, study: optuna.Study, rule: StopRule) -> None:
         self._study = study

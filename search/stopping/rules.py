@@ -1,4 +1,4 @@
-"""Early-stopping rules over (trial, epoch, value): pure, rebuilt from a study by replay.
+"""Early-stopping rules over (trial, epoch, value): pure, rebuilt by replay.
 
 An entry in search/config/registry.py names the class of each kind. All classes take the same four arguments.
 """

@@ -1,4 +1,4 @@
-"""Identity of a study: the keys that may not change while it lives."""
+"""Identity of a study: the keys that may not change."""
 
 from typing import Any
 
