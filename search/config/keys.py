@@ -34,7 +34,8 @@ def keys_help() -> str:
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
     for name, field in model.model_fields.items():
         text = field.description or ""
-        section = next((part for part in (field.annotation, *get_args(field.annotation)) if _is_model(part)), None)
+        parts = (field.annotation, *get_args(field.annotation))
+        section = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
         if prefix + name == "space":
             text += f" [{', '.join(f'{knob} {in_words(spec)}' for knob, spec in parse_space(DEFAULT_SPACE).items())}]"
         elif prefix + name == "trial":
@@ -62,8 +63,6 @@ def _shown(field: FieldInfo) -> str:
     default = field.default
     if isinstance(default, bool):
         return str(default).lower()
-    return "none" if default in (None, ()) else f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def _is_model(part: object) -> bool:
-    return isinstance(part, type) and issubclass(part, BaseModel)
+    if isinstance(default, float):
+        return f"{default:g}"
+    return "none" if default in (None, ()) else str(default)

@@ -1,7 +1,7 @@
 """Keys of a sweep file: meaning, default and check of each."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -49,7 +49,8 @@ Storage = Annotated[
     PlainSerializer(lambda storage: None if storage is None else storage.shown),
 ]
 if TYPE_CHECKING:
-    SamplerName = StopRuleName = str
+    SamplerName: TypeAlias = str
+    StopRuleName: TypeAlias = str
 else:  # Pydantic lists the names where one is unknown.
     SamplerName, StopRuleName = Literal[tuple(SAMPLERS)], Literal[tuple(STOP_RULES)]
 

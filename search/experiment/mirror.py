@@ -156,8 +156,8 @@ class Mirror:
         """Bring a copy of the study as it is between two of its transactions."""
         with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
             file, copy = self._folder / STUDY_FILE, Path(temporary) / STUDY_FILE
-            source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
             try:
+                source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
                 with source as database, contextlib.closing(sqlite3.connect(copy)) as target:
                     database.backup(target)
                     target.execute("PRAGMA journal_mode=DELETE")  # One plain file without a journal.
