@@ -68,6 +68,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    config = config.model_copy(update={"trials": check_sampler(config)})
     check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
@@ -77,7 +78,6 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
-    config = config.model_copy(update={"trials": check_sampler(config)})
     earlier = gather(config, dataset.fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
         part, expected = divided(config, nodes, dataset, trainable)

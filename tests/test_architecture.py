@@ -18,6 +18,7 @@ ALLOWED = {
     "cluster": {"cluster"},
     "analysis": {
         "analysis",
+        "search.config.registry",
         "search.records",
         "trainables.errors",
         "trainables.files.experiment",

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from search.config.registry import STOP_RULES
 from trainables.network.backbone_table import BACKBONES
 
 THIN = "\u202f"  # narrow no-break space: keeps a number and its unit on one line
@@ -26,9 +27,7 @@ SPLITS = {"train": "training", "val": "validation", "validation": "validation", 
 STOP_WORDS = {
     "max_epochs": "ran to the end",
     "early_stopping": "early stopping",
-    "asha": "stopped by ASHA",
-    "hyperband": "stopped by Hyperband",
-    "median": "stopped by the median rule",
+    **{kind: rule.words for kind, rule in STOP_RULES.items()},
     "budget": "budget used up",
     "interrupted": "interrupted",
     "failed": "failed",

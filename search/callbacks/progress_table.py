@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search.config.registry import STOP_RULES
 from search.config.schema import SweepConfig
-from search.stopping.rules import rung_epochs
 from search.study.pareto import Mode, ScoredTrial, front
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
@@ -124,9 +124,8 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
 def rungs_of(config: SweepConfig) -> tuple[int, ...]:
     """Return the epochs at which the sweep's scheduler compares trials; none where it has no rungs."""
     stopping = config.early_stopping
-    if stopping.kind not in ("asha", "hyperband"):
-        return ()
-    return tuple(rung_epochs(stopping.grace_epochs, stopping.reduction_factor, config.max_epochs))
+    rungs = STOP_RULES[stopping.kind].rungs
+    return tuple(rungs(stopping.grace_epochs, stopping.reduction_factor, config.max_epochs))
 
 
 def rung_words(view: SweepView) -> str:

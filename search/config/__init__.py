@@ -1,1 +1,1 @@
-"""What a user writes: the sweep file, its keys and its search space."""
+"""The sweep file: its keys, search space and registries."""

@@ -1,5 +1,6 @@
-"""The sweep file: one YAML file, every key of which `key=value` overrides."""
+"""Sweep file: reading it with `key=value` overrides, and writing it."""
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -32,15 +33,18 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
         _apply(values, override)
     values.setdefault("name", file.stem)
     values.setdefault("experiment", f"runs/{values['name']}")
-    _take_apart(values)
+    _divide_url(values)
     config = sweep_config(values)
     # Workers have another current folder, so every path that reaches them must be absolute.
     paths: dict[str, Any] = {
         "dataset": config.dataset if is_url(config.dataset) else _absolute(config.dataset),
         "experiment": _absolute(config.experiment),
-        "store": _folder("store", config.store) if config.store else None,
+        "store": _absolute(config.store) if config.store else None,
         "warm_start": tuple(_source(source) for source in config.warm_start),
     }
+    if config.store and is_url(config.store):
+        rule = "only the dataset and the experiment may lie at a URL"
+        raise UserError(f"store: must be a folder, not the URL {redact(config.store)}; {rule}")
     if "weights" in config.trial:
         paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
     searched = config.space.get("weights")
@@ -109,7 +113,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     for depth, part in enumerate(path):
         if section.get(part) is None:
             # Overriding one bound of a knob of the default space must keep the other bound.
-            section[part] = _copy(DEFAULT_SPACE) if depth == 0 and part == "space" else {}
+            section[part] = copy.deepcopy(DEFAULT_SPACE) if depth == 0 and part == "space" else {}
         section = section[part]
         if not isinstance(section, dict):
             raise UserError(f"--set {shown}: {'.'.join(path[: depth + 1])} has no keys, it is {redact(repr(section))}")
@@ -117,10 +121,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
         section[last] = parse_yaml(text)
     except yaml.YAMLError:
         raise UserError(f"--set {shown}: the value is not YAML") from None
-
-
-def _copy(space: dict[str, Any]) -> dict[str, Any]:
-    return {name: dict(spec) if isinstance(spec, dict) else list(spec) for name, spec in space.items()}
 
 
 def _source(source: Source) -> Source:
@@ -137,7 +137,7 @@ def _weights(spec: Any) -> Any:
     return spec if spec in WEIGHT_KINDS else _absolute(spec)
 
 
-def _take_apart(values: dict[str, Any]) -> None:
+def _divide_url(values: dict[str, Any]) -> None:
     """Turn an experiment at a URL into the folder that its driver works in, and its mirror."""
     if is_url(values["experiment"]):
         if values.get("mirror") is not None:
@@ -150,13 +150,6 @@ def _take_apart(values: dict[str, Any]) -> None:
         raise UserError(f"mirror: must be a URL such as s3://bucket/first, not {values['mirror']!r}")
     working_folder(values["mirror"])  # Refuses what no experiment can lie at.
     values["mirror"] = values["mirror"].rstrip("/")
-
-
-def _folder(key: str, path: str) -> str:
-    if is_url(path):
-        rule = "only the dataset and the experiment may lie at a URL"
-        raise UserError(f"{key}: must be a folder, not the URL {redact(path)}; {rule}")
-    return _absolute(path)
 
 
 def _absolute(path: str) -> str:

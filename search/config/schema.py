@@ -1,23 +1,24 @@
-"""What a sweep is: every key, its default and its check."""
+"""Keys of a sweep file: meaning, default and check of each."""
 
-from __future__ import annotations
-
-from typing import Any, Literal, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     ValidationInfo,
-    field_serializer,
     field_validator,
     model_validator,
 )
 
+from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
 from search.config.storage_url import StorageUrl, parse_url
-from search.config.warm_start_source import Source, StudyAddress, parse_sources
+from search.config.warm_start_source import Source, dump_sources, parse_sources
 from trainables.config import TrialConfig, one_line
 from trainables.errors import UserError
 from trainables.network.cost import COSTS
@@ -26,40 +27,67 @@ LOWER_IS_BETTER = ("train_loss", "train_cross_entropy", "val_loss", "val_cross_e
 HIGHER_IS_BETTER = ("train_accuracy", "train_macro_f1", "val_accuracy", "val_macro_f1")
 REPORTED = (*HIGHER_IS_BETTER, *LOWER_IS_BETTER)
 
+
+def _parsed_by(parse: Callable[[Any], Any]) -> BeforeValidator:
+    """Let pydantic read a key by a function that raises UserError."""
+
+    def parsed(raw: object) -> Any:
+        try:
+            return parse(raw)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(parsed)
+
+
 Auto = Literal["auto"]
+Space = Annotated[dict[str, Knob], _parsed_by(parse_space), PlainSerializer(dump_space)]
+Sources = Annotated[tuple[Source, ...], _parsed_by(parse_sources), PlainSerializer(dump_sources)]
+Storage = Annotated[
+    StorageUrl | None,
+    BeforeValidator(lambda raw: raw if raw is None or isinstance(raw, StorageUrl) else parse_url(str(raw))),
+    PlainSerializer(lambda storage: None if storage is None else storage.shown),
+]
+if TYPE_CHECKING:
+    SamplerName: TypeAlias = str
+    StopRuleName: TypeAlias = str
+else:  # Pydantic lists the names where one is unknown.
+    SamplerName, StopRuleName = Literal[tuple(SAMPLERS)], Literal[tuple(STOP_RULES)]
 
 
-class EarlyStopping(BaseModel):
-    """When a scheduler stops a trial that does worse than others at the same epoch.
-
-    `asha`: asynchronous successive halving, with rungs at grace_epochs times the powers of reduction_factor;
-    `hyperband`: the same with every bracket, from stopping at the first rung to never stopping; `median`: worse
-    than the median of the others' running means; `none`: every trial runs to its own end. At least `min_results`
-    other trials must have been there before a rung (or a median) may stop anyone.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["asha", "hyperband", "median", "none"] = "asha"
-    grace_epochs: int = Field(default=1, ge=1)
-    reduction_factor: float = Field(default=3.0, gt=1)
-    brackets: int = Field(default=1, ge=1)
-    min_results: int = Field(default=3, ge=1)
+def _about(kinds: dict[str, Any]) -> str:
+    return "; ".join(f"{name}: {kind.about}" for name, kind in kinds.items())
 
 
-class Resources(BaseModel):
-    """How trials share the machine; `auto` is explained in search/resources.py.
+_LEARNERS = either(name for name, kind in SAMPLERS.items() if kind.learns)
+_OF_TWO = either(name for name, kind in SAMPLERS.items() if kind.several_objectives)
 
-    `gpus_per_trial` may be a fraction (0.25: four trials share a GPU) and 0 keeps trials off the GPUs. `measure`: on
-    machines without GPUs, try out how many trials at once are fastest, and forecast what the sweep will cost.
-    """
+
+class _Section(BaseModel):
+    """Keys whose descriptions are the help; a default in words stands in brackets at the end of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    concurrent_trials: Auto | int = Field(default="auto")
-    threads_per_trial: Auto | int = Field(default="auto")
-    gpus_per_trial: Auto | float = Field(default="auto")
-    measure: bool = True
+
+class EarlyStopping(_Section):
+    """When a scheduler stops a trial that does worse than others at the same epoch."""
+
+    kind: StopRuleName = Field("asha", description=_about(STOP_RULES))
+    grace_epochs: int = Field(1, ge=1, description="epochs that every trial may run")
+    reduction_factor: float = Field(3.0, gt=1, description="at a rung, the best 1/reduction_factor of the trials go on")
+    brackets: int = Field(1, ge=1, description="of asha: bracket s leaves out the first s rungs")
+    min_results: int = Field(3, ge=1, description="other trials must have been at an epoch before one is stopped there")
+
+
+class Resources(_Section):
+    """How trials share the machine; `auto` is explained in search/tune/resources.py."""
+
+    concurrent_trials: Auto | int = Field("auto", description="trials at once")
+    threads_per_trial: Auto | int = Field("auto", description="CPU threads of a trial")
+    gpus_per_trial: Auto | float = Field(
+        "auto", description="0.25: four trials share a GPU; 0 keeps trials off the GPUs; more than 1: a whole number"
+    )
+    measure: bool = Field(True, description="without GPUs, measure how many trials at once are fastest, and forecast")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,32 +101,20 @@ class Resources(BaseModel):
         return self
 
 
-class Plateau(BaseModel):
-    """End the sweep when `trials` trials in a row have ended without a best value better by `min_improvement`.
+class Plateau(_Section):
+    """End the sweep when its trials no longer find anything better."""
 
-    With two objectives: better than every trial before it that costs no more.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    trials: int = Field(ge=1)
-    min_improvement: float = Field(default=0.0, ge=0)
+    trials: int = Field(ge=1, description="trials in a row that are no better than any before them at no higher cost")
+    min_improvement: float = Field(0.0, ge=0, description="by how much a trial must be better")
 
 
-class Budget(BaseModel):
-    """Limits of a sweep; whichever is reached first ends it, with the best so far handed over.
+class Budget(_Section):
+    """Limits of a sweep; trials that run when one is reached are stopped, and the best so far is the result."""
 
-    `epochs` counts those of all trials together, `hours` is wall-clock time since this run (or resume) began, and
-    `gpu_hours` is the time of each trial times its share of a GPU, added up. Trials that run when a limit is reached
-    are stopped; of epochs, as many as run at once may be begun over the limit.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int | None = Field(default=None, ge=1)
-    hours: float | None = Field(default=None, gt=0)
-    gpu_hours: float | None = Field(default=None, gt=0)
-    plateau: Plateau | None = None
+    epochs: int | None = Field(None, ge=1, description="of all trials together; running ones may exceed it [no limit]")
+    hours: float | None = Field(None, gt=0, description="on the clock since this run or resume began [no limit]")
+    gpu_hours: float | None = Field(None, gt=0, description="each trial's time times its share of a GPU [no limit]")
+    plateau: Plateau | None = Field(None, description="no better trial for so long [no limit]")
 
     @property
     def limited(self) -> bool:
@@ -106,79 +122,63 @@ class Budget(BaseModel):
         return self != Budget()
 
 
-class SweepConfig(BaseModel):
-    """A sweep: what is searched, how, on which data, and where the records go.
+class SweepConfig(_Section):
+    """A sweep: what is searched, how, on which data, and where the records go."""
 
-    `trial` fixes knobs of TrialConfig (those not given keep their defaults), `space` searches others. `mode` follows
-    from the metric. `objectives` is empty, or the metric and what a model costs (trainables/cost.py), which is to be
-    low as well. `points` are configurations (or parts of them) to try first; `warm_start` names experiments and
-    studies whose trials the sampler learns from; `budget` is explained in search/budget.py. `max_failures` is how often
-    a trial whose worker was lost is tried again, or one that ran out of memory beside others on its GPU (then with half
-    as many neighbours); no other exception of the training code is. `checkpoint_every` is in epochs; 0 keeps no
-    checkpoint, so that a trial whose worker was lost starts again. `keep_checkpoints` is of how many of the best ended
-    trials they stay. `store` is where the activations computed once per node lie, `store_gb` the most disk they may
-    take (GiB; by default, a part of what is free). `mirror` is the URL that the experiment's records go to as they
-    come, and where its trials keep their checkpoints.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1, max_length=200)
-    dataset: str = Field(min_length=1)
-    experiment: str = Field(min_length=1)
-    mirror: str | None = None
-    metric: str = "val_macro_f1"
-    mode: Literal["max", "min"] = "max"
-    objectives: tuple[str, ...] = ()
-    trials: int = Field(default=20, ge=1)
-    seed: int = Field(default=0, ge=0)
-    space: dict[str, Knob]
-    trial: dict[str, Any] = {}
-    sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
-    startup_trials: int = Field(default=5, ge=1)
-    points: tuple[dict[str, Any], ...] = ()
-    warm_start: tuple[Source, ...] = ()
-    budget: Budget = Budget()
-    early_stopping: EarlyStopping = EarlyStopping()
-    resources: Resources = Resources()
-    max_failures: int = Field(default=1, ge=0)
-    checkpoint_every: int = Field(default=1, ge=0)
-    keep_checkpoints: int = Field(default=1, ge=0)
-    checkpoint_gb: float | None = Field(default=None, gt=0)
-    storage: StorageUrl | None = None
-    store: str | None = None
-    store_gb: float | None = Field(default=None, gt=0)
-    address: str | None = None
-
-    @field_validator("space", mode="before")
-    @classmethod
-    def _parse_space(cls, raw: object) -> dict[str, Knob]:
-        try:
-            return parse_space(raw)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-
-    @field_serializer("space")
-    def _dump_space(self, space: dict[str, Knob]) -> dict[str, Any]:
-        return dump_space(space)
-
-    @field_validator("storage", mode="before")
-    @classmethod
-    def _parse_storage(cls, raw: object) -> StorageUrl | None:
-        return raw if raw is None or isinstance(raw, StorageUrl) else parse_url(str(raw))
-
-    @field_serializer("storage")
-    def _dump_storage(self, storage: StorageUrl | None) -> str | None:
-        return None if storage is None else storage.shown
-
-    @field_validator("warm_start", mode="before")
-    @classmethod
-    def _parse_warm_start(cls, raw: object) -> tuple[Source, ...]:
-        return parse_sources(raw)
-
-    @field_serializer("warm_start")
-    def _dump_warm_start(self, sources: tuple[Source, ...]) -> list[str | dict[str, str]]:
-        return [source.as_json() if isinstance(source, StudyAddress) else source for source in sources]
+    name: str = Field(min_length=1, max_length=200, description="the study's name [the file's name]")
+    dataset: str = Field(min_length=1, description="folder or s3:// URL that `python -m trainables prepare` wrote")
+    experiment: str = Field(
+        min_length=1,
+        description="folder for the records, new or empty, or a URL (s3://bucket/first): short for a folder, "
+        "runs/first, and the URL as its mirror [runs/NAME]",
+    )
+    mirror: str | None = Field(None, description="URL for the records as they come, and for the trials' checkpoints")
+    metric: str = Field("val_macro_f1", description=f"what is optimised: {either(REPORTED)}")
+    mode: Literal["max", "min"] = Field("max", description="max or min [follows from the metric]")
+    objectives: tuple[str, ...] = Field(
+        (),
+        description="in place of metric, [METRIC, COST]: the metric, and what a model costs, which is to be low: "
+        "model_mb (MB of all weights, float32) or latency_ms (milliseconds for one photo); "
+        f"with {_OF_TWO} [the metric alone]",
+    )
+    trials: int = Field(20, ge=1, description="how many trials")
+    seed: int = Field(0, ge=0, description="what all chance follows from")
+    space: Space = Field(
+        description="knobs to search: for each a list of choices, or a range {low, high, log, step, points}; any knob "
+        "of a trial may be searched, also backbone, optimizer, label_smoothing, augmentation.rotation"
+    )
+    trial: dict[str, Any] = Field({}, description="knobs that are fixed")
+    sampler: SamplerName = Field("tpe", description=_about(SAMPLERS))
+    startup_trials: int = Field(5, ge=1, description=f"random trials before {_LEARNERS} begins to model")
+    points: tuple[dict[str, Any], ...] = Field((), description="list of {knob: value} to try first, whole or in part")
+    warm_start: Sources = Field(
+        (),
+        description="experiments whose trials the sampler learns from (same metric), and studies that Optuna wrote: "
+        "[runs/first, {storage: old.db or postgresql://…, study: NAME}]; they count for nothing else",
+    )
+    budget: Budget = Field(Budget(), description="the first limit that is reached ends the sweep, with the best so far")
+    early_stopping: EarlyStopping = Field(EarlyStopping(), description="of trials that do worse than others")
+    resources: Resources = Field(Resources(), description="how trials share the machine")
+    max_failures: int = Field(
+        1,
+        ge=0,
+        description="retries of a trial that lost its worker, or a GPU's memory (then with half the neighbours)",
+    )
+    checkpoint_every: int = Field(
+        1, ge=0, description="epochs between checkpoints, where a retry or resume begins; 0: none"
+    )
+    keep_checkpoints: int = Field(1, ge=0, description="of how many of the best ended trials they stay on the disk")
+    checkpoint_gb: float | None = Field(
+        None, gt=0, description="most disk (GiB) for all checkpoints; the worst ended trials' go first [no limit]"
+    )
+    storage: Storage = Field(
+        None,
+        description="postgresql://USER@HOST/DATABASE for the study; the password from PGPASSWORD or ~/.pgpass, or in "
+        "the URL, which is then written nowhere [SQLite file in the experiment]",
+    )
+    store: str | None = Field(None, description="folder of activations, computed once per node [beside the experiment]")
+    store_gb: float | None = Field(None, gt=0, description="most disk (GiB) for the store [a part of what is free]")
+    address: str | None = Field(None, description="running Ray cluster; local: none [RAY_ADDRESS, or Ray started here]")
 
     @field_validator("objectives")
     @classmethod
@@ -192,8 +192,9 @@ class SweepConfig(BaseModel):
     def _check(self) -> Self:
         if self.objectives and self.objectives[0] != self.metric:
             raise ValueError(f"metric: is {self.metric}, but the first of `objectives` is {self.objectives[0]}")
-        if self.cost and self.sampler == "gp":
-            raise ValueError("sampler: gp models one objective only; with two of them use tpe, random or grid")
+        sampler = SAMPLERS[self.sampler]
+        if self.cost and not sampler.several_objectives:
+            raise ValueError(f"sampler: {self.sampler} models one objective only; with two of them use {_OF_TWO}")
         if self.metric not in REPORTED:
             raise ValueError(f"metric: nobody reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
@@ -201,16 +202,20 @@ class SweepConfig(BaseModel):
         for key in ("seed", "sweep_seed"):
             if key in self.trial:
                 raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")
-        both = [name for name in self.space if _holds(self.trial, name)]
-        if both:
-            raise ValueError(f"trial.{both[0]}: is searched in `space` too; a knob is either fixed or searched")
+        for name in self.space:
+            outer, _, inner = name.partition(".")
+            if outer in self.trial and (not inner or inner in self.trial[outer]):
+                raise ValueError(f"trial.{name}: is searched in `space` too; a knob is either fixed or searched")
         for key in ("points", "warm_start"):
-            if getattr(self, key) and self.sampler == "grid":
-                raise ValueError(f"{key}: the grid sampler tries all of its points in any case; use tpe, random or gp")
+            if getattr(self, key) and sampler.grid:
+                others = either(name for name, kind in SAMPLERS.items() if not kind.grid)
+                raise ValueError(f"{key}: the {self.sampler} sampler tries all of its points in any case; use {others}")
         if len(self.points) > self.trials:
             raise ValueError(f"points: there are {len(self.points)} of them, but only {self.trials} trials")
-        if self.warm_start and self.sampler == "random":
-            raise ValueError("warm_start: the random sampler learns nothing from earlier trials; use tpe or gp")
+        if self.warm_start and not sampler.learns:
+            raise ValueError(
+                f"warm_start: the {self.sampler} sampler learns nothing from earlier trials; use {_LEARNERS}"
+            )
         return self
 
     @field_validator("points")
@@ -218,7 +223,7 @@ class SweepConfig(BaseModel):
     def _check_points(cls, points: tuple[dict[str, Any], ...], info: ValidationInfo) -> tuple[dict[str, Any], ...]:
         space = info.data.get("space")
         if space is None:
-            return points  # Its own error is said.
+            return points  # The error of the space comes first.
         try:
             return tuple(check_point(space, point, f"points[{at}]") for at, point in enumerate(points))
         except UserError as error:
@@ -227,8 +232,10 @@ class SweepConfig(BaseModel):
     @field_validator("trial")
     @classmethod
     def _check_trial(cls, trial: dict[str, Any]) -> dict[str, Any]:
+        # What was written in the file, in pydantic's `include` form.
+        given: Any = {key: set(value) if isinstance(value, dict) else True for key, value in trial.items()}
         try:
-            return TrialConfig.model_validate(trial).model_dump(include=_given(trial))
+            return TrialConfig.model_validate(trial).model_dump(include=given)
         except ValidationError as error:
             raise ValueError(
                 f"trial.{one_line(error, TrialConfig)}".replace("trial.unknown", "trial: unknown")
@@ -242,7 +249,7 @@ class SweepConfig(BaseModel):
     @property
     def learns(self) -> bool:
         """Whether the sampler learns from ended trials, so that later ones tend to be better."""
-        return self.sampler in ("tpe", "gp")
+        return SAMPLERS[self.sampler].learns
 
     @property
     def max_epochs(self) -> int:
@@ -258,7 +265,7 @@ _WORDS = {"max": "smaller", "min": "larger"}
 
 
 def better(metric: str) -> Literal["max", "min"]:
-    """Say whether larger or smaller values of a metric are better."""
+    """Return the mode of a metric: whether larger or smaller values are better."""
     return "min" if metric in LOWER_IS_BETTER else "max"
 
 
@@ -275,21 +282,7 @@ def sweep_config(values: dict[str, Any]) -> SweepConfig:
     try:
         return SweepConfig.model_validate(filled)
     except ValidationError as error:
-        raise UserError(_line(error)) from None
-
-
-def _line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "value_error":
-        return str(first["msg"]).removeprefix("Value error, ")
-    return one_line(error, SweepConfig)
-
-
-def _holds(trial: dict[str, Any], name: str) -> bool:
-    outer, _, inner = name.partition(".")
-    return outer in trial and (not inner or inner in trial[outer])
-
-
-def _given(trial: dict[str, Any]) -> Any:
-    """What of a TrialConfig was written in the file, in pydantic's `include` form."""
-    return {key: set(value) if isinstance(value, dict) else True for key, value in trial.items()}
+        first = error.errors(include_url=False)[0]
+        own = first["type"] == "value_error"  # One of the checks above, which names its key itself.
+        line = str(first["msg"]).removeprefix("Value error, ") if own else one_line(error, SweepConfig)
+        raise UserError(line) from None

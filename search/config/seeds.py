@@ -1,21 +1,17 @@
-"""Seeds and random draws that follow from the sweep's seed."""
-
-from __future__ import annotations
+"""Seeds and draws from the sweep's seed, trial number and purpose."""
 
 import hashlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
-def trial_seed(sweep_seed: int, trial: int, purpose: str) -> int:
-    """Return a seed in 0..2**32-1 that follows from the sweep's seed, the trial's number and the purpose alone."""
-    digest = hashlib.sha256(f"{sweep_seed}/{trial}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:4])
+def trial_seed(seed: int, trial: int, purpose: str) -> int:
+    """Return a seed in 0..2**32-1."""
+    return int.from_bytes(_digest(seed, trial, purpose)[:4])
 
 
 def unit_draw(seed: int, trial: int, purpose: str) -> float:
-    """Return a number in [0, 1) that follows from the seed, the trial's number and the purpose alone."""
-    digest = hashlib.sha256(f"{seed}/{trial}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48
+    """Return a number in [0, 1)."""
+    return int.from_bytes(_digest(seed, trial, purpose)[:6]) / 2**48
+
+
+def _digest(seed: int, trial: int, purpose: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{trial}/{purpose}".encode()).digest()

@@ -1,12 +1,11 @@
-"""The search space: a knob's range or choices, checked against TrialConfig, as Optuna distributions."""
+"""Search space: each knob's range or choices, checked against TrialConfig."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainables.config import Augmentation, TrialConfig, one_line
 from trainables.errors import UserError
@@ -36,11 +35,11 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    low: int | float
-    high: int | float
-    log: bool = False
-    step: int | float | None = None
-    points: int | None = None
+    low: int | float = Field(description="the least value, included")
+    high: int | float = Field(description="the greatest value, included")
+    log: bool = Field(False, description="whether it is searched on a logarithmic scale")
+    step: int | float | None = Field(None, description="distance between values, from low [any value between]")
+    points: int | None = Field(None, description="how many values the grid sampler tries")
 
 
 class Choices(BaseModel):
@@ -82,7 +81,17 @@ def dump_space(space: dict[str, Knob]) -> dict[str, Any]:
 
 def distributions(space: dict[str, Knob]) -> dict[str, BaseDistribution]:
     """Return Optuna's distributions; unlike `tune.randint`, upper bounds are included."""
-    return {name: _distribution(name, knob) for name, knob in space.items()}
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    made: dict[str, BaseDistribution] = {}
+    for name, knob in space.items():
+        if isinstance(knob, Choices):
+            made[name] = CategoricalDistribution(knob.values)
+        elif _annotation(name) is int:
+            made[name] = IntDistribution(int(knob.low), int(knob.high), log=knob.log, step=int(knob.step or 1))
+        else:
+            made[name] = FloatDistribution(float(knob.low), float(knob.high), log=knob.log, step=knob.step)
+    return made
 
 
 def grid(space: dict[str, Knob]) -> dict[str, list[Scalar]]:
@@ -91,12 +100,10 @@ def grid(space: dict[str, Knob]) -> dict[str, list[Scalar]]:
     Raises:
         UserError: a range without `points`, of which no grid can be made.
     """
-    return {
-        name: list(knob.values) if isinstance(knob, Choices) else _points(name, knob) for name, knob in space.items()
-    }
+    return {name: values_of(name, knob, grid=True) or [] for name, knob in space.items()}
 
 
-def finite_values(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | None:
+def values_of(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | None:
     """Return all values that a knob may take (with `grid`, those of the grid); None where there is no end of them."""
     if isinstance(knob, Choices):
         return list(knob.values)
@@ -118,7 +125,7 @@ def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, 
     """
     if not isinstance(point, dict) or not point:
         raise UserError(f"{where}: must map knobs of the space to values, not {point!r}")
-    checked = {}
+    checked: dict[str, Any] = {}
     for name, value in point.items():
         if name not in space:
             raise UserError(f"{where}.{name}: is not in the space, which has: {', '.join(space)}")
@@ -126,8 +133,14 @@ def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, 
             checked[name] = _accepted(name, value)
         except UserError as error:
             raise UserError(str(error).replace("space.", f"{where}.", 1)) from None
-        if not _holds(space[name], checked[name]):
-            raise UserError(f"{where}.{name}: {value!r} is not in the space, {_words(space[name])}")
+        knob, inside = space[name], checked[name]
+        if isinstance(knob, Choices):
+            held = any(inside == choice and type(inside) is type(choice) for choice in knob.values)
+        else:
+            steps = 0.0 if knob.step is None else (inside - knob.low) / knob.step
+            held = knob.low <= inside <= knob.high and abs(steps - round(steps)) < 1e-8
+        if not held:
+            raise UserError(f"{where}.{name}: {value!r} is not in the space, {in_words(space[name])}")
     return checked
 
 
@@ -160,14 +173,10 @@ def _knob(name: str, spec: object) -> Knob:
         raise UserError(f"space.{name}: cannot be searched, {_NOT_SEARCHED[name]}")
     if name not in searchable():
         raise UserError(f"space.{name}: unknown knob; searchable are: {', '.join(searchable())}")
-    if isinstance(spec, list):
-        return _choices(name, spec)
     if isinstance(spec, dict):
         return _range(name, spec)
-    raise UserError(f"space.{name}: must be a list of choices or a range {{low, high}}, not {spec!r}")
-
-
-def _choices(name: str, spec: list[Any]) -> Choices:
+    if not isinstance(spec, list):
+        raise UserError(f"space.{name}: must be a list of choices or a range {{low, high}}, not {spec!r}")
     if not spec:
         raise UserError(f"space.{name}: the list of choices is empty; give at least one value")
     values = tuple(_accepted(name, value) for value in spec)
@@ -186,12 +195,6 @@ def _range(name: str, spec: dict[str, Any]) -> Range:
         knob = Range.model_validate(spec)
     except ValidationError as error:
         raise UserError(f"space.{name}: {one_line(error, Range)}") from None
-    _check_range(name, knob, whole=kind is int)
-    low, high = _accepted(name, knob.low), _accepted(name, knob.high)
-    return knob.model_copy(update={"low": low, "high": high})
-
-
-def _check_range(name: str, knob: Range, *, whole: bool) -> None:
     if not (math.isfinite(knob.low) and math.isfinite(knob.high)):
         raise UserError(f"space.{name}: low and high must be finite, not {knob.low} and {knob.high}")
     if knob.low >= knob.high:
@@ -205,8 +208,10 @@ def _check_range(name: str, knob: Range, *, whole: bool) -> None:
     if knob.points is not None and knob.points < 1:
         raise UserError(f"space.{name}: points must be at least 1, not {knob.points}")
     parts = [part for part in (knob.low, knob.high, knob.step) if part is not None]
-    if whole and any(part != int(part) for part in parts):
+    if kind is int and any(part != int(part) for part in parts):
         raise UserError(f"space.{name}: is a whole number, so low, high and step must be, not {parts}")
+    low, high = _accepted(name, knob.low), _accepted(name, knob.high)
+    return knob.model_copy(update={"low": low, "high": high})
 
 
 def _accepted(name: str, value: object) -> Scalar:
@@ -220,17 +225,12 @@ def _accepted(name: str, value: object) -> Scalar:
     return cast(Scalar, getattr(checked, inner or outer))
 
 
-def _holds(knob: Knob, value: Any) -> bool:
-    if isinstance(knob, Choices):
-        return any(value == choice and type(value) is type(choice) for choice in knob.values)
-    steps = 0.0 if knob.step is None else (value - knob.low) / knob.step
-    return bool(knob.low <= value <= knob.high and abs(steps - round(steps)) < 1e-8)
-
-
-def _words(knob: Knob) -> str:
+def in_words(knob: Knob) -> str:
+    """Return what a knob may be: "1e-05 to 0.01 (log)", "one of 128, 256"."""
     if isinstance(knob, Choices):
         return f"one of {', '.join(str(value) for value in knob.values)}"
-    return f"{knob.low} to {knob.high}" + (f" in steps of {knob.step}" if knob.step is not None else "")
+    extra = f" in steps of {knob.step}" if knob.step is not None else " (log)" if knob.log else ""
+    return f"{knob.low} to {knob.high}{extra}"
 
 
 def _annotation(name: str) -> Any:
@@ -238,17 +238,9 @@ def _annotation(name: str) -> Any:
     return (Augmentation.model_fields[inner] if inner else TrialConfig.model_fields[outer]).annotation
 
 
-def _distribution(name: str, knob: Knob) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(knob, Choices):
-        return CategoricalDistribution(knob.values)
-    if _annotation(name) is int:
-        return IntDistribution(int(knob.low), int(knob.high), log=knob.log, step=int(knob.step or 1))
-    return FloatDistribution(float(knob.low), float(knob.high), log=knob.log, step=knob.step)
-
-
 def _points(name: str, knob: Range) -> list[Scalar]:
+    import numpy as np  # Not at the top: --help reads the sweep's keys.
+
     if knob.step is not None:
         # As Optuna's distributions have it: the last step may end below `high`.
         values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)

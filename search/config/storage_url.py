@@ -1,14 +1,8 @@
 """Storage URLs: parse, redact, and turn into an Optuna address."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    pass
-
 
 _FORM = "postgresql://USER@HOST:PORT/DATABASE"
 
@@ -32,21 +26,21 @@ def parse_url(url: str) -> StorageUrl:
     """Check a storage's URL and take the password out of it.
 
     Raises:
-        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it: it may hold a password.
+        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it, as it may hold a password.
     """
     rule = f"storage: must be {_FORM} (without this key, the study is an SQLite file in the experiment)"
     try:
         parts = urlsplit(url)
-        port, name = parts.port, parts.path.strip("/")
+        _ = parts.port  # Raises where it is no number.
     except ValueError:
         raise ValueError(rule) from None
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(f"{rule}, not {parts.scheme or 'a'}{'://…' if parts.scheme else ' path'}")
-    if not name or "password=" in parts.query:
-        raise ValueError(f"{rule}{'' if name else '; the database is missing'}")
+    named = bool(parts.path.strip("/"))
+    if not named or "password=" in parts.query:
+        raise ValueError(f"{rule}{'' if named else '; the database is missing'}")
     user, at, host = parts.netloc.rpartition("@")
     user, colon, password = user.partition(":")
-    del port  # Only whether it is a number matters here.
     shown = parts._replace(scheme="postgresql", netloc=f"{user}{at}{host}").geturl()
     return StorageUrl(shown, unquote(password) if colon else None)
 

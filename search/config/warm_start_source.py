@@ -1,6 +1,4 @@
-"""The key `warm_start`: experiments by their folders, and studies in storages, which anybody may have made."""
-
-from __future__ import annotations
+"""Sources of a warm start: experiments' folders and studies in storages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ _RULE = "must be an experiment's folder, or a study {storage: FILE or postgresql
 
 @dataclass(frozen=True)
 class StudyAddress:
-    """A study of Optuna's: its name, in an SQLite or a journal file or on a PostgreSQL server."""
+    """An Optuna study: its name, in an SQLite or a journal file or on a PostgreSQL server."""
 
     storage: Path | StorageUrl
     study: str
@@ -35,20 +33,26 @@ Source = str | StudyAddress
 
 
 def parse_sources(raw: object) -> tuple[Source, ...]:
-    """Check what `warm_start` names.
+    """Check the key `warm_start`.
 
     Raises:
-        ValueError: it is something else; the line does not repeat it, as it may hold a password.
+        ValueError: an entry is no source; the line does not repeat it, as it may hold a password.
     """
     if not isinstance(raw, list | tuple):
         raise ValueError(f"warm_start: must be a list, each of which {_RULE}")
     return tuple(_source(f"warm_start[{at}]", one) for at, one in enumerate(raw))
 
 
+def dump_sources(sources: tuple[Source, ...]) -> list[str | dict[str, str]]:
+    """Write sources as they stand in a sweep file, without passwords."""
+    return [source if isinstance(source, str) else source.as_json() for source in sources]
+
+
 def _source(where: str, raw: Any) -> Source:
     if isinstance(raw, StudyAddress) or (isinstance(raw, str) and raw and "://" not in raw):
         return raw
-    if not isinstance(raw, dict) or raw.keys() != {"storage", "study"} or not all(map(_is_text, raw.values())):
+    named = isinstance(raw, dict) and raw.keys() == {"storage", "study"}
+    if not named or not all(isinstance(value, str) and value for value in raw.values()):
         raise ValueError(f"{where}: {_RULE}")
     storage = raw["storage"].removeprefix(_SQLITE)
     if "://" not in storage:
@@ -57,7 +61,3 @@ def _source(where: str, raw: Any) -> Source:
         return StudyAddress(parse_url(storage), raw["study"])
     except ValueError:
         raise ValueError(f"{where}: {_RULE}") from None
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""

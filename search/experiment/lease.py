@@ -1,8 +1,8 @@
-"""One driver per experiment at a URL: a note there that says who has it, renewed while it works.
+"""Lease on an experiment at a URL, which its driver renews.
 
-It is no lock: an object store keeps nobody from writing, and clocks differ. A driver that finds a fresh note refuses,
-and one that finds another's note at its next renewal stops. Two that begin within the same second may both believe to
-have it until then: what they write meanwhile is each whole, but of both.
+It is no lock: an object store lets every driver write, and clocks differ. A driver that finds a fresh note refuses, and
+one that finds another's note at its next renewal stops. Two that begin within the same second may both hold it until
+then: each object that they write is whole, but some are of one and some of the other.
 """
 
 import json
@@ -17,14 +17,14 @@ from trainables.files.bucket import Bucket
 from trainables.files.experiment import LEASE
 
 FRESH_SECONDS = 150
-"""So long after its last renewal a note still counts: several times what lies between two."""
+"""How long a note counts after its last renewal: several times the time between two."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Who has the experiment: `session` names one driver's life, `renewed` is in seconds since 1970 (UTC).
+    """The experiment's driver: `session` is one run of it, `renewed` is in seconds since 1970 (UTC).
 
-    `free` says that the driver has ended, and that what is at the URL is all that it had.
+    `free`: the driver has ended, and the URL holds all its records.
     """
 
     session: str
@@ -34,7 +34,7 @@ class Lease:
     free: bool = False
 
     def seconds_left(self, now: float) -> float:
-        """Return for how long the note still counts, 0 or less when it does not."""
+        """Return for how long the note still counts; 0 or less if it does not."""
         return 0.0 if self.free else FRESH_SECONDS - max(0.0, now - self.renewed)
 
 
@@ -55,16 +55,16 @@ def check_free(bucket: Bucket, own: str = "") -> Lease | None:
     """Return the note at a URL unless it is another driver's that still counts.
 
     Args:
-        own: the session of a driver that was here and is known to be no more.
+        own: the session of a driver of this folder, which has ended.
 
     Raises:
-        UserError: it is; the line says whose, and for how long.
+        UserError: another driver's note counts; the line says whose, and for how long.
     """
     found = read_lease(bucket)
     if found is not None and found.session != own and (left := found.seconds_left(time.time())) > 0:
         raise UserError(
             f"experiment: {bucket.url} is being run by process {found.pid} on {found.host}; "
-            f"wait for it, or stop it (if it is no more, it is free in {left:.0f} s)"
+            f"wait for it, or stop it (if it has died, the experiment is free in {left:.0f} s)"
         )
     return found
 
@@ -73,7 +73,7 @@ def take(bucket: Bucket, own: str = "") -> Lease:
     """Become the driver of the experiment at a URL.
 
     Raises:
-        UserError: as `check_free`, or another one was quicker.
+        UserError: another driver's note counts, or another driver was quicker.
     """
     check_free(bucket, own)
     lease = Lease(uuid.uuid4().hex[:12], socket.gethostname(), os.getpid(), time.time())
@@ -86,7 +86,7 @@ def renew(bucket: Bucket, lease: Lease) -> None:
     """Say that this driver still works.
 
     Raises:
-        LeaseLost: the experiment is another driver's by now.
+        LeaseLost: another driver has taken the experiment over.
         UserError: the place cannot be reached.
     """
     found = read_lease(bucket)
@@ -99,7 +99,7 @@ def renew(bucket: Bucket, lease: Lease) -> None:
 
 
 def release(bucket: Bucket, lease: Lease) -> None:
-    """Say that this driver has ended, and that all is brought."""
+    """Note that this driver has ended and all its records are at the URL."""
     _write(bucket, replace(lease, renewed=time.time(), free=True))
 
 

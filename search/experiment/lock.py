@@ -1,4 +1,4 @@
-"""One driver per experiment: a lock that the operating system lets go of when its holder dies, however it does."""
+"""Lock on an experiment's folder, released when its process dies."""
 
 import json
 import os
@@ -24,19 +24,15 @@ def driving(experiment: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        holder = _holder(experiment)
-        raise UserError(f"experiment: {experiment} is being run by {holder}; wait for it, or stop it") from None
+        try:
+            holder = json.loads((experiment / HOLDER_FILE).read_text())
+            who = f"process {holder['pid']} on {holder['host']}"
+        except (OSError, ValueError, KeyError):
+            who = "another process"
+        raise UserError(f"experiment: {experiment} is being run by {who}; wait for it, or stop it") from None
     try:
         (experiment / HOLDER_FILE).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
         (experiment / HOLDER_FILE).unlink(missing_ok=True)
         lock.release()
-
-
-def _holder(experiment: Path) -> str:
-    try:
-        holder = json.loads((experiment / HOLDER_FILE).read_text())
-        return f"process {holder['pid']} on {holder['host']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"

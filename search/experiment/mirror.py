@@ -1,9 +1,9 @@
-"""Bring an experiment's records to its URL while its driver works on them in a folder.
+"""Mirror of an experiment's records at a URL.
 
-SQLite cannot lie in a bucket, and an object cannot be appended to; so the driver works on a disk, and what lasts is
-brought to the URL when a trial begins or ends, every half a minute, and at the end. Each object is whole by itself. In
-one pass, what is gone here goes there first, then what says what the sweep is, then the study, then the rest, and
-last what says that the sweep has ended: broken off at any object, what lies there can be resumed.
+SQLite cannot lie in a bucket, and an object cannot be appended to; so the driver works on a disk, and lasting files are
+brought to the URL when a trial begins or ends, every half a minute, and at the end. Each object is whole by itself. One
+pass first deletes what is gone here, then brings the sweep's files, then the study, then the rest, and last the files
+that mark the end of a sweep: broken off at any object, what lies there can be resumed.
 """
 
 import contextlib
@@ -56,8 +56,8 @@ _LEFT_OUT = (RAY_FOLDER, REPORT_FOLDER, COMPARISON_FOLDER, EXPORT_FOLDER)
 class Sent:
     """What this folder knows of its URL, in .mirror.json.
 
-    `session` is the driver that last worked here, `brought` the one whose records were fetched (search/lease.py);
-    `files` maps what is at the URL to what says whether it changed here since.
+    `session` is the lease of the driver that last worked here, `brought` that of the one whose records were fetched;
+    `files` maps what is at the URL to a mark (size and time, or a digest) that shows whether it changed here since.
     """
 
     url: str
@@ -86,15 +86,15 @@ class Mirror:
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
     def start(self) -> None:
-        """Begin to bring records."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Have a pass now."""
+        """Make the thread's next pass now."""
         self._due.set()
 
     def close(self) -> None:
-        """End the thread, bring what is left, and let the experiment go.
+        """End the thread, bring what is left, and release the lease.
 
         Raises:
             UserError: the URL cannot be reached, or is another driver's.
@@ -114,7 +114,8 @@ class Mirror:
             UserError: as `close`.
         """
         self._renew()
-        here = dict(sorted(records(self._folder), key=lambda item: _order(item[0])))
+        order = {name: place for place, name in enumerate((*_FIRST, None, *_LAST))}
+        here = dict(sorted(records(self._folder), key=lambda item: (order.get(item[0], order[None]), item[0])))
         for name in self._sent.files.keys() - here.keys() - {STUDY_FILE}:
             self._bucket.delete(name)
             del self._sent.files[name]
@@ -124,7 +125,11 @@ class Mirror:
             if name == STUDY_FILE:
                 self._bring_study()
             elif self._sent.files.get(name) != mark:
-                self._send(name)
+                try:
+                    self._bucket.send(self._folder / name, name)
+                except UserError:
+                    if (self._folder / name).exists():  # Otherwise the next pass sees that it is gone.
+                        raise
                 self._sent.files[name] = mark
         self._sent.write(self._folder)
 
@@ -147,22 +152,17 @@ class Mirror:
             self._due.wait(EVERY_SECONDS)
             self._due.clear()
 
-    def _send(self, name: str) -> None:
-        file = self._folder / name
-        try:
-            self._bucket.send(file, name)
-        except UserError:
-            if file.exists():  # Otherwise the next pass sees that it is gone.
-                raise
-
     def _bring_study(self) -> None:
         """Bring a copy of the study as it is between two of its transactions."""
         with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
-            copy = Path(temporary) / STUDY_FILE
+            file, copy = self._folder / STUDY_FILE, Path(temporary) / STUDY_FILE
             try:
-                _back_up(self._folder / STUDY_FILE, copy)
+                source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
+                with source as database, contextlib.closing(sqlite3.connect(copy)) as target:
+                    database.backup(target)
+                    target.execute("PRAGMA journal_mode=DELETE")  # One plain file without a journal.
             except sqlite3.Error as error:
-                raise UserError(f"{self._folder / STUDY_FILE} cannot be copied: {error}") from None
+                raise UserError(f"{file} cannot be copied: {error}") from None
             digest = hashlib.sha256(copy.read_bytes()).hexdigest()
             if self._sent.files.get(STUDY_FILE) != digest:
                 self._bucket.send(copy, STUDY_FILE)
@@ -170,10 +170,10 @@ class Mirror:
 
 
 def check_new(config: SweepConfig) -> None:
-    """Refuse to begin an experiment at a URL that holds one, or that cannot be written.
+    """Check that a new experiment's URL is empty and can be written.
 
     Raises:
-        UserError: so it is.
+        UserError: the URL already holds an experiment, another driver has it, or it cannot be written.
     """
     if config.mirror is None:
         return
@@ -217,7 +217,7 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
 def open_mirror(folder: Path, url: str) -> Mirror:
     """Become the driver of the experiment at a URL.
 
-    The folder's own lock (search/lock.py) is held by the caller: whoever drove the folder before is no more.
+    The caller holds the folder's own lock (search/experiment/lock.py), so the folder's former driver has ended.
 
     Raises:
         UserError: another driver has the experiment, has had it since this folder's records were brought, or the URL
@@ -226,10 +226,13 @@ def open_mirror(folder: Path, url: str) -> Mirror:
     bucket, sent = open_bucket(url), _read_sent(folder, url)
     found, names = check_free(bucket, sent.session), bucket.names()
     if found is not None and found.session not in (sent.session, sent.brought) and names != [LEASE]:
-        raise UserError(_is_older(folder, bucket, found))
+        raise UserError(
+            f"experiment: {folder} is older than {bucket.url}, where process {found.pid} on {found.host} has gone on; "
+            f"`python -m search resume {bucket.url}` goes on from there"
+        )
     lease = take(bucket, sent.session)
     sent.url, sent.session = bucket.url, lease.session
-    for name in names:  # Whatever was noted here: an end that is taken back must go there too.
+    for name in names:  # Also without a note here: an end that a resume takes back must be deleted there too.
         if name in _LAST or name.startswith(f"{FRONT_FOLDER}/"):
             sent.files.setdefault(name, None)
     sent.write(folder)
@@ -237,7 +240,7 @@ def open_mirror(folder: Path, url: str) -> Mirror:
 
 
 def download_for_resume(url: str) -> Path:
-    """Return the folder to resume the experiment at a URL in: as it is, where its last driver worked, or brought now.
+    """Return the folder in which to resume the experiment at a URL: its last driver's, or one with the records fetched.
 
     Raises:
         UserError: another driver has it, the folder is another experiment's, or the URL cannot be reached.
@@ -254,12 +257,10 @@ def download_for_resume(url: str) -> Path:
     with driving(folder):
         if sent.session and found is not None and found.session == sent.session:
             return folder  # What is here is as new as what is there, or newer.
-        if sent.session:
-            _put_aside(folder)
-    return _bring_back(bucket, folder, found)
-
-
-def _bring_back(bucket: Bucket, folder: Path, found: Lease | None) -> Path:
+        if sent.session:  # What a driver left here that another machine's has gone on from.
+            aside = folder.with_name(f"{folder.name}-until-{now().replace(':', '')[:17]}")
+            folder.rename(aside)
+            print(f"{folder} was older than its URL; it is now {aside}", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     with driving(folder):
         Sent(bucket.url).write(folder)  # Broken off, the next one knows what this is.
@@ -270,39 +271,15 @@ def _bring_back(bucket: Bucket, folder: Path, found: Lease | None) -> Path:
     return folder
 
 
-def _put_aside(folder: Path) -> None:
-    """Keep what a driver left here that another machine's has gone on from."""
-    aside = folder.with_name(f"{folder.name}-until-{now().replace(':', '')[:17]}")
-    folder.rename(aside)
-    print(f"{folder} was older than its URL; it is now {aside}", file=sys.stderr)
-
-
-def _is_older(folder: Path, bucket: Bucket, found: Lease) -> str:
-    who = f"process {found.pid} on {found.host}"
-    return (
-        f"experiment: {folder} is older than {bucket.url}, where {who} has gone on; "
-        f"`python -m search resume {bucket.url}` goes on from there"
-    )
-
-
 def _read_sent(folder: Path, url: str) -> Sent:
     try:
-        sent = Sent(**json.loads((folder / MIRROR_STATE_FILE).read_text()))
+        return Sent(**json.loads((folder / MIRROR_STATE_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return Sent(url if not folder.is_dir() or not any(folder.iterdir()) else "")
-    return sent
-
-
-def _back_up(file: Path, copy: Path) -> None:
-    """Copy a database that is being written to, as a plain file without a journal."""
-    source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
-    with source as database, contextlib.closing(sqlite3.connect(copy)) as target:
-        database.backup(target)
-        target.execute("PRAGMA journal_mode=DELETE")
 
 
 def records(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """Yield the names of what lasts in an experiment's folder, each with its size and the time of its last change."""
+    """Yield the lasting files of an experiment's folder by name, each with its size and the time of its last change."""
     for file in folder.rglob("*"):
         parts = file.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in parts) or file.suffix == ".tmp"
@@ -311,9 +288,3 @@ def records(folder: Path) -> Iterator[tuple[str, list[int]]]:
         with contextlib.suppress(FileNotFoundError):  # It was renamed meanwhile.
             if file.is_file():
                 yield PurePosixPath(*parts).as_posix(), [file.stat().st_size, file.stat().st_mtime_ns]
-
-
-def _order(name: str) -> tuple[int, str]:
-    if name in _FIRST:
-        return _FIRST.index(name), name
-    return len(_FIRST) + (1 + _LAST.index(name) if name in _LAST else 0), name

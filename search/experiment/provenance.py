@@ -1,4 +1,4 @@
-"""The record of how a sweep and each of its trials came to be: when, where, by which command, on what."""
+"""Provenance of a sweep and its trials: time, host, command, data, versions."""
 
 import json
 import platform
@@ -27,26 +27,20 @@ def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
         "seed": seed,
         "dataset": dataset,
         "dataset_fingerprint": fingerprint,
-        "versions": versions(),
-        "git_commit": git_commit(),
+        **_software(),
     }
 
 
 def origin(fingerprint: str) -> dict[str, Any]:
-    """Return what each trial's record says of where it came from; seed, host, device and times stand beside it."""
-    return {
-        "dataset_fingerprint": fingerprint,
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "driver_host": platform.node(),
-    }
+    """Return each trial's origin; its record has the seed, host, device and times besides."""
+    return {"dataset_fingerprint": fingerprint, **_software(), "driver_host": platform.node()}
 
 
 def read_provenance(experiment: Path) -> dict[str, Any]:
     """Read an experiment's record.
 
     Raises:
-        UserError: it is missing or damaged, so that nobody can say which trials are this experiment's.
+        UserError: it is missing or damaged, so that it is unknown which trials are this experiment's.
     """
     file = experiment / PROVENANCE_FILE
     try:
@@ -58,17 +52,20 @@ def read_provenance(experiment: Path) -> dict[str, Any]:
 
 
 def add_session(experiment: Path, record: dict[str, Any], changes: list[str]) -> None:
-    """Add to an experiment's record that a driver has taken it up, with what was changed (`--set` as given)."""
+    """Add to an experiment's record that a driver resumes it, with the changes (`--set` as given)."""
     session = {
         "at": now(),
         "command": command(),
         "changes": [redact(change) for change in changes],
         "host": platform.node(),
-        "versions": versions(),
-        "git_commit": git_commit(),
+        **_software(),
     }
     record = {**record, "resumed": [*record.get("resumed", []), session]}
     write_json(record, experiment / PROVENANCE_FILE)
+
+
+def _software() -> dict[str, Any]:
+    return {"versions": versions(), "git_commit": git_commit()}
 
 
 def command() -> list[str]:

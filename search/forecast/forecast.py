@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search.config.registry import LEARNING, STOP_RULES
 from search.config.schema import EarlyStopping, SweepConfig
-from search.stopping.rules import rung_epochs
 from trainables.config import TrialConfig
 
 
@@ -124,28 +124,23 @@ def as_json(value: Forecast | Saved) -> dict[str, Any]:
     return {name: round(number, 1) if isinstance(number, float) else number for name, number in asdict(value).items()}
 
 
-# With TPE, reduction_factor ** -LEARNING of the trials that are judged at a rung go on, by simulated sweeps
-# (tests/benchmarks/bench_forecast.py): half of them, not a third.
-LEARNING = 0.6
-
-
 def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = False) -> float:
     """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
 
-    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
-    half of the trials when its grace is over.
+    The first `min_results` at a rung have no others to be judged against, and go on. A rule without rungs is taken as
+    stopping its `stops` of the trials when its grace is over.
 
     Args:
         learns: the sampler does, so that a trial is better than those before it, which it is judged against: more of
             them go on (see LEARNING).
     """
-    if rule.kind == "none":
-        return float(most)
-    if rule.kind == "median":
-        return rule.grace_epochs + (most - rule.grace_epochs) / 2 if most > rule.grace_epochs else float(most)
+    kind = STOP_RULES[rule.kind]
+    rungs = kind.rungs(rule.grace_epochs, rule.reduction_factor, most)
+    if not rungs:
+        return most - kind.stops * max(0, most - rule.grace_epochs)
     share = rule.reduction_factor ** -(LEARNING if learns else 1.0)
     epochs, going, reached = 0.0, float(trials), 0
-    for rung in (*rung_epochs(rule.grace_epochs, rule.reduction_factor, most), most):
+    for rung in (*rungs, most):
         epochs += going * (rung - reached)
         reached = rung
         unjudged = min(going, float(rule.min_results))

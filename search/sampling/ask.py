@@ -1,46 +1,45 @@
-"""Ask a study for a trial with one reading of its storage and one writing.
+"""Asking a study for a trial, with one read and one write.
 
 `Study.ask` reads all trials again for every knob and commits every knob by itself: a dozen round trips, and a driver
 that is killed between two of them leaves half a suggestion. Here the sampler sees the study as it was read once, and
 the trial appears in the storage whole, with its knobs and attributes, or not at all.
 """
 
-from __future__ import annotations
-
 import copy
+from collections.abc import Container
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
-from optuna.distributions import _get_single_value
+from optuna.distributions import BaseDistribution, _get_single_value
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.study.study import best_value, cost_of
 
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler
-
-    Space = dict[str, BaseDistribution]
-
-# TPE shares what it draws with other drivers before it is written; here it is written in the same moment.
-_SHARED_BEFORE = "tpe:"
+# TPE and GP share what they draw with other drivers before it is written; here it is written in the same moment.
+_SHARED_BEFORE = ("tpe:", "gp:")
 
 
 def suggest(
-    study: optuna.Study, sampler: BaseSampler, trials: list[FrozenTrial], space: Space, number: int
+    study: optuna.Study,
+    sampler: BaseSampler,
+    trials: list[FrozenTrial],
+    space: dict[str, BaseDistribution],
+    number: int,
+    *,
+    reads_stopped: bool = True,
 ) -> FrozenTrial:
     """Let a sampler draw the trial with this number; nothing is written.
 
     Args:
         trials: those of the study, and before them others that the sampler is to learn from, with negative numbers.
         space: every knob with its distribution; all trials have all of them.
+        reads_stopped: whether the sampler learns from PRUNED trials as they are, where there is one objective.
     """
     trial = blank_trial(number)
-    if len(study.directions) > 1:
-        trials = [_with_both_values(trial) for trial in trials]
+    if len(study.directions) > 1 or not reads_stopped:
+        trials = [_as_complete(trial, len(study.directions)) for trial in trials]
     view = optuna.Study(study.study_name, _Snapshot(study, trials, trial), sampler)  # type: ignore[arg-type]
     sampler.before_trial(view, trial)
     # Not the sampler's own inference, which compares the spaces of all trials to find that they are this one.
@@ -82,17 +81,18 @@ def blank_trial(number: int, state: TrialState = TrialState.RUNNING) -> FrozenTr
     )
 
 
-def _with_both_values(trial: FrozenTrial) -> FrozenTrial:
-    """A stopped trial as a sampler for two objectives can rank it: by what it reached, and what its model costs.
+def _as_complete(trial: FrozenTrial, objectives: int) -> FrozenTrial:
+    """A stopped trial as a sampler can rank it that reads COMPLETE ones only.
 
-    Optuna orders PRUNED trials by one direction, which a study with two does not have. Early stopping holds a trial
-    only against those that cost no more, so what it stops is dominated by one of them, and is ranked below that.
+    With one objective its value is the last one, as for TPE. With two it is by what it reached, and what its model
+    costs: Optuna orders PRUNED trials by one direction, which a study with two does not have. Early stopping holds a
+    trial only against those that cost no more, so what it stops is dominated by one of them, and is ranked below that.
     """
-    value = best_value(trial)
+    value = trial.value if objectives == 1 else best_value(trial)
     if trial.state != TrialState.PRUNED or value is None:
         return trial
     seen = copy.copy(trial)
-    seen.state, seen.values = TrialState.COMPLETE, [value, cost_of(trial)]
+    seen.state, seen.values = TrialState.COMPLETE, [value, cost_of(trial)][:objectives]
     return seen
 
 

@@ -1,30 +1,24 @@
-"""Which configurations train the same thing, so that none is run twice.
+"""Equivalence of configurations: which train the same, so that none runs twice.
 
-Two suggestions are the same when all that differs has no effect: counts of unfrozen layers with the same trainable
+Two suggestions are equivalent when all that differs has no effect: counts of unfrozen layers with the same trainable
 layers (31 to 40 of InceptionV3), any count for a backbone that trains whole, weights for other backbones than the
 chosen one, a patience or a number of augmented views beyond the last epoch. The trial's seed is not looked at.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
+import math
 import random
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from search.config.space import Scalar, finite_values
+from search.config.registry import SAMPLERS
+from search.config.schema import SweepConfig
+from search.config.space import Scalar, values_of
 from trainables.network.backbones import from_scratch
 from trainables.network.trainable_layers import fewest_unfrozen
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from optuna.trial import FrozenTrial
-
-    from search.config.schema import SweepConfig
 
 # A space with more points is never tried to its end.
 _MOST_POINTS = 100_000
@@ -78,11 +72,8 @@ class Tried:
 
 def points_of(config: SweepConfig) -> Iterator[dict[str, Scalar]] | None:
     """Yield every point of the space in a seeded order; None where it has no end, or none that would be reached."""
-    values = {name: finite_values(name, knob, grid=config.sampler == "grid") for name, knob in config.space.items()}
-    sizes = 1
-    for choices in values.values():
-        sizes *= len(choices) if choices is not None else _MOST_POINTS + 1
-    if sizes > _MOST_POINTS:
+    values = {name: values_of(name, knob, grid=SAMPLERS[config.sampler].grid) for name, knob in config.space.items()}
+    if math.prod(_MOST_POINTS + 1 if choices is None else len(choices) for choices in values.values()) > _MOST_POINTS:
         return None
     points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]  # type: ignore[arg-type]
     random.Random(config.seed).shuffle(points)

@@ -1,12 +1,12 @@
-"""Read what `warm_start` names, experiments and studies, and say of each trial what this sweep can learn from it."""
-
-from __future__ import annotations
+"""Trials of earlier experiments and studies, read for a warm start."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from search.config.schema import SweepConfig
 from search.config.space import knob_value
 from search.config.warm_start_source import Source, StudyAddress
 from search.records import read_experiment
@@ -14,20 +14,13 @@ from search.study.reading import StoredStudy, read_study
 from search.study.study import COST, DEFINITION, best_value, finite_values
 from trainables.errors import UserError
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from optuna.trial import FrozenTrial
-
-    from search.config.schema import SweepConfig
-
 
 @dataclass(frozen=True)
 class EarlierTrial:
     """A trial of an earlier study: `knobs` those of this sweep's space whose value is known there.
 
-    `value` is the objective's best, reached at `best_epoch`, and `values` it by epoch, finite; no result: None, and
-    empty. `cost` is what its model costs, None where that was not weighed.
+    `value` is the best objective, reached at `best_epoch`, and `values` the objective by epoch, finite; None and empty
+    without a result. `cost` is what its model costs, None where that was not weighed.
     """
 
     state: str
@@ -39,13 +32,13 @@ class EarlierTrial:
 
     @property
     def has_result(self) -> bool:
-        """Whether anything can be learned from it; one that was stopped is judged by the epoch that it reached."""
+        """Whether the sampler can learn from it; one that was stopped is judged by the epoch that it reached."""
         return (self.state == "COMPLETE" and self.value is not None) or (self.state == "PRUNED" and bool(self.values))
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """An earlier study: what it is called, its trials, which other keys or parameters are different, and a doubt."""
+    """An earlier study: its name and trials, the other keys or parameters in which it differs, and a doubt."""
 
     name: str
     trials: tuple[EarlierTrial, ...]
@@ -57,27 +50,17 @@ def read_earlier(source: Source, config: SweepConfig, fingerprint: str) -> Earli
     """Read an experiment or a study.
 
     Raises:
-        UserError: it cannot be read, or was judged by something else than this sweep's objectives.
+        UserError: it cannot be read, or has other objectives than this sweep.
     """
     if isinstance(source, StudyAddress):
         return _read_study(source, config, fingerprint)
     if Path(source).is_file():
         raise UserError(f"warm_start: {source} is a file; a study in it is named {{storage: {source}, study: NAME}}")
-    return _read_experiment(source, config, fingerprint)
-
-
-def _read_experiment(folder: str, config: SweepConfig, fingerprint: str) -> Earlier:
-    experiment = read_experiment(folder)
-    _check_metric(folder, experiment.sweep["metric"], config)
-    _check_cost(folder, experiment.cost, config)
+    experiment = read_experiment(source)
+    _check_objectives(source, experiment.sweep["metric"], experiment.cost, config)
     trials = tuple(
         EarlierTrial(
-            trial.state,
-            _knobs(trial.config, config.space),
-            trial.value,
-            trial.values,
-            trial.best_epoch,
-            trial.cost,
+            trial.state, _knobs(trial.config, config.space), trial.value, trial.values, trial.best_epoch, trial.cost
         )
         for trial in experiment.trials
     )
@@ -91,9 +74,8 @@ def _read_study(source: StudyAddress, config: SweepConfig, fingerprint: str) -> 
     begun_as = study.attrs.get(DEFINITION)
     if begun_as is None:
         return _read_foreign(source, study, config)
-    _check_metric(str(source), begun_as["metric"], config)
     objectives = begun_as.get("objectives")  # Studies that are older than the key weighed no cost.
-    _check_cost(str(source), objectives[1] if objectives else None, config)
+    _check_objectives(str(source), begun_as["metric"], objectives[1] if objectives else None, config)
     trials = tuple(
         EarlierTrial(
             trial.state.name,
@@ -110,16 +92,16 @@ def _read_study(source: StudyAddress, config: SweepConfig, fingerprint: str) -> 
 
 
 def _read_foreign(source: StudyAddress, study: StoredStudy, config: SweepConfig) -> Earlier:
-    """Read a study that no sweep of ours made: knobs are its parameters of the same names, and nothing else is known.
+    """Read a study of another program: its parameters are the knobs of the same names, and nothing else is known.
+
+    Its steps need not be epochs, so a stopped trial cannot be compared with ours: it is without a result.
 
     Raises:
         UserError: its objective is another, or it has no parameter for one of the knobs.
     """
     if len(study.directions) > 1:
         raise UserError(f"warm_start: {source} has {len(study.directions)} objectives, not {config.metric} alone")
-    _check_cost(str(source), None, config)
-    if study.metrics:
-        _check_metric(str(source), study.metrics[0], config)
+    _check_objectives(str(source), study.metrics[0] if study.metrics else config.metric, None, config)
     wanted = "maximize" if config.mode == "max" else "minimize"
     if study.directions != (wanted,):
         raise UserError(
@@ -134,24 +116,20 @@ def _read_foreign(source: StudyAddress, study: StoredStudy, config: SweepConfig)
         )
     further = tuple(sorted(parameters - config.space.keys()))
     doubt = None if study.metrics else f"it does not name its objective, which is taken for {config.metric}"
-    return Earlier(str(source), tuple(map(_foreign_trial, study.trials)), further, doubt)
+    values = [trial.values[0] if trial.values else math.nan for trial in study.trials]
+    trials = tuple(
+        EarlierTrial(trial.state.name, dict(trial.params), value if math.isfinite(value) else None, {})
+        for trial, value in zip(study.trials, values, strict=True)
+    )
+    return Earlier(str(source), trials, further, doubt)
 
 
-def _foreign_trial(trial: FrozenTrial) -> EarlierTrial:
-    """Its steps need not be epochs, so one that was stopped cannot be held against ours: it is without a result."""
-    known = trial.values[0] if trial.values and math.isfinite(trial.values[0]) else None
-    return EarlierTrial(trial.state.name, dict(trial.params), known, {})
-
-
-def _check_metric(name: str, metric: str, config: SweepConfig) -> None:
+def _check_objectives(name: str, metric: str, cost: str | None, config: SweepConfig) -> None:
     if metric != config.metric:
         raise UserError(
             f"warm_start: {name} optimised {metric}, not {config.metric}; "
             "only trials judged by the same metric can be learned from"
         )
-
-
-def _check_cost(name: str, cost: str | None, config: SweepConfig) -> None:
     if config.cost not in (None, cost):
         raise UserError(
             f"warm_start: {name} weighed {cost or 'no cost'}, not {config.cost}; "
@@ -166,11 +144,6 @@ def _knobs(trial: dict[str, Any], space: Collection[str]) -> dict[str, Any]:
 def _differs(first: dict[str, Any], data: str | None, config: SweepConfig, fingerprint: str) -> tuple[str, ...]:
     """What else is different there: its values may lie on another level, though their order usually holds."""
     unlike = [] if data == fingerprint else ["dataset"]
-    fixed = _fixed(config) if first else {}
-    return (*unlike, *(f"trial.{name}" for name, value in fixed.items() if first.get(name) != value))
-
-
-def _fixed(config: SweepConfig) -> dict[str, Any]:
-    searched = {name.partition(".")[0] for name in config.space}
-    own = {*searched, "seed", "sweep_seed"}
-    return {name: value for name, value in config.whole_trial().items() if name not in own}
+    own = {*(name.partition(".")[0] for name in config.space), "seed", "sweep_seed"}
+    fixed = config.whole_trial().items() if first else ()
+    return (*unlike, *(f"trial.{name}" for name, value in fixed if name not in own and first.get(name) != value))

@@ -1,104 +1,84 @@
-"""The samplers a sweep may use. One is made anew for every trial, so that suggestions follow from the record alone."""
+"""The samplers, made anew for every trial, from its seed alone.
 
-from __future__ import annotations
+An entry in search/config/registry.py names the function here that builds a sampler.
+"""
 
+import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pkgutil import resolve_name
 
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
+from search.config import space
+from search.config.registry import SAMPLERS
 from search.config.schema import SweepConfig
 from search.config.seeds import trial_seed
-from search.config.space import grid
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial, TrialState
+from trainables.errors import UserError
 
 
 def make_sampler(config: SweepConfig, trial: int, attempt: int = 0, driver: str | None = None) -> BaseSampler:
     """Make the sampler for the trial with this number, or for a further attempt to find something new for it.
 
-    Its seed follows from the sweep's seed and the number. So a search that is taken up again neither replays its
-    first suggestions (as one seeded sampler, made again, would) nor needs a pickled random state.
+    Its seed follows from the sweep's seed and the number. So a resumed search neither replays its first suggestions (as
+    one seeded sampler, made again, would) nor needs a pickled random state.
 
     Raises:
         UserError: a range without `points`, of which no grid can be made.
     """
-    if config.sampler == "grid":
-        # The grid is shuffled by the sweep's own seed: it must be the same grid for every trial.
-        return _Grid(grid(config.space), seed=config.seed)
     # Drivers beside each other on one study may ask for the same number at once, and must not draw alike.
     purpose = "/".join(["sampler", *([str(attempt)] if attempt else []), *([driver] if driver else [])])
-    seed = trial_seed(config.seed, trial, purpose)
-    if config.sampler == "random":
-        return RandomSampler(seed=seed)
-    if config.sampler == "gp":
-        from search.sampling.gp import GaussianProcessSampler  # Not at the top: scikit-learn takes a second to import.
-
-        return GaussianProcessSampler(seed=seed, n_startup_trials=config.startup_trials)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, n_startup_trials=config.startup_trials, multivariate=True, constant_liar=True)
+    sampler: BaseSampler = resolve_name(SAMPLERS[config.sampler].build)(config, trial_seed(config.seed, trial, purpose))
+    return sampler
 
 
 def check_sampler(config: SweepConfig) -> int:
     """Return how many trials there will be: `trials`, or fewer where the grid has fewer points.
 
     Raises:
-        UserError: a range without `points`, of which no grid can be made.
+        UserError: a range without `points`, of which no grid can be made, or a package that the sampler needs is not
+            installed.
     """
-    if config.sampler != "grid":
+    kind = SAMPLERS[config.sampler]
+    if kind.needs is not None and find_spec(kind.needs[0]) is None:
+        package, file = kind.needs
+        raise UserError(f"sampler: {config.sampler} needs {package}, which is not installed: pip install -r {file}")
+    if not kind.grid:
         return config.trials
-    points = 1
-    for values in grid(config.space).values():
-        points *= len(values)
-    return min(config.trials, points)
+    return min(config.trials, math.prod(map(len, space.grid(config.space).values())))
 
 
-class TrialSampler(BaseSampler):
-    """The sampler of a whole sweep: hands each trial to one made for its number, whoever asks and in whatever order.
+def tpe(config: SweepConfig, seed: int) -> BaseSampler:
+    """Multivariate TPE, which takes running trials for bad ones, so that those beside each other differ."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, n_startup_trials=config.startup_trials, multivariate=True, constant_liar=True)
 
-    Drivers beside each other on one study thus never draw alike, and a trial is suggested again as it was.
+
+def random(config: SweepConfig, seed: int) -> BaseSampler:
+    """Every knob by itself."""
+    return RandomSampler(seed=seed)
+
+
+def grid(config: SweepConfig, seed: int) -> BaseSampler:
+    """Every point once, shuffled by the sweep's own seed: it must be the same grid for every trial."""
+    return _Grid(space.grid(config.space), seed=config.seed)
+
+
+def gp(config: SweepConfig, seed: int) -> BaseSampler:
+    """A Gaussian process with log expected improvement, which counts on trials that run beside.
+
+    Optuna gives torch one thread, as the cores belong to the trials.
     """
-
-    def __init__(self, config: SweepConfig) -> None:
-        self._config = config
-        self._number = -1
-        self._sampler: BaseSampler | None = None
-
-    def _of(self, trial: FrozenTrial) -> BaseSampler:
-        if self._sampler is None or trial.number != self._number:
-            self._number, self._sampler = trial.number, make_sampler(self._config, trial.number)
-        return self._sampler
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Let the trial's own sampler prepare it."""
-        self._of(trial).before_trial(study, trial)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the knobs that are drawn together."""
-        return self._of(trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Draw the knobs that are drawn together."""
-        return self._of(trial).sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Draw one knob."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+    return GPSampler(seed=seed, n_startup_trials=config.startup_trials)
 
 
 class _Grid(GridSampler):
     """Optuna's grid, without the call of `Study.stop` that raises when trials are asked for and told."""
 
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> Any:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Do nothing: the sweep counts its trials itself."""

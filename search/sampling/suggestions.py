@@ -1,23 +1,18 @@
-"""What the next trial is to be: the points to try first, then what the sampler suggests, and nothing twice."""
-
-from __future__ import annotations
+"""Suggested trials: the points to try first, then the sampler's, none twice."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
+import optuna
+from optuna.trial import FrozenTrial
+
+from search.config.registry import SAMPLERS
 from search.config.space import distributions
+from search.config.trial_plan import Plan
 from search.sampling.ask import suggest
 from search.sampling.equivalence import Tried, points_of, say_repeat
 from search.sampling.samplers import make_sampler
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import optuna
-    from optuna.trial import FrozenTrial
-
-    from search.config.trial_plan import Plan
-    from trainables.config import TrialConfig
+from trainables.config import TrialConfig
 
 # A sampler that suggests nothing new so often has found its best points; the untried rest is then taken in turn.
 _ATTEMPTS = 10
@@ -25,9 +20,9 @@ REPEAT = "repeat:"
 
 
 class Suggester:
-    """Proposes trials for a study, each of which trains something that no trial before it did.
+    """Suggests trials for a study, each of which trains something that no trial before it did.
 
-    A repeated suggestion takes the known result: the sampler is told of it and asked again, and the study's user
+    A repeated suggestion takes the known result: the sampler learns it and is asked again, and the study's user
     attribute `repeat:NUMBER:ATTEMPT` keeps what it was and why it was not run. It never counts as a trial.
     """
 
@@ -43,27 +38,29 @@ class Suggester:
     def next(self) -> tuple[FrozenTrial, TrialConfig] | str:
         """Return the next trial, which is not yet in the study, with its configuration; or why there is none."""
         trials = self._study.get_trials(deepcopy=False)
+        number, config = len(trials), self._plan.config
         self._tried.update(trials)
         repeats: list[FrozenTrial] = []
         for attempt in range(_ATTEMPTS):
-            trial = self._draw(trials, repeats, attempt)
-            config = self._plan.trial_config(trial.number, trial.params)
-            known = self._tried.number(config.model_dump())
-            if known is None:
-                return trial, config
-            self._note(trial, attempt, trials[known])
+            sampler = make_sampler(config, number, attempt, self._plan.owner)
+            known = [*self._earlier, *repeats, *trials]
+            reads_stopped = SAMPLERS[config.sampler].reads_stopped
+            trial = suggest(self._study, sampler, known, self._space, number, reads_stopped=reads_stopped)
+            if attempt == 0 and number < len(config.points):
+                trial.params.update(config.points[number])
+            whole = self._plan.trial_config(number, trial.params)
+            same = self._tried.number(whole.model_dump())
+            if same is None:
+                return trial, whole
+            note = {"params": trial.params, "of": same, "reason": say_repeat(trial.params, trials[same])}
+            self._study.set_user_attr(f"{REPEAT}{number}:{attempt}", note)
             if any(trial.params == repeat.params for repeat in repeats):
                 break  # It would say so for ever.
-            repeats.append(_with_params(trials[known], trial.params))
+            # The known result under the values that were suggested, for the sampler to learn from.
+            repeat = copy.copy(trials[same])
+            repeat.params, repeat.number = dict(trial.params), -1
+            repeats.append(repeat)
         return self._untried(trial)
-
-    def _draw(self, trials: list[FrozenTrial], repeats: list[FrozenTrial], attempt: int) -> FrozenTrial:
-        number, config = len(trials), self._plan.config
-        sampler = make_sampler(config, number, attempt, self._plan.owner)
-        trial = suggest(self._study, sampler, [*self._earlier, *repeats, *trials], self._space, number)
-        if attempt == 0 and number < len(config.points):
-            trial.params.update(config.points[number])
-        return trial
 
     def _untried(self, trial: FrozenTrial) -> tuple[FrozenTrial, TrialConfig] | str:
         if self._rest is None:
@@ -75,18 +72,7 @@ class Suggester:
                 return trial, config
         return f"the space is exhausted: all of its {self._tried.count()} different configurations were tried"
 
-    def _note(self, trial: FrozenTrial, attempt: int, known: FrozenTrial) -> None:
-        note: dict[str, Any] = {"params": trial.params, "of": known.number, "reason": say_repeat(trial.params, known)}
-        self._study.set_user_attr(f"{REPEAT}{trial.number}:{attempt}", note)
-
 
 def count_repeats(study: optuna.Study) -> int:
     """Return how many suggestions were not run because a trial before them trains the same."""
     return sum(key.startswith(REPEAT) for key in study.user_attrs)
-
-
-def _with_params(known: FrozenTrial, params: dict[str, Any]) -> FrozenTrial:
-    """The known result under the values that were suggested, for the sampler to learn from."""
-    repeat = copy.copy(known)
-    repeat.params, repeat.number = dict(params), -1
-    return repeat

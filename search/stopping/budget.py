@@ -1,13 +1,11 @@
-"""What a sweep may spend besides its number of trials, and whether it is spent. Pure: no clock, no Ray."""
-
-from __future__ import annotations
+"""Spending of a sweep, compared with its budget; pure, without clock."""
 
 from search.config.schema import Budget
 from search.study.pareto import Mode
 
 
 class Spending:
-    """What has been spent so far, held against the budget."""
+    """What is spent so far, compared with the budget."""
 
     def __init__(self, budget: Budget, mode: Mode) -> None:
         self._budget = budget

@@ -1,11 +1,15 @@
-"""When to stop a trial early: pure rules over (trial, epoch, value), without Ray, rebuilt from a study by replay."""
+"""Early-stopping rules over (trial, epoch, value): pure, rebuilt by replay.
 
-import math
+An entry in search/config/registry.py names the class of each kind. All classes take the same four arguments.
+"""
+
 from collections import defaultdict
-from typing import Literal, Protocol
+from pkgutil import resolve_name
+from typing import Protocol
 
 import numpy as np
 
+from search.config.registry import STOP_RULES
 from search.config.schema import EarlyStopping
 from search.config.seeds import unit_draw
 from search.study.pareto import Mode
@@ -18,25 +22,25 @@ class StopRule(Protocol):
     def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Take in the (finite) objective of an epoch; return why the trial should stop, or None.
 
-        A trial is held only against trials whose models cost no more than its own does: a small model is never stopped
-        by a larger one. What a trial costs is said with its first result and stays so.
+        A trial is compared only with trials whose models cost no more than its own: a small model is never stopped by a
+        larger one. A trial's cost is that of its first result.
 
-        The verdict of a trial that ends by itself is simply not used; its value still counts for the others. An epoch
-        that was judged before (the trial began again after its last checkpoint) is not judged a second time.
+        The verdict on a trial that ends by itself is not used; its value still counts for the others. An epoch that was
+        judged before (the trial began again after its last checkpoint) is not judged a second time.
         """
 
 
 def make_rule(settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -> StopRule:
     """Make the rule that the sweep file asks for."""
-    if settings.kind == "none":
-        return NeverStop()
-    if settings.kind == "median":
-        return MedianRule(settings, mode)
-    return HalvingRule(settings, max_epochs, mode, seed)
+    rule: StopRule = resolve_name(STOP_RULES[settings.kind].rule)(settings, max_epochs, mode, seed)
+    return rule
 
 
 class NeverStop:
     """Every trial runs to its own end."""
+
+    def __init__(self, *settings: object) -> None:
+        """Args: what every rule takes; nothing of it matters here."""
 
     def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Return None, always."""
@@ -52,12 +56,12 @@ class HalvingRule:
     """
 
     def __init__(self, settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -> None:
-        self._kind: Literal["asha", "hyperband"] = "hyperband" if settings.kind == "hyperband" else "asha"
+        self._kind = settings.kind
         self._factor = settings.reduction_factor
         self._min_results = settings.min_results
         self._mode = mode
         self._seed = seed
-        self.rungs = rung_epochs(settings.grace_epochs, self._factor, max_epochs)
+        self.rungs = STOP_RULES[self._kind].rungs(settings.grace_epochs, self._factor, max_epochs)
         # Hyperband has one bracket more than rungs: the last one never stops anyone.
         self.brackets = (
             len(self.rungs) + 1 if self._kind == "hyperband" else max(1, min(settings.brackets, len(self.rungs)))
@@ -111,7 +115,7 @@ class MedianRule:
     As in Google Vizier (Golovin et al. 2017) and Ray; only trials that have reached the epoch count.
     """
 
-    def __init__(self, settings: EarlyStopping, mode: Mode) -> None:
+    def __init__(self, settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -> None:
         self._grace = settings.grace_epochs
         self._min_results = settings.min_results
         self._mode = mode
@@ -148,24 +152,10 @@ _WORSE = {"max": "below", "min": "above"}
 
 
 def _among(cost: float) -> str:
-    """Say whom a trial was held against, where costs count."""
+    """Say which trials one was compared with, where costs count."""
     return " at no higher cost" if cost else ""
 
 
 def better_of(mode: Mode, first: float, second: float) -> float:
     """Return the better of two values."""
     return max(first, second) if mode == "max" else min(first, second)
-
-
-def rung_epochs(grace: int, factor: float, max_epochs: int) -> list[int]:
-    """Epochs of the rungs, rising; the last is below `max_epochs`, where a trial ends anyway.
-
-    Counted up rather than by a logarithm: log(243) / log(3) is 4.99… in floating point, which loses a rung.
-    """
-    rungs: list[int] = []
-    epoch = float(grace)
-    while math.ceil(epoch) < max_epochs:
-        if not rungs or math.ceil(epoch) > rungs[-1]:
-            rungs.append(math.ceil(epoch))
-        epoch *= factor
-    return rungs

@@ -1,6 +1,4 @@
-"""What a study is about: the keys that its whole record rests on, and so may not change while it lives."""
-
-from __future__ import annotations
+"""Identity of a study: the keys that may not change."""
 
 from typing import Any
 
@@ -20,7 +18,7 @@ _FIXED = (
     "points",
     "warm_start",
 )
-MAY_CHANGE = (
+_MAY_CHANGE = (
     "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
     "store, store_gb, address, and where the same dataset and storage are found"
 )
@@ -36,7 +34,7 @@ def definition(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
 
 
 def check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) -> None:
-    """Refuse to go on with a study under other terms than it began with.
+    """Refuse to resume or join a study with other keys than it began with.
 
     Raises:
         UserError: a key differs; the line says what may be changed.
@@ -50,12 +48,8 @@ def check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) ->
                     f"dataset: {config.dataset} is not what the study {config.name!r} was begun on (fingerprint "
                     f"{value[:12]}, not {stored[key][:12]})"
                 )
+            old, new = (text if len(text) <= 100 else f"{text[:97]}…" for text in (str(stored[key]), str(value)))
             raise UserError(
-                f"{key}: the study {config.name!r} was begun with {_short(stored[key])}, so it cannot become "
-                f"{_short(value)}; what may be changed: {MAY_CHANGE}"
+                f"{key}: the study {config.name!r} was begun with {old}, so it cannot become {new}; "
+                f"what may be changed: {_MAY_CHANGE}"
             )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 100 else f"{text[:97]}…"

@@ -1,10 +1,10 @@
-"""Begin a study, join one, or continue one: what is refused, and what is rebuilt from the record."""
-
-from __future__ import annotations
+"""Opening a study: creating it, joining another driver's, or resuming it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import optuna
+
+from search.config.schema import SweepConfig
 from search.study.identity import check_same, definition
 from search.study.storage import opened_storage
 from search.study.study import (
@@ -23,17 +23,12 @@ from search.study.study import (
 from trainables.errors import UserError
 from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
 
-if TYPE_CHECKING:
-    import optuna
-
-    from search.config.schema import SweepConfig
-
 
 def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
     """Refuse a study name that is taken, or with `join` one that is not, before anything is written.
 
     Raises:
-        UserError: so it is, the server does not answer, or the study that is joined is about something else.
+        UserError: the name is taken, or not, the server does not answer, or the joined study has other keys.
     """
     if config.storage is None:
         if join:
@@ -64,7 +59,14 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
     """
     study = load_study(config.name, storage)
     if study is None:
-        _check_none_began(config)
+        # Trials whose study was deleted or replaced: none may begin over their records.
+        folder = Path(config.experiment)
+        if any((folder / TRIALS_FOLDER).glob("*")):
+            where = config.storage.shown if config.storage else folder / STUDY_FILE
+            raise UserError(
+                f"{where} holds no study {config.name!r}, though {folder / TRIALS_FOLDER} holds trials of it: "
+                "restore it from a copy, or run the sweep again into another folder"
+            )
         return open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
         describe_study(study, definition(config, fingerprint))
@@ -83,17 +85,6 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
         if stop is not None:
             tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
     return sum(trial.state.is_finished() for trial in own_trials(study, owner))
-
-
-def _check_none_began(config: SweepConfig) -> None:
-    """Refuse to begin anew over the records of trials whose study was deleted or replaced."""
-    folder = Path(config.experiment)
-    if any((folder / TRIALS_FOLDER).glob("*")):
-        where = config.storage.shown if config.storage else folder / STUDY_FILE
-        raise UserError(
-            f"{where} holds no study {config.name!r}, though {folder / 'trials'} holds trials of it: "
-            "restore it from a copy, or run the sweep again into another folder"
-        )
 
 
 def _check_joined(study: optuna.Study | None, config: SweepConfig, fingerprint: str) -> optuna.Study:

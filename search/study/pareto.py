@@ -1,7 +1,7 @@
-"""Which trials nobody beats when a model's cost counts beside its score. Pure: neither Optuna nor Ray.
+"""Pareto front of trials over objective and model cost.
 
-One trial beats another when it is at least as good and costs no more. A sweep with one objective is the same with no
-cost at all: its front is its best trial.
+Pure, without Optuna or Ray. One trial beats another when it is at least as good and costs no more. A sweep with one
+objective is the same without costs: its front is its best trial.
 """
 
 from bisect import bisect_right, insort

@@ -1,4 +1,4 @@
-"""Read a study as it lies in a storage, whoever made it; nothing is written."""
+"""Reading a study from its storage, whatever program wrote it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ class StoredStudy:
 
 
 def read_study(where: StorageUrl | Path, name: str) -> StoredStudy:
-    """Read a study.
-
-    Args:
-        where: see `open_for_reading`.
+    """Read a study; nothing is written. `where` is as in `open_for_reading`.
 
     Raises:
         UserError: the storage cannot be read, or holds no study of that name; the line says which it holds.
@@ -41,7 +38,9 @@ def read_study(where: StorageUrl | Path, name: str) -> StoredStudy:
     with open_for_reading(where) as storage:
         names = optuna.study.get_all_study_names(storage)
         if name not in names:
-            raise UserError(_holds_no(str(getattr(where, "shown", where)), name, names))
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            others = f"; it holds {', '.join(map(repr, sorted(names)[:_NAMED]))}{more}" if names else ""
+            raise UserError(f"{getattr(where, 'shown', where)} holds no study {name!r}{others}")
         study = optuna.load_study(study_name=name, storage=storage)
         metrics = study.metric_names
         return StoredStudy(
@@ -50,9 +49,3 @@ def read_study(where: StorageUrl | Path, name: str) -> StoredStudy:
             directions=tuple(direction.name.lower() for direction in study.directions),
             metrics=None if metrics is None else tuple(metrics),
         )
-
-
-def _holds_no(shown: str, name: str, names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    others = f"; it holds {', '.join(map(repr, sorted(names)[:_NAMED]))}{more}" if names else ""
-    return f"{shown} holds no study {name!r}{others}"

@@ -1,4 +1,4 @@
-"""Where the study lies: an SQLite file in the experiment, or a PostgreSQL server; and how it is opened."""
+"""Storage of the study: an SQLite file or a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
         return _open_server(url)
     file = experiment / STUDY_FILE
     with _in_one_line(file):
-        _check_file(file)
+        if file.exists() and file.stat().st_size:
+            # A file that was cut off or overwritten is refused before a sweep goes on with it.
+            with contextlib.closing(sqlite3.connect(file)) as database:
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
     sqlalchemy.event.listen(storage.engine, "connect", _quick)
     storage.engine.dispose()  # Connections made so far are not yet set.
@@ -78,9 +83,20 @@ def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseS
     """
     import optuna
 
-    if isinstance(where, Path) and _is_journal(where):
-        yield _open_journal(where)
-        return
+    if isinstance(where, Path):
+        if not where.is_file():
+            raise UserError(f"{where} does not exist, so no study can be read from it")
+        with where.open("rb") as content:
+            journal = content.read(1) == b"{"  # A JSON object a line; SQLite begins with its name.
+        if journal:
+            from optuna.storages.journal import JournalFileBackend
+
+            try:
+                opened = optuna.storages.JournalStorage(JournalFileBackend(str(where)))
+            except (ValueError, KeyError, TypeError):  # What stumbles over a file that is no journal.
+                raise UserError(f"{where} is neither an SQLite database nor a journal of Optuna's") from None
+            yield opened
+            return
     with _in_one_line(where):
         if isinstance(where, Path):
             storage = optuna.storages.RDBStorage(f"sqlite:///{where}", skip_table_creation=True)
@@ -91,33 +107,6 @@ def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseS
         finally:
             storage.remove_session()
             storage.engine.dispose()
-
-
-def _is_journal(file: Path) -> bool:
-    if not file.is_file():
-        raise UserError(f"{file} does not exist, so no study can be read from it")
-    with file.open("rb") as content:
-        return content.read(1) == b"{"  # A JSON object a line; SQLite begins with its name.
-
-
-def _open_journal(file: Path) -> optuna.storages.BaseStorage:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    try:
-        return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
-    except (ValueError, KeyError, TypeError):  # Whatever stumbles over what is no journal.
-        raise UserError(f"{file} is neither an SQLite database nor a journal of Optuna's") from None
-
-
-def _check_file(file: Path) -> None:
-    """Refuse an SQLite file that was cut off or overwritten, before a sweep goes on with it."""
-    if not file.exists() or file.stat().st_size == 0:
-        return
-    with contextlib.closing(sqlite3.connect(file)) as database:
-        (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
 
 
 @contextmanager
@@ -138,7 +127,8 @@ def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
         if isinstance(where, Path):
             raise UserError(f"{where} cannot be read: {reason}") from None
         hint = _HINT if where.password is None and "password" in reason else ""
-        raise UserError(f"storage: {where.shown} cannot be used: {_without(where.password, reason)}{hint}") from None
+        reason = reason.replace(where.password, "***") if where.password else reason
+        raise UserError(f"storage: {where.shown} cannot be used: {reason}{hint}") from None
 
 
 class _Connect:
@@ -179,10 +169,6 @@ def _password_at_hand(password: str | None) -> Iterator[None]:
             os.environ.pop("PGPASSWORD")
         if before is not None:
             os.environ["PGPASSWORD"] = before
-
-
-def _without(password: str | None, text: str) -> str:
-    return text.replace(password, "***") if password else text
 
 
 def _quick(connection: Any, _: Any) -> None:

@@ -1,24 +1,17 @@
-"""The Optuna study: the one record of what was suggested, reported, stopped and why."""
-
-from __future__ import annotations
+"""The Optuna study: record of what was suggested, reported, stopped and why."""
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.study.pareto import Mode, ScoredTrial
 from search.study.trial_end import STOPPED_BY_SCHEDULER, Stop, TrialEnd
 from trainables.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from optuna.trial import FrozenTrial
-
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 # User attributes: of the study, what it is about; of a trial, which experiment's driver began it, and what its model
@@ -37,7 +30,7 @@ def create_study(
 
     Args:
         objectives: 2 where it minimises what a model costs as well.
-        definition: what the study is about (see search/definition.py), kept in it for whoever works on it later.
+        definition: what the study is about (see search/study/identity.py), kept in it for later drivers.
 
     Raises:
         UserError: the storage holds a study of that name.
@@ -47,7 +40,7 @@ def create_study(
             study_name=name,
             storage=storage,
             directions=[_DIRECTIONS[mode], _DIRECTIONS["min"]][:objectives],
-            # Ray's scheduler decides; a pruner of Optuna's would only be asked for nothing.
+            # Ray's scheduler decides, so Optuna's pruner has nothing to do.
             pruner=optuna.pruners.NopPruner(),
             load_if_exists=False,
         )

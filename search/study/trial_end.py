@@ -3,21 +3,21 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-StopKind = Literal["max_epochs", "early_stopping", "asha", "hyperband", "median", "failed", "budget", "interrupted"]
+from search.config.registry import STOP_RULES
 
-
-STOPPED_BY_SCHEDULER = ("asha", "hyperband", "median", "budget", "interrupted")
+STOPPED_BY_SCHEDULER = (*STOP_RULES, "budget", "interrupted")
 
 
 @dataclass(frozen=True)
 class Stop:
     """Why a trial ended, kept in the study as the user attribute `stop`.
 
+    `kind` is max_epochs, early_stopping (the trial's own patience), failed, or one of STOPPED_BY_SCHEDULER.
     `rung` (epoch), `value`, `cutoff` and `competed` (how many earlier results the cutoff was made of) say what a
     scheduler compared; they are None for the other kinds.
     """
 
-    kind: StopKind
+    kind: str
     epoch: int | None
     reason: str
     rung: int | None = None

@@ -16,7 +16,6 @@ from search.config.trial_plan import Plan
 from search.experiment.provenance import now
 from search.records import seconds_of_epochs
 from search.sampling.ask import begin
-from search.sampling.samplers import TrialSampler
 from search.sampling.suggestions import Suggester
 from search.sampling.warm_start import read_warm_start
 from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
@@ -62,7 +61,6 @@ class StudySearch(OptunaSearch):
     def _setup_study(self, mode: str) -> None:
         # The stock method joins a study of the same name silently.
         self._ot_study = self._study_here
-        self._ot_study.sampler = TrialSampler(self._plan.config)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the trainable's whole configuration (see Plan.settings) of a trial taken up, or of a new one."""

@@ -5,13 +5,13 @@ import itertools
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from search.config.registry import SAMPLERS, STOP_RULES
 from search.config.space import distributions
 from tests.search_tests.example import sweep
+from tests.search_tests.gp import check_installed
 from tests.search_tests.synthetic import model_mb
 from tests.search_tests.tune_loop import PlayedSweep
 
-SAMPLERS = ("tpe", "random", "grid", "gp")
-STOPPINGS = ("asha", "hyperband", "median", "none")
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True, "points": 4},
     "dropout": {"low": 0.0, "high": 0.6, "points": 2},
@@ -21,10 +21,8 @@ SPACE = {
 TRIALS = 16
 
 
-ONE = [(sampler, stopping, "alone") for sampler, stopping in itertools.product(SAMPLERS, STOPPINGS)]
-TWO = [
-    (sampler, stopping, "model_mb") for sampler, stopping, _ in ONE if sampler != "gp"
-]  # The Gaussian process models one.
+ONE = [(sampler, stopping, "alone") for sampler, stopping in itertools.product(SAMPLERS, STOP_RULES)]
+TWO = [(sampler, stopping, "model_mb") for sampler, stopping, _ in ONE if SAMPLERS[sampler].several_objectives]
 
 
 @pytest.fixture(params=[*ONE, *TWO], ids="-".join, scope="module")
@@ -32,6 +30,7 @@ def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[PlayedSweep, list[FrozenTrial]]:
     sampler, stopping, cost = request.param
+    check_installed(sampler)
     objectives = [] if cost == "alone" else ["val_macro_f1", cost]
     folder = tmp_path_factory.mktemp("contract")
     stop = {"kind": stopping}

@@ -20,6 +20,7 @@ from search.study.study import open_trials
 from tests.checkout import ROOT
 from tests.search_tests import dying_driver
 from tests.search_tests.example import sweep
+from tests.search_tests.gp import check_installed
 from tests.search_tests.tune_loop import PlayedSweep
 
 SPACE = {
@@ -117,6 +118,7 @@ def unkilled(config: SweepConfig) -> tuple[list[tuple[Any, ...]], int]:
 def test_a_sweep_killed_again_and_again_ends_as_one_that_never_was(
     tmp_path: Path, sampler: str, stopping: str, objectives: list[str]
 ) -> None:
+    check_installed(sampler)
     config = sweep(
         tmp_path,
         trials=9,

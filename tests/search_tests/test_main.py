@@ -1,13 +1,19 @@
 """python -m search: help at once, and bad input in one line with exit status 2."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from search.__main__ import main
 from search.config.schema import SweepConfig
+from search.config.space import Range, searchable
 from tests.checkout import ROOT
 from tests.search_tests.example import empty_dataset
 from trainables.data.dataset import MANIFEST
@@ -26,7 +32,7 @@ def test_help_imports_nothing_heavy_and_shows_real_commands(arguments: list[str]
         "from search.__main__ import main\n"
         f"try: main({arguments})\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'numpy', 'pandas', 'sklearn', 'pydantic'}\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'numpy', 'pandas', 'sklearn'}\n"
         "assert not heavy & sys.modules.keys()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -34,9 +40,38 @@ def test_help_imports_nothing_heavy_and_shows_real_commands(arguments: list[str]
     assert "python -m search run" in done.stdout
 
 
-def test_the_help_names_every_key_of_a_sweep() -> None:
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key of a sweep file, dotted where it is nested."""
+    for name, field in model.model_fields.items():
+        yield prefix + name, field
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from fields(part, f"{prefix}{name}.")
+
+
+def test_the_help_describes_every_key_of_a_sweep_with_its_default_and_choices() -> None:
+    keys = dict(fields(SweepConfig)) | dict(fields(Range, "space.KNOB."))
+    assert len(keys) > 40 and [key for key, field in keys.items() if not field.description] == []
     text = run("run", "--help").stdout
-    assert [key for key in SweepConfig.model_fields if key not in text] == []
+    assert max(map(len, text.splitlines())) <= 120
+    starts = dict(
+        re.findall(r"^  ([A-Za-z_.]+)  +(\S.*(?:\n {30}.*)*)", text[text.index("keys of a sweep file") :], re.M)
+    )
+    assert starts.keys() == keys.keys()
+    for key, field in keys.items():
+        said = " ".join(starts[key].split())
+        if field.annotation is not None and get_origin(field.annotation) is Literal:
+            assert [choice for choice in get_args(field.annotation) if choice not in said] == []
+        if isinstance(field.default, int | float | str):
+            assert "[" in said and said.endswith("]")
+    assert "trials how many trials [20]" in " ".join(text.split())
+    assert "learning_rate 1e-05 to 0.01 (log), dropout 0.0 to 0.6" in " ".join(text.split())
+    assert [knob for knob in searchable() if f"{knob} " not in " ".join(starts["trial"].split())] == []
+
+
+def test_resume_shows_its_own_help_alone() -> None:
+    text = run("resume", "--help").stdout
+    assert "What may be changed with --set" in text and "keys of a sweep file" not in text
 
 
 def test_a_bad_sweep_ends_with_one_line_and_status_2(tmp_path: Path) -> None:

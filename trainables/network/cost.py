@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trainables.config import TrialConfig
 
 MODEL_MB, LATENCY_MS = "model_mb", "latency_ms"
@@ -42,6 +40,8 @@ def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
         Milliseconds from pixels in memory to probabilities in memory, batch of one: the median of `ROUNDS` predictions
         after `WARM_UP` others. What else the machine does meanwhile makes it longer.
     """
+    import numpy as np  # Not at the top: the sweep's keys name COSTS, and --help reads those.
+
     predict = Predictor(base, config, classes).predict
     photo = np.random.default_rng(0).integers(0, 256, (1, config.image_size, config.image_size, 3)).astype(np.float32)
     for _ in range(WARM_UP):

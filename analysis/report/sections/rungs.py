@@ -1,7 +1,5 @@
 """Rungs: at which epochs ASHA compared the trials, who went on and who was stopped, and why."""
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ from analysis.render.svg import (
     thin,
 )
 from analysis.render.wording import drawn_note, metric_words, plural
+from search.config.registry import STOP_RULES
 
 DRAWN = 240  # trials a rung
 
@@ -62,11 +61,9 @@ def planned_rungs(sweep: Mapping[str, Any], max_epochs: int) -> list[int]:
     Rungs at which nobody was stopped leave no record in the study, but belong in the picture.
     """
     settings = sweep.get("early_stopping") or {}
-    if settings.get("kind", "asha") not in {"asha", "hyperband"}:
-        return []
-    grace, factor = float(settings.get("grace_epochs", 1)), float(settings.get("reduction_factor", 3.0))
-    steps = (math.ceil(grace * factor**power) for power in itertools.count())
-    return sorted(set(itertools.takewhile(lambda epoch: epoch < max_epochs, steps)))
+    rule = STOP_RULES.get(settings.get("kind", "asha"))
+    grace, factor = settings.get("grace_epochs", 1), settings.get("reduction_factor", 3.0)
+    return rule.rungs(grace, factor, max_epochs) if rule is not None else []
 
 
 def rungs(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mode: str, planned: Sequence[int]) -> Rungs:

@@ -29,7 +29,7 @@ def test_one_that_is_fresh_keeps_others_out_and_says_whose_it_is_and_for_how_lon
     age(bucket, 100)
     line = (
         rf"^experiment: {bucket.url} is being run by process {os.getpid()} on {socket.gethostname()}; "
-        r"wait for it, or stop it \(if it is no more, it is free in (49|50) s\)$"
+        r"wait for it, or stop it \(if it has died, the experiment is free in (49|50) s\)$"
     )
     with pytest.raises(UserError, match=line):
         take(bucket)

@@ -215,7 +215,7 @@ class TestResuming:
         self, url: str, left: tuple[Path, Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         move(tmp_path / "b", monkeypatch)
-        with pytest.raises(UserError, match=r"is being run by process .* it is free in 1\d\d s"):
+        with pytest.raises(UserError, match=r"is being run by process .* the experiment is free in 1\d\d s"):
             download_for_resume(url)
         monkeypatch.setattr(lease, "FRESH_SECONDS", 0)
         folder = download_for_resume(url)

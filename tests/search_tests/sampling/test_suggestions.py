@@ -7,10 +7,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.config.registry import SAMPLERS
 from search.config.schema import sweep_config
 from search.sampling.equivalence import identity
 from search.sampling.suggestions import count_repeats
 from tests.search_tests.example import sweep
+from tests.search_tests.gp import check_installed
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.errors import UserError
 
@@ -23,11 +25,12 @@ def play(folder: Path, beside: int = 1, **changes: Any) -> tuple[PlayedSweep, li
     return game, game.play(beside)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "gp"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("beside", [1, 2])
 def test_a_finite_space_is_tried_to_its_end_once_and_the_sweep_says_so(
     tmp_path: Path, sampler: str, beside: int
 ) -> None:
+    check_installed(sampler)
     game, trials = play(tmp_path, beside, space=TINY, sampler=sampler, trials=30, early_stopping={"kind": "none"})
     assert len({identity(trial.user_attrs["config"]) for trial in trials}) == len(trials) == DIFFERENT
     assert game.sweep_state.finished == "the space is exhausted: all of its 4 different configurations were tried"

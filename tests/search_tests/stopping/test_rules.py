@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.config.registry import STOP_RULES, rung_epochs
 from search.config.schema import EarlyStopping
 from search.stopping.replay import replay
-from search.stopping.rules import HalvingRule, MedianRule, NeverStop, StopRule, make_rule, rung_epochs
+from search.stopping.rules import HalvingRule, MedianRule, NeverStop, StopRule, make_rule
 
 CURVES = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=9), min_size=1, max_size=12)
-KINDS = st.sampled_from(["asha", "hyperband", "median", "none"])
+KINDS = st.sampled_from([*STOP_RULES])
 
 
 def halving(max_epochs: int = 9, mode: Literal["max", "min"] = "max", **changes: object) -> HalvingRule:
@@ -111,7 +112,7 @@ def test_the_last_bracket_of_hyperband_never_stops_anyone() -> None:
 
 
 def test_the_median_rule_compares_the_best_with_the_others_running_means() -> None:
-    rule = MedianRule(EarlyStopping(kind="median", grace_epochs=2, min_results=3), "max")
+    rule = MedianRule(EarlyStopping(kind="median", grace_epochs=2, min_results=3), 9, "max", seed=0)
     for trial, level in enumerate([0.2, 0.4, 0.6]):
         assert rule.judge(trial, 1, level) is None
         rule.judge(trial, 2, level + 0.2)

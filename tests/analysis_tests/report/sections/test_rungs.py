@@ -55,7 +55,7 @@ def test_planned_rungs_follow_the_sweep_file(settings, expected):
 
 
 def test_planned_rungs_are_those_that_the_sweep_itself_uses():
-    from search.stopping.rules import rung_epochs
+    from search.config.registry import rung_epochs
 
     for grace, factor, longest in ((1, 3.0, 9), (1, 3.0, 243), (2, 1.7, 50), (3, 4.0, 100)):
         settings = {"kind": "asha", "grace_epochs": grace, "reduction_factor": factor}
