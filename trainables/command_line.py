@@ -66,8 +66,7 @@ def options_from(arguments: argparse.Namespace, model: type[Options], **values: 
     """
     from pydantic import ValidationError
 
-    from trainables.config import one_line
-    from trainables.errors import UserError
+    from trainables.errors import UserError, one_line
 
     given = {name: value for name, value in vars(arguments).items() if name in model.model_fields}
     try:

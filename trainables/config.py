@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainables.errors import UserError
+from trainables.errors import UserError, one_line
 
 Backbone = Literal[
     "inception_v3",
@@ -95,29 +95,3 @@ def trial_config(values: dict[str, Any]) -> TrialConfig:
         return TrialConfig.model_validate(values)
     except ValidationError as error:
         raise UserError(one_line(error, TrialConfig)) from None
-
-
-def one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say the first problem of a pydantic error as the house does: key, value, rule."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    others = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(_fields_at(model, first["loc"][:-1])))
-        return f"unknown key {key!r}; the keys here are: {known}{others}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing{others}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"{key}: {message}, not {first['input']!r}{others}" if key else f"{message}{others}"
-
-
-def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the model nested at `path` (the outer model's where the path leaves models)."""
-    for part in path:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return list(model.model_fields)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainables.config import Augmentation, TrialConfig, one_line
-from trainables.errors import UserError
+from trainables.config import Augmentation, TrialConfig
+from trainables.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

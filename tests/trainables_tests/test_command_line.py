@@ -48,7 +48,9 @@ def test_what_no_field_takes_is_refused_by_the_parser(words: str) -> None:
 
 
 def test_the_help_has_names_descriptions_and_defaults() -> None:
-    parser = argparse.ArgumentParser(formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=60, width=200))
+    parser = argparse.ArgumentParser(
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=60, width=200)
+    )
     add_options(parser, Options)
     lines = {" ".join(line.split()) for line in parser.format_help().splitlines()}
     assert {

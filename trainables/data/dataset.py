@@ -11,8 +11,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainables.config import one_line
-from trainables.errors import UserError
+from trainables.errors import UserError, one_line
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"

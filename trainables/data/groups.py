@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from trainables.data.layouts import PhotoFile
 from trainables.data.options import GROUP_RULES, NEAR_DUPLICATES
+from trainables.data.photo_files import PhotoFile
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import ImageDescriptor
 from trainables.near_duplicates.links import near_duplicate_links

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from trainables.errors import message_of
+
 MAX_PIXELS = 89_478_485
 """Largest picture that is opened, in pixels: Pillow's own bound against decompression bombs (40 megapixels fit)."""
 
@@ -86,7 +88,7 @@ def _decode(image: bytes, draft: int | None) -> Image.Image:
     except ImageUnreadable:
         raise
     except Exception as error:
-        detail = _one_line(error)
+        detail = message_of(error)
         cut = isinstance(error, EOFError) or any(word in detail for word in ("truncated", "broken data stream"))
         raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
 
@@ -97,11 +99,11 @@ def _open(image: bytes) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(image))
     except Image.DecompressionBombError as error:
-        raise ImageUnreadable("too_large", _one_line(error)) from None
+        raise ImageUnreadable("too_large", message_of(error)) from None
     except UnidentifiedImageError:
         raise ImageUnreadable("unreadable", "not an image format that Pillow knows") from None
     except Exception as error:
-        raise ImageUnreadable("unreadable", _one_line(error)) from None
+        raise ImageUnreadable("unreadable", message_of(error)) from None
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ImageUnreadable("too_large", f"{width} × {height} pixels; at most {MAX_PIXELS} are opened")
@@ -150,7 +152,3 @@ def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     else:
         full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
     return np.asarray(np.clip(values * (255 / full), 0, 255).round(), dtype=np.uint8)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

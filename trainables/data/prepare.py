@@ -26,8 +26,9 @@ from trainables.data.dataset import (
 from trainables.data.exclusions import apply_exclusion_list
 from trainables.data.groups import check_rules, group_photos
 from trainables.data.inspection import Inspection, Problem, inspect_files
-from trainables.data.layouts import Exclusion, Found, PhotoFile, find_photos
+from trainables.data.layouts import find_photos
 from trainables.data.options import PrepareOptions
+from trainables.data.photo_files import Exclusion, Found, PhotoFile
 from trainables.data.split import MIN_GROUPS, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows

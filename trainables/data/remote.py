@@ -16,9 +16,8 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import ValidationError
 
-from trainables.config import one_line
 from trainables.data.dataset import EXCLUDED, MANIFEST, PHOTOS, Dataset, Manifest, Shard, open_dataset
-from trainables.errors import UserError
+from trainables.errors import UserError, one_line
 from trainables.files.bucket import Bucket, is_url, open_bucket
 from trainables.files.output import whole_or_nothing
 

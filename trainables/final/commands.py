@@ -46,9 +46,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _retrain(arguments: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
-    from trainables.config import one_line
     from trainables.device import prepare_tensorflow
-    from trainables.errors import UserError
+    from trainables.errors import UserError, one_line
     from trainables.files.experiment import final_folder
     from trainables.files.remote_experiment import check_free_there, handoff_here, send_final
     from trainables.handoff import read_handoff

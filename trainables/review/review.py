@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trainables.data.groups import check_rules, group_photos
 from trainables.data.inspection import Inspection, Problem, inspect_files
-from trainables.data.layouts import Found, PhotoFile, find_photos
+from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
+from trainables.data.photo_files import Found, PhotoFile
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights

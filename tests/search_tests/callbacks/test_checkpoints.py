@@ -12,7 +12,7 @@ from search.study.trial_end import Stop, TrialEnd
 from search.tune.state import SweepState
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.files.experiment import trial_folder
-from trainables.files.file_store import open_shelf
+from trainables.files.file_store import open_store
 from trainables.training.checkpoint import Checkpoints, epoch_of, generations, newest_first
 
 ENDED = Stop("max_epochs", 3, "ran")
@@ -106,13 +106,13 @@ def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, taken_up: bool
         for number, best in enumerate((0.9, 0.5)):
             sweep_state.trial_ends[number] = TrialEnd("COMPLETE", ENDED, best, 1)
             callback.on_trial_complete(0, [], trial(number))
-    found = open_shelf(f"{url}/checkpoints").sizes()
+    found = open_store(f"{url}/checkpoints").sizes()
     assert [name[:4] for name in newest_first(found)] == ["0002", "0000", "0002", "0000"]
     running = FakeTrial({"run": {"trial": 2, "checkpoint_dir": places[2]}})
     callback.on_trial_result(0, [], running, {"epoch": 2})
-    assert [name[:4] for name in newest_first(open_shelf(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
+    assert [name[:4] for name in newest_first(open_store(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
     callback._make_room(5000)
-    assert [epoch_of(name) for name in open_shelf(f"{url}/checkpoints").sizes()] == [2]
+    assert [epoch_of(name) for name in open_store(f"{url}/checkpoints").sizes()] == [2]
     assert not (tmp_path / "folder").exists()
 
 

@@ -1,13 +1,15 @@
-import csv
 import os
 from pathlib import Path
 
 import pytest
 
-from trainables.data.layouts import Found, find_photos
+from trainables.data.layouts import LAYOUTS, find_photos
+from trainables.data.photo_files import Found, Layout
 from trainables.errors import UserError
+from trainables.files.output import read_rows
 
 STUDY = "rare_species_id,eol_content_id,eol_page_id,kingdom,phylum,family,file_path"
+HUB = "rarespecies_id,eol_content_id,eol_page_id,kingdom,phylum,class,order,family,genus,species,sciName,common"
 
 
 def touch(root: Path, *sources: str) -> Path:
@@ -24,6 +26,48 @@ def study(root: Path, *rows: str) -> Found:
 
 def reasons(found: Found) -> dict[str, str]:
     return {one.source: one.reason for one in found.excluded}
+
+
+# One folder of each layout, whose photos are usable.jpg of class mollusca_unionidae, and others with a reason.
+EXAMPLES = {
+    "class folders": {},
+    "study metadata": {
+        "metadata.csv": f"{STUDY}\n"
+        "id1,1,7,animalia,mollusca,unionidae,mollusca_unionidae/1_7_usable.jpg\n"
+        "id1,2,7,animalia,mollusca,unionidae,mollusca_unionidae/2_7_usable.jpg\n"
+    },
+    "hub catalogue": {
+        "metadata/rarespecies-catalog.csv": f"{HUB}\n"
+        "id1,1,7,Animalia,Mollusca,Bivalvia,Unionida,Unionidae,Cyprogenia,stegaria,x,y\n"
+        "id1,2,7,Animalia,Mollusca,Bivalvia,Unionida,Unionidae,Cyprogenia,stegaria,x,y\n",
+        "metadata.csv": "of the web viewer\n",
+    },
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_every_layout_finds_labelled_photos_of_unique_ids_and_gives_a_reason_for_all_else(
+    layout: Layout, tmp_path: Path
+) -> None:
+    usable = [f"mollusca_unionidae/{number}_7_usable.jpg" for number in (1, 2)]
+    touch(tmp_path, *usable, "loose.jpg", "mollusca_unionidae/notes.txt", ".cache/hidden.jpg")
+    for name, text in EXAMPLES[layout.name].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert next(one for one in LAYOUTS if one.recognises(tmp_path)) is layout
+    found = find_photos(tmp_path)
+    assert found.layout == layout.name
+    assert sorted(photo.source for photo in found.photos) == usable
+    assert {photo.class_name for photo in found.photos} == {"mollusca_unionidae"}
+    assert len({photo.photo_id for photo in found.photos}) == 2
+    assert reasons(found).keys() == {"loose.jpg", "mollusca_unionidae/notes.txt"}
+    assert all(one.reason and one.detail for one in found.excluded)
+    for source in usable:
+        (tmp_path / source).unlink()
+    with pytest.raises(UserError, match=rf"holds no photos that can be used .*; {layout.rule}$"):
+        find_photos(tmp_path)
+    with pytest.raises(UserError, match=r"no label level is called 'tribe'"):
+        find_photos(tmp_path, "tribe")
 
 
 def test_class_folders_are_the_labels_and_paths_the_ids(tmp_path: Path) -> None:
@@ -156,8 +200,7 @@ def test_a_folder_or_level_that_is_not_there_is_one_line(tmp_path: Path) -> None
 
 
 def real_rows(shared: Path) -> list[dict[str, str]]:
-    with (shared / "data/eol_rare_species_metadata.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(shared / "data/eol_rare_species_metadata.csv")
 
 
 def test_the_real_set_is_found_whole_in_both_layouts(shared: Path, tmp_path: Path) -> None:
@@ -182,8 +225,7 @@ def test_the_real_set_is_found_whole_in_both_layouts(shared: Path, tmp_path: Pat
 
 def hub_copy(root: Path, rows: list[dict[str, str]]) -> Path:
     """The hub's layout of the same photos; the ranks that the study does not tell are made up from the page."""
-    header = "rarespecies_id,eol_content_id,eol_page_id,kingdom,phylum,class,order,family,genus,species,sciName,common"
-    lines, sources = [header], []
+    lines, sources = [HUB], []
     for row in rows:
         phylum, family, page = row["phylum"].title(), row["family"].title(), row["eol_page_id"]
         ranks = ["Animalia", phylum, "Class", "Order", family, f"Genus{page}", "minor"]
