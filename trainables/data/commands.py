@@ -33,8 +33,8 @@ examples:
   python -m trainables check runs/dataset
   python -m trainables check s3://bucket/dataset
 
-Reads every shard, takes hashes and looks of all photos anew, and proves that no photo, no copy and no near-duplicate
-is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
+Reads every shard, computes hashes and descriptors of all photos anew, and proves that no photo, no copy and no
+near-duplicate is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
 """
 
 _DEMO = """\

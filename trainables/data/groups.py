@@ -27,7 +27,7 @@ def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
 
 
 def group_photos(
-    photos: Sequence[PhotoFile], hashes: Sequence[str], looks: Sequence[ImageDescriptor], rules: Iterable[str]
+    photos: Sequence[PhotoFile], hashes: Sequence[str], descriptors: Sequence[ImageDescriptor], rules: Iterable[str]
 ) -> list[str]:
     """The group of each photo: the smallest photo id among those that belong together.
 
@@ -37,7 +37,7 @@ def group_photos(
     rules = set(rules)
     links = list(links_of_equal(hashes))
     if NEAR_DUPLICATES in rules:
-        links += near_duplicate_links(looks, [photo.class_name for photo in photos])
+        links += near_duplicate_links(descriptors, [photo.class_name for photo in photos])
     if "species" in rules:
         links += links_of_equal([photo.species for photo in photos])
     if "bursts" in rules:

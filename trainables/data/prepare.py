@@ -125,7 +125,9 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
 def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
     files = [one.file for one in usable]
     classes = [file.class_name for file in files]
-    groups = group_photos(files, [one.seen.sha256 for one in usable], [one.seen.look for one in usable], options.group)
+    groups = group_photos(
+        files, [one.seen.sha256 for one in usable], [one.seen.descriptor for one in usable], options.group
+    )
     split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:

@@ -1,7 +1,7 @@
-"""Find copies that were mirrored, turned, zoomed a little or relit: what augmentation does to a photo.
+"""Copies that were mirrored, turned, zoomed a little or relit, as by augmentation.
 
-The rings of a look (see looks.py) are compared twice. First by the size of their Fourier coefficients along the angle,
-which neither turning nor mirroring changes (the idea of Reddy and Chatterji, "An FFT-based technique for translation,
+The rings of descriptor.py are compared twice. First by the size of their Fourier coefficients along the angle, which
+neither turning nor mirroring changes (the idea of Reddy and Chatterji, "An FFT-based technique for translation,
 rotation, and scale-invariant image registration", 1996): a matrix product that leaves about one pair in two thousand.
 Those are then aligned, by the angle at which the rings correlate best, as they are or mirrored. A pair is a copy when,
 so aligned, the rings correlate by `CORRELATION` and their finer detail (from the fourth harmonic on) by `DETAIL`; the
@@ -35,7 +35,7 @@ _SLICE = 2000
 # The outermost kept ring is left out: zoomed in by 11 %, the ones inside it reach there.
 _RADII = np.linspace(2, 26, 14)
 _AREA = np.sqrt(_RADII / _RADII.sum())[:, None].astype(np.float32)
-_FLAT = 3.0  # grey levels: below this contrast a picture has no look
+_FLAT = 3.0  # grey levels: below this contrast a picture is flat
 
 _Spectra = npt.NDArray[np.complex64]
 _Floats = npt.NDArray[np.float32]
@@ -43,12 +43,13 @@ _Positions = npt.NDArray[np.int64]
 _Found = tuple[_Positions, _Positions, npt.NDArray[np.bool_]]
 
 
-class TurnedCopies:
-    """The looks of all photos, ready to be searched block by block."""
+class TransformedCopies:
+    """All photos by their rings, to be searched block by block."""
 
-    def __init__(self, looks: Sequence[ImageDescriptor]) -> None:
-        self._rings = np.frombuffer(b"".join(look.rings for look in looks), dtype=np.uint8).reshape(-1, RINGS, ANGLES)
-        parts = [self._rings[start : start + _SLICE] for start in range(0, len(looks), _SLICE)]
+    def __init__(self, descriptors: Sequence[ImageDescriptor]) -> None:
+        content = b"".join(one.rings for one in descriptors)
+        self._rings = np.frombuffer(content, dtype=np.uint8).reshape(-1, RINGS, ANGLES)
+        parts = [self._rings[start : start + _SLICE] for start in range(0, len(descriptors), _SLICE)]
         self._shapes = np.concatenate([_shapes(_spectra(part, 1.0)) for part in parts])
 
     def of_block(self, start: int, stop: int) -> _Found:
@@ -119,19 +120,17 @@ def _shapes(spectra: _Spectra) -> _Floats:
 
 def _align(left: _Spectra, right: _Spectra) -> tuple[_Floats, _Floats]:
     """Correlation at the best angle, as is or mirrored, and the correlation of the detail there."""
-    straight = _at_best_angle(left, right, left * right.conj())
-    mirrored = _at_best_angle(left, right, left * right)
-    correlation, detail = np.where(mirrored[0] > straight[0], mirrored, straight)
-    return correlation, detail
-
-
-def _at_best_angle(left: _Spectra, right: _Spectra, product: _Spectra) -> _Floats:
-    whole = _by_angle(product.sum(axis=1))
-    detail = _by_angle(np.pad(product[:, :, _FIRST_DETAIL:].sum(axis=1), ((0, 0), (_FIRST_DETAIL, 0))))
     energy = [np.square(np.abs(side[:, :, _FIRST_DETAIL:])).sum(axis=(1, 2)) for side in (left, right)]
-    best = np.expand_dims(whole.argmax(axis=1), 1)
-    at_best = [np.take_along_axis(values, best, axis=1)[:, 0] for values in (whole, detail)]
-    return np.stack([at_best[0], at_best[1] / np.maximum(np.sqrt(energy[0] * energy[1]), 1e-6)])
+    both = []
+    for product in (left * right.conj(), left * right):  # As is, mirrored.
+        whole = _by_angle(product.sum(axis=1))
+        detail = _by_angle(np.pad(product[:, :, _FIRST_DETAIL:].sum(axis=1), ((0, 0), (_FIRST_DETAIL, 0))))
+        best = np.expand_dims(whole.argmax(axis=1), 1)
+        at_best = [np.take_along_axis(values, best, axis=1)[:, 0] for values in (whole, detail)]
+        both.append(np.stack([at_best[0], at_best[1] / np.maximum(np.sqrt(energy[0] * energy[1]), 1e-6)]))
+    straight, mirrored = both
+    correlation, at_detail = np.where(mirrored[0] > straight[0], mirrored, straight)
+    return correlation, at_detail
 
 
 def _by_angle(product: _Spectra) -> _Floats:

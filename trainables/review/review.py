@@ -102,7 +102,7 @@ def _inspected(root: Path, found: Found, options: ReviewOptions) -> _Seen:
 
 def _reviewed(root: Path, found: Found, seen: _Seen, weights: Weights, options: ReviewOptions, say: Say) -> Review:
     hashes = [look.sha256 for look in seen.looks]
-    looks = [look.look for look in seen.looks]
+    looks = [look.descriptor for look in seen.looks]
     groups = group_photos(seen.photos, hashes, looks, options.group)
     tiny = {row for row, look in enumerate(seen.looks) if findings_of.is_tiny(look, options.tiny)}
     blank = {row for row, look in enumerate(seen.looks) if findings_of.is_blank(look)} - tiny
