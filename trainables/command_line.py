@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser, model: "type[BaseModel]") -> No
     """
     for name, field in model.model_fields.items():
         if field.description is not None:
-            parser.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **_value(field))
+            parser.add_argument(f"--{name.replace('_', '-')}", **_arguments(field))
 
 
 def options_from(arguments: argparse.Namespace, model: type[Options], **values: object) -> Options:
@@ -78,22 +78,18 @@ def options_from(arguments: argparse.Namespace, model: type[Options], **values: 
         raise UserError(line) from None
 
 
-def _help(field: "FieldInfo") -> str:
+def _arguments(field: "FieldInfo") -> dict[str, Any]:
+    """The arguments of `add_argument` that follow from a field's description, type and default."""
     text, default = (field.description or "").replace("%", "%%"), field.get_default(call_default_factory=True)
-    if default is None or isinstance(default, bool) or "default" in text:
-        return text
-    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    return f"{text} (default {shown})"
-
-
-def _value(field: "FieldInfo") -> dict[str, Any]:
-    """The arguments of `add_argument` that follow from a field's type and default."""
-    default, kind = field.get_default(call_default_factory=True), field.annotation
+    kind = field.annotation
     if get_origin(kind) in (Union, types.UnionType):
         [kind] = [part for part in get_args(kind) if part is not types.NoneType]
     if kind is bool:
-        return {"action": argparse.BooleanOptionalAction if default else "store_true", "default": default}
-    found: dict[str, Any] = {"type": kind, "default": default}
+        action = argparse.BooleanOptionalAction if default else "store_true"
+        return {"help": text, "action": action, "default": default}
+    if default is not None and "default" not in text:
+        text += f" (default {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+    found: dict[str, Any] = {"help": text, "type": kind, "default": default}
     parts = get_args(kind)
     if get_origin(kind) is Literal:
         found |= {"type": type(parts[0]), "choices": parts}

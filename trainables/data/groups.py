@@ -1,4 +1,4 @@
-"""Which photos must not be parted by the split."""
+"""Groups of photos that the split keeps together."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
     """Refuse rules that do not exist, contradict each other, or need metadata that are not there.
 
     Raises:
-        UserError: as said.
+        UserError: a rule is unknown, stands beside none, or needs metadata that `photos` lack.
     """
     unknown = [rule for rule in rules if rule not in GROUP_RULES]
     if unknown:

@@ -74,9 +74,8 @@ def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None
     # Workers must not inherit TensorFlow or its threads from this process, so they are not forked.
     context = multiprocessing.get_context("spawn")
     # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each report it.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    )
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=signal.signal, initargs=ignore)
     try:
         yield from pool.map(inspect, sources, chunksize=_CHUNK)
     except BrokenProcessPool:

@@ -123,11 +123,10 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
 
 
 def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
-    files = [one.file for one in usable]
+    files, seen_of = [one.file for one in usable], [one.seen for one in usable]
+    hashes, descriptors = [seen.sha256 for seen in seen_of], [seen.descriptor for seen in seen_of]
+    groups = group_photos(files, hashes, descriptors, options.group)
     classes = [file.class_name for file in files]
-    groups = group_photos(
-        files, [one.seen.sha256 for one in usable], [one.seen.descriptor for one in usable], options.group
-    )
     split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:

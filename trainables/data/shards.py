@@ -1,4 +1,4 @@
-"""TFRecord shards: photos as tf.train.Example with their original bytes, written and read with a check on every one."""
+"""TFRecord shards of photos, checked as they are written and read."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +46,8 @@ def read_split(dataset: Dataset, split: str) -> Iterator[EncodedPhoto]:
     for shard in dataset.manifest.shards:
         if shard.split == split:
             yield from _read_shard(dataset.folder / shard.file, shard, expected)
+    if next(expected, None) is not None:
+        raise UserError(f"{dataset.folder} lists {split} photos that are in no shard: it was changed; prepare it again")
 
 
 def damaged_shards(dataset: Dataset) -> list[str]:

@@ -45,26 +45,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there."""
+    """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there.
+
+    Raises:
+        UserError: by every method, where there is no such bucket, no permission, or the place cannot be reached.
+    """
 
     url: str
     files: Any
     path: str
 
     def names(self) -> list[str]:
-        """Return the names of all files below, sorted; none where there is no such folder.
-
-        Raises:
-            UserError: it cannot be listed.
-        """
+        """Return the names of all files below, sorted; none where there is no such folder."""
         return sorted(self.entries())
 
     def entries(self, below: str = "") -> dict[str, Entry]:
-        """Return all files in the folder `below` (all where empty) by their names; none where there is no such folder.
-
-        Raises:
-            UserError: they cannot be listed.
-        """
+        """Return all files in the folder `below` (all where empty) by their names; none where there is no such folder."""
         from pyarrow import fs
 
         folder = f"{self.path}/{below}".rstrip("/")
@@ -77,11 +73,7 @@ class Bucket:
         }
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a small file; None where there is none.
-
-        Raises:
-            UserError: it cannot be read.
-        """
+        """Return the content of a small file; None where there is none."""
         with self._named(f"{name} cannot be read"):
             try:
                 with self.files.open_input_stream(f"{self.path}/{name}") as stream:
@@ -90,21 +82,13 @@ class Bucket:
                 return None
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a file in blocks of a few MiB.
-
-        Raises:
-            UserError: there is no such file, or it cannot be read.
-        """
+        """Yield the content of a file, which must be there, in blocks of a few MiB."""
         with self._named(f"{name} cannot be read"), self.files.open_input_stream(f"{self.path}/{name}") as stream:
             while block := stream.read(_BLOCK):
                 yield block
 
     def send(self, file: Path, name: str) -> None:
-        """Write a local file there; a reader sees the old one or the whole new one.
-
-        Raises:
-            UserError: no such bucket, no permission, or the place cannot be reached.
-        """
+        """Write a local file there; a reader sees the old one or the whole new one."""
         target = f"{self.path}/{name}"
         with self._named(f"{name} cannot be written"):
             if self.files.type_name in _OBJECT_STORES:  # An object is there when all of it is.
@@ -118,31 +102,19 @@ class Bucket:
             self.files.move(partial, target)
 
     def put(self, content: bytes | memoryview, name: str) -> None:
-        """Write a file of this content there, as `send` does.
-
-        Raises:
-            UserError: as `send`.
-        """
+        """Write a file of this content there, as `send` does."""
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)
             file.flush()
             self.send(Path(file.name), name)
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is no error.
-
-        Raises:
-            UserError: it cannot be deleted.
-        """
+        """Delete a file; one that is not there is no error."""
         with self._named(f"{name} cannot be deleted"), suppress(FileNotFoundError):
             self.files.delete_file(f"{self.path}/{name}")
 
     def check_writable(self) -> None:
-        """Write an empty file there and delete it.
-
-        Raises:
-            UserError: as `send`.
-        """
+        """Write an empty file there and delete it."""
         self.put(b"", _PROBE)
         self.delete(_PROBE)
 
