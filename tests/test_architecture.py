@@ -16,7 +16,13 @@ ALLOWED = {
     "search": {"search", "trainables"},
     "trainables": {"trainables"},
     "cluster": {"cluster"},
-    "analysis": {"analysis", "search.records", "trainables.errors", "trainables.files.experiment"},
+    "analysis": {
+        "analysis",
+        "search.records",
+        "trainables.errors",
+        "trainables.files.experiment",
+        "trainables.files.output",
+    },
 }
 MODULES = modules(ROOT)
 

@@ -60,7 +60,7 @@ class Bucket:
         return sorted(self.entries())
 
     def entries(self, below: str = "") -> dict[str, Entry]:
-        """Return all files in the folder `below` (all where empty) by their names; none where there is no such folder."""
+        """Return all files in the folder `below` (all where empty) by their names; none where it is missing."""
         from pyarrow import fs
 
         folder = f"{self.path}/{below}".rstrip("/")

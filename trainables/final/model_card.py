@@ -4,7 +4,6 @@ Sections as in Mitchell et al., "Model Cards for Model Reporting" (2019, https:/
 the one that the Hugging Face hub reads. Everything in it comes from metrics.json, families.csv and the dataset.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from trainables.data.dataset import SPLITS, Manifest
 from trainables.files.experiment import FAMILIES_FILE, MODEL_CARD
+from trainables.files.output import read_rows
 from trainables.network.backbones import from_scratch
 
 WEAKEST = 10
@@ -28,8 +28,7 @@ def write_model_card(study: str, metrics: Metrics, manifest: Manifest, folder: P
         study: what the sweep was called.
         metrics: what metrics.json holds.
     """
-    with (folder / FAMILIES_FILE).open(newline="", encoding="utf-8") as rows:
-        families = list(csv.DictReader(rows))
+    families = read_rows(folder / FAMILIES_FILE)
     (folder / MODEL_CARD).write_text(model_card(study, metrics, manifest, families), encoding="utf-8")
 
 

@@ -3,7 +3,6 @@
 A view of the final stage's files, made from them alone; the files stay the record.
 """
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw
 from tensorboardX import SummaryWriter
 
 from trainables.files.experiment import CONFUSION_FILE, HISTORY_FILE, MISTAKES_FILE, PICTURES_FOLDER
+from trainables.files.output import read_rows
 from trainables.final.mistakes import SIDE
 
 _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
@@ -34,8 +34,7 @@ def write_final_board(final: Path, folder: Path) -> None:
     """
     for old in (folder, *(folder.with_name(f"{folder.name}_{stage}") for stage in ("before", "after"))):
         shutil.rmtree(old, ignore_errors=True)
-    with (final / HISTORY_FILE).open(newline="") as rows:
-        history = list(csv.DictReader(rows))
+    history = read_rows(final / HISTORY_FILE)
     for stage in dict.fromkeys(row["stage"] for row in history):
         with SummaryWriter(str(folder.with_name(f"{folder.name}_{stage}"))) as writer:
             for row in history:
@@ -59,8 +58,7 @@ def _write_epoch(writer: SummaryWriter, row: dict[str, str]) -> None:
 
 def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:
     """All mistakes of mistakes.csv on one sheet, uint8 [height, width, 3]; None where there are none."""
-    with (pictures / MISTAKES_FILE).open(newline="") as rows:
-        mistakes = list(csv.DictReader(rows))
+    mistakes = read_rows(pictures / MISTAKES_FILE)
     if not mistakes:
         return None
     width, height = 2 * SIDE + 3 * _GAP, SIDE + 3 * _LINE + _GAP

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
-from trainables.files.output import write_json
+from trainables.files.output import replacing, write_json
 from trainables.network.backbones import scaling_layer
 from trainables.network.tail import Tail
 
@@ -88,8 +88,7 @@ def read_labels(model: Path) -> Labels:
 
 def _put_inside(labels: Labels, file: Path) -> None:
     """Copy the archive with the labels in its metadata: a fourth entry would make Keras unpack all of it to load it."""
-    written = file.with_name(f".{file.name}.labels")
-    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(written, "w") as copy:
+    with replacing(file) as written, zipfile.ZipFile(file) as archive, zipfile.ZipFile(written, "w") as copy:
         for entry in archive.infolist():
             same = zipfile.ZipInfo(entry.filename, entry.date_time)
             with archive.open(entry) as source, copy.open(same, "w", force_zip64=True) as target:
@@ -98,7 +97,6 @@ def _put_inside(labels: Labels, file: Path) -> None:
                     target.write(json.dumps(metadata, ensure_ascii=False).encode())
                 else:
                     shutil.copyfileobj(source, target, 1 << 20)
-    written.replace(file)
 
 
 def check_same(

@@ -1,6 +1,5 @@
 """The contact sheet of a review: one HTML file with its thumbnails inside, where a person ticks what to leave out."""
 
-import base64
 import hashlib
 import io
 import os
@@ -17,6 +16,7 @@ from PIL import Image
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.device import usable_cores
 from trainables.errors import UserError
+from trainables.files.output import data_uri
 from trainables.review.findings import Finding, Review
 
 MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
@@ -125,7 +125,7 @@ def _strip(root: Path, name: str, sources: Sequence[str]) -> Strip:
 def _address(picture: Image.Image) -> str:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return data_uri(stream.getvalue())
 
 
 def _template() -> Any:

@@ -3,7 +3,6 @@
 python -m trainables review PHOTOS OUT
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
 from trainables.data.photo_files import Found, PhotoFile
 from trainables.errors import UserError
-from trainables.files.output import check_free, whole_or_nothing
+from trainables.files.output import check_free, whole_or_nothing, write_rows
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
 from trainables.review import findings as findings_of
 from trainables.review.features import BACKBONE, pooled_features
@@ -161,9 +160,9 @@ def _typical(photos: Sequence[PhotoFile], ranking: Ranking) -> dict[str, list[st
 
 def _write_list(file: Path, findings: Sequence[Finding]) -> None:
     """The list as CSV; `exclude` is empty: who reviews writes yes there, and `prepare --exclude` takes those rows."""
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(COLUMNS)
-        for one in findings:
-            score = "" if one.score is None else f"{one.score:.3f}"
-            writer.writerow(["", one.section, one.rank, one.source, one.family, score, one.looks_like, one.reason])
+    rows = (
+        ("", one.section, one.rank, one.source, one.family, "" if one.score is None else f"{one.score:.3f}",
+         one.looks_like, one.reason)
+        for one in findings
+    )  # fmt: skip
+    write_rows(file, COLUMNS, rows)
