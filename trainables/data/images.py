@@ -1,4 +1,4 @@
-"""Bytes of a photo to pixels: the one way in which training, checking and prediction see a picture."""
+"""Decoding of photos, the same for training, checking and prediction."""
 
 import io
 import warnings
@@ -71,7 +71,12 @@ def image_size(image: bytes) -> tuple[int, int]:
     """
     with _open(image) as picture:
         width, height = picture.size
-        return (height, width) if _lies_on_its_side(picture) else (width, height)
+        try:
+            on_its_side = _orientation(picture) in (5, 6, 7, 8)
+        except Exception:
+            # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
+            on_its_side = False
+        return (height, width) if on_its_side else (width, height)
 
 
 def _decode(image: bytes, draft: int | None) -> Image.Image:
@@ -117,14 +122,6 @@ def _upright(picture: Image.Image) -> Image.Image:
     except Exception:
         # Damaged EXIF says nothing about the pixels: cameras write it badly more often than they write bad pictures.
         return picture
-
-
-def _lies_on_its_side(picture: Image.Image) -> bool:
-    try:
-        return _orientation(picture) in (5, 6, 7, 8)
-    except Exception:
-        # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
-        return False
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainables.data.dataset import Dataset, EncodedPhoto, Photo, Shard
+from trainables.data.dataset import PHOTOS, Dataset, EncodedPhoto, Photo, Shard
 from trainables.device import import_tensorflow
 from trainables.errors import UserError
 
@@ -43,9 +43,16 @@ def read_split(dataset: Dataset, split: str) -> Iterator[EncodedPhoto]:
         UserError: a shard is missing, truncated or altered; the line names it.
     """
     expected = iter(dataset.photos(split))
-    for shard in dataset.manifest.shards:
-        if shard.split == split:
-            yield from _read_shard(dataset.folder / shard.file, shard, expected)
+    for shard in (shard for shard in dataset.manifest.shards if shard.split == split):
+        file, seen = dataset.folder / shard.file, 0
+        for record in _records(file):
+            row, photo = next(expected, None), decode_example(record)
+            if row is None or (row.photo_id, row.label, row.shard) != (photo.photo_id, photo.label, shard.file):
+                raise UserError(f"{file} does not hold the photos that {PHOTOS} lists for it: it was changed")
+            yield photo
+            seen += 1
+        if seen != shard.photos:
+            raise UserError(f"{file} is truncated: {seen} of its {shard.photos} photos are there; prepare again")
     if next(expected, None) is not None:
         raise UserError(f"{dataset.folder} lists {split} photos that are in no shard: it was changed; prepare it again")
 
@@ -125,19 +132,6 @@ def _write_shard(file: Path, photos: Sequence[Photo], read: Callable[[Photo], by
     written = file.stat().st_size
     if written != expected:
         raise UserError(f"{file.name} could not be written whole ({written} of {expected} bytes): is the disk full?")
-
-
-def _read_shard(file: Path, shard: Shard, expected: Iterator[Photo]) -> Iterator[EncodedPhoto]:
-    seen = 0
-    for record in _records(file):
-        row = next(expected, None)
-        photo = decode_example(record)
-        if row is None or (row.photo_id, row.label, row.shard) != (photo.photo_id, photo.label, shard.file):
-            raise UserError(f"{file} does not hold the photos that photos.csv lists for it: it was changed")
-        yield photo
-        seen += 1
-    if seen != shard.photos:
-        raise UserError(f"{file} is truncated: {seen} of its {shard.photos} photos are there; prepare again")
 
 
 def _records(file: Path) -> Iterator[bytes]:

@@ -26,11 +26,7 @@ class FileStore(Protocol):
         """Return a file's content, None where it cannot be read."""
 
     def put(self, beginning: str, write: Callable[[Path], str]) -> None:
-        """Have `write` write a file at the path that it is given, then name it as it says: whole or absent.
-
-        Args:
-            beginning: what its name begins with.
-        """
+        """Have `write` write a file at a given path and return its name, which begins with `beginning`."""
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""

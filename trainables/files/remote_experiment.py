@@ -19,7 +19,6 @@ from trainables.files.output import replacing, write_json
 Kind = Literal["experiment", "model"]
 _MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}
 
-
 RUNS = Path("runs")
 _BROUGHT = ".brought.json"
 _AT_ONCE = 16

@@ -56,7 +56,11 @@ def near_duplicate_links(descriptors: Sequence[ImageDescriptor], classes: Sequen
             degrees += np.bincount(ends + start, minlength=len(order))
         rows, columns = np.nonzero(certain)
         sure.add(rows + start, columns + start)
-    chained = _chained(likely.roots(), degrees)
+    # Which photos hang in a chain of look-alikes, rather than in a crowd of copies.
+    roots = likely.roots()
+    sizes, widest = np.bincount(roots, minlength=len(order)), np.zeros(len(order), dtype=np.int64)
+    np.maximum.at(widest, roots, degrees)
+    chained = ((sizes > CHAIN) & (widest < CROWD * (sizes - 1)))[roots]
     links = [link for link in likely.links if not chained[link[0]]] + [link for link in sure.links if chained[link[0]]]
     return sorted((min(order[i], order[j]), max(order[i], order[j])) for i, j in links)
 
@@ -80,12 +84,3 @@ def _blocks(descriptors: Sequence[ImageDescriptor]) -> Iterator[tuple[_Bools, _B
         alike[rows, columns] = True
         certain[rows[beyond_doubt], columns[beyond_doubt]] = True
         yield alike, certain, start
-
-
-def _chained(roots: npt.NDArray[np.int64], degrees: npt.NDArray[np.int64]) -> _Bools:
-    """For each photo: does it hang in a chain of look-alikes, rather than in a crowd of copies?"""
-    sizes = np.bincount(roots, minlength=len(roots))
-    widest = np.zeros_like(sizes)
-    np.maximum.at(widest, roots, degrees)
-    chains = (sizes > CHAIN) & (widest < CROWD * (sizes - 1))
-    return np.asarray(chains[roots])

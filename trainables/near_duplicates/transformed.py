@@ -71,14 +71,19 @@ class TransformedCopies:
         return rows[found], columns[found], sure[found]
 
     def _aligned(self, left: _Positions, right: _Positions, zoom: _Positions) -> tuple[_Floats, _Floats]:
-        """Correlation and detail of pairs, the left photo zoomed by _ZOOMS[zoom]."""
+        """Correlation of pairs at the best angle, as is or mirrored, and of their detail there.
+
+        The left photos are zoomed by _ZOOMS[zoom].
+        """
         correlation, detail = np.zeros((2, len(left)), dtype=np.float32)
         for number, factor in enumerate(_ZOOMS):
             of_zoom = np.nonzero(zoom == number)[0]
             for start in range(0, len(of_zoom), _SLICE):
                 some = of_zoom[start : start + _SLICE]
-                zoomed = _spectra(self._rings[left[some]], factor)
-                correlation[some], detail[some] = _align(zoomed, _spectra(self._rings[right[some]], 1.0))
+                zoomed, other = _spectra(self._rings[left[some]], factor), _spectra(self._rings[right[some]], 1.0)
+                straight = _at_best_angle(zoomed, other, zoomed * other.conj())
+                mirrored = _at_best_angle(zoomed, other, zoomed * other)
+                correlation[some], detail[some] = np.where(mirrored[0] > straight[0], mirrored, straight)
         return correlation, detail
 
 
@@ -118,19 +123,13 @@ def _shapes(spectra: _Spectra) -> _Floats:
     return np.asarray(shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 0.1), dtype=np.float32)
 
 
-def _align(left: _Spectra, right: _Spectra) -> tuple[_Floats, _Floats]:
-    """Correlation at the best angle, as is or mirrored, and the correlation of the detail there."""
+def _at_best_angle(left: _Spectra, right: _Spectra, product: _Spectra) -> _Floats:
+    whole = _by_angle(product.sum(axis=1))
+    detail = _by_angle(np.pad(product[:, :, _FIRST_DETAIL:].sum(axis=1), ((0, 0), (_FIRST_DETAIL, 0))))
     energy = [np.square(np.abs(side[:, :, _FIRST_DETAIL:])).sum(axis=(1, 2)) for side in (left, right)]
-    both = []
-    for product in (left * right.conj(), left * right):  # As is, mirrored.
-        whole = _by_angle(product.sum(axis=1))
-        detail = _by_angle(np.pad(product[:, :, _FIRST_DETAIL:].sum(axis=1), ((0, 0), (_FIRST_DETAIL, 0))))
-        best = np.expand_dims(whole.argmax(axis=1), 1)
-        at_best = [np.take_along_axis(values, best, axis=1)[:, 0] for values in (whole, detail)]
-        both.append(np.stack([at_best[0], at_best[1] / np.maximum(np.sqrt(energy[0] * energy[1]), 1e-6)]))
-    straight, mirrored = both
-    correlation, at_detail = np.where(mirrored[0] > straight[0], mirrored, straight)
-    return correlation, at_detail
+    best = np.expand_dims(whole.argmax(axis=1), 1)
+    at_best = [np.take_along_axis(values, best, axis=1)[:, 0] for values in (whole, detail)]
+    return np.stack([at_best[0], at_best[1] / np.maximum(np.sqrt(energy[0] * energy[1]), 1e-6)])
 
 
 def _by_angle(product: _Spectra) -> _Floats:
