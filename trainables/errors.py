@@ -1,4 +1,4 @@
-"""Errors of a trial and of a user, and their words on one line."""
+"""Errors of a trial and of a user, on one line."""
 
 import sys
 from collections.abc import Callable

@@ -97,7 +97,7 @@ class EncodedPhoto(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared folder whose manifest is there and valid; `url` is where it was brought from, if it was."""
+    """A prepared folder whose manifest is there and valid; of a copy, `url` is the original's place."""
 
     folder: Path
     manifest: Manifest

@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".mpo", ".ppm"}
 )
-"""Names that are looked at as photos, lower case; what a file is, is decided by its bytes."""
+"""Endings of a photo's name, lower case; the bytes decide what the file is."""
 
 
 class ImageUnreadable(Exception):

@@ -1,4 +1,4 @@
-"""Inspection of photo files in worker processes: do they decode, hash, size, descriptor."""
+"""Photo files inspected in worker processes: hash, size, descriptor, or a problem."""
 
 import hashlib
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Photo files below a folder, and the files left out with their reasons."""
+"""Photo files below a folder, and the reasons for files left out."""
 
 import hashlib
 import os

@@ -102,7 +102,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
             found.exclude(file.source, seen.reason, seen.detail)
         else:
             usable.append(_Usable(file, seen))
-    # Of files of equal bytes in different classes nobody can tell which label is right.
+    # Which label of equal bytes in different classes is right cannot be known.
     labels: dict[str, set[str]] = {}
     for file, seen in usable:
         labels.setdefault(seen.sha256, set()).add(file.class_name)

@@ -1,4 +1,4 @@
-"""Split photos into training, validation and test: stratified by class, seeded, groups kept whole."""
+"""Seeded, stratified split into training, validation and test, groups kept whole."""
 
 import zlib
 from collections import Counter

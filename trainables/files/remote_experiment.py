@@ -1,4 +1,4 @@
-"""A local copy of an experiment, or of a model, at a URL.
+"""Local copies of experiments and models at URLs.
 
 The URL holds what the experiment's folder holds, and two things more: the trials' checkpoints, which stay there, and
 the lease of its driver (search/experiment/lease.py).

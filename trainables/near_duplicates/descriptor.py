@@ -1,4 +1,4 @@
-"""An image descriptor of 1.3 KB: a hundred thousand pictures compare without pixels."""
+"""Image descriptors of 1.3 KB, compared in place of pixels."""
 
 from functools import cache
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Copies that were mirrored, turned, zoomed a little or relit, as by augmentation.
+"""Copies mirrored, turned, zoomed a little or relit, as by augmentation.
 
 The rings of descriptor.py are compared twice. First by the size of their Fourier coefficients along the angle, which
 neither turning nor mirroring changes (the idea of Reddy and Chatterji, "An FFT-based technique for translation,
