@@ -9,6 +9,7 @@ python -m trainables export runs/first/final
 """
 
 import sys
+from typing import Any
 
 from trainables.command_line import CommandParser
 from trainables.data import commands as data_commands
@@ -22,7 +23,7 @@ def main() -> int:
     """Run a command; exit status 2 and one line on bad input."""
     does = "review and prepare photos, retrain the best configuration, predict, explain, export."
     parser = CommandParser(prog="python -m trainables", description=f"python -m trainables: {does}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     review_commands.add_commands(commands)
     data_commands.add_commands(commands)
     train_commands.add_commands(commands)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -172,7 +172,8 @@ def read_photos(file: Path) -> list[Photo]:
     """
     numbers = ("label", "width", "height")
     try:
-        return [Photo(**{**row, **{name: int(row[name]) for name in numbers}}) for row in read_rows(file)]
+        rows: list[dict[str, Any]] = [{**row, **{name: int(row[name]) for name in numbers}} for row in read_rows(file)]
+        return [Photo(**row) for row in rows]
     except FileNotFoundError:
         raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
     except (KeyError, TypeError, ValueError, csv.Error) as error:

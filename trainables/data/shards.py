@@ -24,14 +24,27 @@ def write_split(
     Raises:
         UserError: the disk is full or the file cannot be written.
     """
+    tf = import_tensorflow()
     cuts = _cuts(sizes)
     placed: list[Photo] = []
     shards: list[Shard] = []
     for number, (start, end) in enumerate(cuts):
         name = f"{split}-{number:05d}-of-{len(cuts):05d}.tfrecord"
-        _write_shard(folder / name, photos[start:end], read)
-        placed += [photo._replace(shard=name) for photo in photos[start:end]]
+        expected = 0
+        try:
+            with tf.io.TFRecordWriter(str(folder / name)) as writer:
+                for photo in photos[start:end]:
+                    record = encode_example(EncodedPhoto(photo.photo_id, photo.label, read(photo)))
+                    writer.write(record)
+                    expected += len(record) + _FRAME_BYTES
+        except tf.errors.OpError as error:
+            detail = " ".join(str(error.message).rsplit(";", 1)[-1].split())  # the part before names the temporary file
+            raise UserError(f"{name} cannot be written: {detail}; nothing was kept") from None
         size, digest = file_digest(folder / name)
+        # The writer buffers, and a disk that fills up while it closes does not always make it raise.
+        if size != expected:
+            raise UserError(f"{name} could not be written whole ({size} of {expected} bytes): is the disk full?")
+        placed += [photo._replace(shard=name) for photo in photos[start:end]]
         shards.append(Shard(file=name, split=split, photos=end - start, bytes=size, sha256=digest))
     return placed, shards
 
@@ -114,24 +127,6 @@ def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:
             ends.append(index + 1)
     ends.append(len(sizes))
     return list(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def _write_shard(file: Path, photos: Sequence[Photo], read: Callable[[Photo], bytes]) -> None:
-    tf = import_tensorflow()
-    expected = 0
-    try:
-        with tf.io.TFRecordWriter(str(file)) as writer:
-            for photo in photos:
-                record = encode_example(EncodedPhoto(photo.photo_id, photo.label, read(photo)))
-                writer.write(record)
-                expected += len(record) + _FRAME_BYTES
-    except tf.errors.OpError as error:
-        detail = " ".join(str(error.message).rsplit(";", 1)[-1].split())  # the part before names the temporary file
-        raise UserError(f"{file.name} cannot be written: {detail}; nothing was kept") from None
-    # The writer buffers, and a disk that fills up while it closes does not always make it raise.
-    written = file.stat().st_size
-    if written != expected:
-        raise UserError(f"{file.name} could not be written whole ({written} of {expected} bytes): is the disk full?")
 
 
 def _records(file: Path) -> Iterator[bytes]:

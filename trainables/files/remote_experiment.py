@@ -75,7 +75,13 @@ def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
     Raises:
         UserError: nothing is there, or it cannot be reached.
     """
-    there = {name: [entry.size, entry.written] for name, entry in bucket.entries().items() if _is_record(name)}
+    there = {}
+    for name, entry in bucket.entries().items():
+        parts = PurePosixPath(name).parts
+        # "..", or a name that begins with a slash, would be written outside of the folder.
+        hidden = parts[0] == "/" or any(part.startswith(".") for part in parts)
+        if not hidden and name != LEASE and parts[0] != CHECKPOINTS:
+            there[name] = [entry.size, entry.written]
     if not there:
         why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
         raise UserError(f"{bucket.url} holds no {kind}, {why}")
@@ -137,9 +143,3 @@ def send_final(bucket: Bucket, folder: Path) -> None:
     files = [file for place in (board, folder) for file in place.rglob("*") if file.is_file()]
     for file in sorted(files, key=lambda file: file == folder / METRICS_FILE):
         bucket.send(file, file.relative_to(folder.parent).as_posix())
-
-
-def _is_record(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    # "..", or a name that begins with a slash, would be written outside of the folder.
-    return name != LEASE and parts[0] not in (CHECKPOINTS, "/") and not any(part.startswith(".") for part in parts)
