@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
     from pydantic import BaseModel, ValidationError
@@ -47,10 +47,10 @@ def one_line(error: "ValidationError", model: "type[BaseModel]") -> str:
     others = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
     if first["type"] == "extra_forbidden":
         for part in first["loc"][:-1]:  # To the model in which the key stands, as far as there are models.
-            field = model.model_fields.get(str(part))
-            if field is None or not hasattr(field.annotation, "model_fields"):
+            inner: Any = getattr(model.model_fields.get(str(part)), "annotation", None)
+            if not hasattr(inner, "model_fields"):
                 break
-            model = field.annotation
+            model = inner
         return f"unknown key {key!r}; the keys here are: {', '.join(sorted(model.model_fields))}{others}"
     if first["type"] == "missing":
         return f"the key {key!r} is missing{others}"
