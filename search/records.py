@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from trainables.files.experiment import (
     front_file,
     trial_folder,
 )
+from trainables.files.output import read_rows
 from trainables.files.remote_experiment import local_copy as local_copy  # For whoever may import this module alone.
 from trainables.handoff import Handoff, read_handoff
 
@@ -251,10 +251,7 @@ def _json(file: Path) -> dict[str, Any] | None:
 
 
 def _table(file: Path) -> tuple[Row, ...]:
-    if not file.is_file():
-        return ()
-    with file.open(newline="") as rows:
-        return tuple(csv.DictReader(rows))
+    return tuple(read_rows(file)) if file.is_file() else ()
 
 
 def seconds_of_epochs(folder: Path) -> float:

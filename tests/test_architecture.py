@@ -22,6 +22,7 @@ ALLOWED = {
         "search.records",
         "trainables.errors",
         "trainables.files.experiment",
+        "trainables.files.output",
         "trainables.network.backbone_table",
     },
 }

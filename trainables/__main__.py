@@ -1,4 +1,4 @@
-"""python -m trainables: review and prepare photos, retrain the best configuration, predict, explain, export.
+"""Commands from photos to a dataset, and from a configuration to a model.
 
 python -m trainables review PHOTOS REVIEW
 python -m trainables prepare PHOTOS DATASET --min-photos 20
@@ -9,6 +9,7 @@ python -m trainables export runs/first/final
 """
 
 import sys
+from typing import Any
 
 from trainables.command_line import CommandParser
 from trainables.data import commands as data_commands
@@ -20,8 +21,9 @@ from trainables.review import commands as review_commands
 
 def main() -> int:
     """Run a command; exit status 2 and one line on bad input."""
-    parser = CommandParser(prog="python -m trainables", description=(__doc__ or "").splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    does = "review and prepare photos, retrain the best configuration, predict, explain, export."
+    parser = CommandParser(prog="python -m trainables", description=f"python -m trainables: {does}")
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     review_commands.add_commands(commands)
     data_commands.add_commands(commands)
     train_commands.add_commands(commands)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 
 if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
     from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
 
 Options = TypeVar("Options", bound="BaseModel")
 
@@ -54,8 +53,26 @@ def add_options(parser: argparse.ArgumentParser, model: "type[BaseModel]") -> No
     an X, tuple[X, ...] one or more, tuple[X, X] two, Literal one of its values; a bool is a switch.
     """
     for name, field in model.model_fields.items():
-        if field.description is not None:
-            parser.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **_value(field))
+        text, kind, extra = field.description, field.annotation, field.json_schema_extra
+        if text is None:
+            continue
+        default = field.get_default(call_default_factory=True)
+        if get_origin(kind) in (Union, types.UnionType):
+            [kind] = [part for part in get_args(kind) if part is not types.NoneType]
+        found: dict[str, Any] = {"type": kind}
+        parts = get_args(kind)
+        if kind is bool:
+            found = {"action": argparse.BooleanOptionalAction if default else "store_true"}
+        elif get_origin(kind) is Literal:
+            found = {"type": type(parts[0]), "choices": parts}
+        elif get_origin(kind) is tuple:
+            found = {"type": parts[0], "nargs": "+" if parts[-1] is Ellipsis else len(parts)}
+        if isinstance(extra, dict) and "metavar" in extra:
+            metavar = extra["metavar"]
+            found["metavar"] = tuple(metavar) if isinstance(metavar, list) else metavar
+        if default is not None and kind is not bool and "default" not in text:
+            text += f" (default {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=text.replace("%", "%%"), **found)
 
 
 def options_from(arguments: argparse.Namespace, model: type[Options], **values: object) -> Options:
@@ -66,8 +83,7 @@ def options_from(arguments: argparse.Namespace, model: type[Options], **values: 
     """
     from pydantic import ValidationError
 
-    from trainables.config import one_line
-    from trainables.errors import UserError
+    from trainables.errors import UserError, one_line
 
     given = {name: value for name, value in vars(arguments).items() if name in model.model_fields}
     try:
@@ -77,31 +93,3 @@ def options_from(arguments: argparse.Namespace, model: type[Options], **values: 
         for name in error.errors(include_url=False)[0]["loc"][:1]:  # None where all of them together are refused.
             line = line.replace(str(name), f"--{str(name).replace('_', '-')}", 1)
         raise UserError(line) from None
-
-
-def _help(field: "FieldInfo") -> str:
-    text, default = (field.description or "").replace("%", "%%"), field.get_default(call_default_factory=True)
-    if default is None or isinstance(default, bool) or "default" in text:
-        return text
-    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    return f"{text} (default {shown})"
-
-
-def _value(field: "FieldInfo") -> dict[str, Any]:
-    """The arguments of `add_argument` that follow from a field's type and default."""
-    default, kind = field.get_default(call_default_factory=True), field.annotation
-    if get_origin(kind) in (Union, types.UnionType):
-        [kind] = [part for part in get_args(kind) if part is not types.NoneType]
-    if kind is bool:
-        return {"action": argparse.BooleanOptionalAction if default else "store_true", "default": default}
-    found: dict[str, Any] = {"type": kind, "default": default}
-    parts = get_args(kind)
-    if get_origin(kind) is Literal:
-        found |= {"type": type(parts[0]), "choices": parts}
-    elif get_origin(kind) is tuple:
-        found |= {"type": parts[0], "nargs": "+" if parts[-1] is Ellipsis else len(parts)}
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and "metavar" in extra:
-        metavar = extra["metavar"]
-        found["metavar"] = tuple(metavar) if isinstance(metavar, list) else metavar
-    return found

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainables.errors import UserError
+from trainables.errors import UserError, one_line
 from trainables.network.backbone_table import BACKBONES
 
 Backbone: TypeAlias = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
@@ -129,22 +129,3 @@ def trial_config(values: dict[str, Any]) -> TrialConfig:
         return TrialConfig.model_validate(values)
     except ValidationError as error:
         raise UserError(one_line(error, TrialConfig)) from None
-
-
-def one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return the first problem of a pydantic error in one line: key, rule, value."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    others = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
-    if first["type"] == "extra_forbidden":
-        for part in first["loc"][:-1]:
-            field = model.model_fields.get(str(part))
-            if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-                break
-            model = field.annotation
-        return f"unknown key {key!r}; the keys here are: {', '.join(sorted(model.model_fields))}{others}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing{others}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"{key}: {message}, not {first['input']!r}{others}" if key else f"{message}{others}"

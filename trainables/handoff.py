@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainables.config import TrialConfig, one_line
-from trainables.errors import UserError
+from trainables.config import TrialConfig
+from trainables.errors import UserError, one_line
 from trainables.files.output import write_json
 
 

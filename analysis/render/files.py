@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from trainables.errors import UserError
+from trainables.files.output import replacing
 
 
 def output_folder(folder: Path) -> Path:
@@ -50,11 +51,8 @@ def write_bytes(file: Path, content: bytes) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"{file} cannot be written: {error.strerror}") from None

@@ -13,7 +13,7 @@ from search.study.pareto import Mode, ScoredTrial, front
 from search.tune.state import SweepState
 from trainables.errors import UserError
 from trainables.files.experiment import CHECKPOINTS, checkpoint_root
-from trainables.files.file_store import open_shelf
+from trainables.files.file_store import open_store
 from trainables.training.checkpoint import newest_first
 
 
@@ -114,7 +114,7 @@ def _delete(place: str, but: int = 0) -> int:
     freed = 0
     for name in list(sizes)[but:]:
         with suppress(UserError):  # A URL that cannot be reached costs space; the mirror says that it cannot.
-            open_shelf(place).delete(name)
+            open_store(place).delete(name)
             freed += sizes[name]
     return freed
 
@@ -122,6 +122,6 @@ def _delete(place: str, but: int = 0) -> int:
 def _sizes(place: str) -> dict[str, int]:
     """Return a trial's checkpoints, newest first, with their sizes in bytes; none where the place cannot be reached."""
     with suppress(UserError):
-        sizes = open_shelf(place).sizes()
+        sizes = open_store(place).sizes()
         return {name: sizes[name] for name in newest_first(sizes)}
     return {}

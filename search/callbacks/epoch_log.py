@@ -13,6 +13,7 @@ from search.config.trial_plan import trial_number
 from search.records import read_epochs
 from search.tune.state import SweepState
 from trainables.files.experiment import EPOCHS_FILE, trial_folder
+from trainables.files.output import write_text
 from trainables.network.cost import COSTS
 
 # The result of one epoch, as the trainable gives it.
@@ -73,9 +74,7 @@ class EpochLog(Callback):
 
 def _keep_before(file: Path, epoch: int) -> None:
     kept = [line for line in read_epochs(file) if line["epoch"] < epoch]
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    temporary.replace(file)
+    write_text("".join(json.dumps(line) + "\n" for line in kept), file)
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from search.config.warm_start_source import Source
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
 from trainables.files.experiment import SWEEP_FILE
+from trainables.files.output import write_text
 from trainables.files.remote_experiment import working_folder
 from trainables.network.backbones import WEIGHT_KINDS
 
@@ -63,9 +64,7 @@ def dump_sweep(config: SweepConfig) -> str:
 
 def write_sweep(config: SweepConfig, experiment: Path) -> None:
     """Write an experiment's sweep.yaml in one step: a reader sees the old file or the whole new one."""
-    temporary = experiment / ".sweep.yaml"
-    temporary.write_text(dump_sweep(config))
-    temporary.replace(experiment / SWEEP_FILE)
+    write_text(dump_sweep(config), experiment / SWEEP_FILE)
 
 
 class _Loader(yaml.SafeLoader):

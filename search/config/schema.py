@@ -19,8 +19,8 @@ from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
 from search.config.storage_url import StorageUrl, parse_url
 from search.config.warm_start_source import Source, dump_sources, parse_sources
-from trainables.config import TrialConfig, one_line
-from trainables.errors import UserError
+from trainables.config import TrialConfig
+from trainables.errors import UserError, one_line
 from trainables.network.cost import COSTS
 
 LOWER_IS_BETTER = ("train_loss", "train_cross_entropy", "val_loss", "val_cross_entropy", "epoch_seconds")

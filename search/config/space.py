@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainables.config import Augmentation, TrialConfig, one_line
-from trainables.errors import UserError
+from trainables.config import Augmentation, TrialConfig
+from trainables.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

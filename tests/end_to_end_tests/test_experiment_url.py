@@ -16,7 +16,7 @@ from tests.end_to_end_tests.test_sigkill import clear_away
 from tests.s3_server import s3_server
 from trainables.files.bucket import open_bucket
 from trainables.files.experiment import LEASE
-from trainables.files.file_store import open_shelf
+from trainables.files.file_store import open_store
 from trainables.training.checkpoint import newest_first
 
 URL = "s3://sweeps/first"
@@ -56,7 +56,7 @@ def test_a_killed_sweep_goes_on_on_a_fresh_machine_and_ends_as_one_that_never_wa
         assert reported.returncode == 0, reported.stderr
         monkeypatch.chdir(third)
         experiment = read_experiment(URL)
-        checkpoints = newest_first(open_shelf(f"{URL}/checkpoints").sizes())
+        checkpoints = newest_first(open_store(f"{URL}/checkpoints").sizes())
     whole = on_machine(first, "tests.search_tests.killed_driver", tmp_path / "whole", "--trials", "6")
     assert whole.returncode == 0, whole.stderr
     expected = read_experiment(tmp_path / "whole" / "experiment")

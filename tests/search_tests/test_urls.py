@@ -14,7 +14,7 @@ from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.synthetic import SyntheticTrial
 from trainables.config import TrialConfig
 from trainables.errors import UserError
-from trainables.files.file_store import open_shelf
+from trainables.files.file_store import open_store
 from trainables.training.checkpoint import newest_first
 
 
@@ -116,7 +116,7 @@ def test_a_sweep_at_a_url_goes_on_on_another_machine_and_is_read_from_there(
     assert went_on and there.best == best and there.provenance["resumed"]
     assert [trial.values for trial in there.trials[:2]] == [trial.values for trial in before.trials]
     assert all(len(trial.epochs) == 9 for trial in there.trials) and len(there.trials) == 3
-    held = [name[:4] for name in newest_first(open_shelf(f"{mirror}/checkpoints").sizes())]
+    held = [name[:4] for name in newest_first(open_store(f"{mirror}/checkpoints").sizes())]
     assert held == [f"{best.trial:04d}"] * 2
     assert resume_sweep(mirror, [], SyntheticTrial) == (best, False)
     with pytest.raises(UserError, match=r"experiment is older than file.*`python -m search resume file:.* goes on"):

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
-    from trainables.data.dataset import Dataset
     from trainables.data.options import PrepareOptions
 
 
@@ -33,8 +32,8 @@ examples:
   python -m trainables check runs/dataset
   python -m trainables check s3://bucket/dataset
 
-Reads every shard, takes hashes and looks of all photos anew, and proves that no photo, no copy and no near-duplicate
-is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
+Reads every shard, computes hashes and descriptors of all photos anew, and proves that no photo, no copy and no
+near-duplicate is in two splits. Exit status 0: proven. 2: a shard is damaged, or one line per leak.
 """
 
 _DEMO = """\
@@ -76,10 +75,11 @@ def run_prepare(arguments: argparse.Namespace) -> int:
     # Imports stand in the functions: --help must answer at once.
     from trainables.data.dataset import EXCLUDED
     from trainables.data.prepare import prepare
+    from trainables.data.remote import sent_to
 
     out: Path | str = arguments.out
     options = options_from(arguments, _prepare_options())
-    with _output(out) as folder:
+    with nullcontext(out) if isinstance(out, Path) else sent_to(out) as folder:
         manifest = prepare(arguments.photos, folder, options, say=lambda line: print(line, flush=True))
     for line in manifest.warnings:
         print(f"warning: {line}", file=sys.stderr)
@@ -94,38 +94,24 @@ def run_prepare(arguments: argparse.Namespace) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Check the shards' bytes, then the splits; one line per damage or leak on stderr."""
     from trainables.data.remote import open_dataset_at
+    from trainables.device import prepare_tensorflow
 
     # What lies at a URL is read from there, whatever copies this machine has.
     with tempfile.TemporaryDirectory(prefix="raretune-") as store:
-        return _check(open_dataset_at(arguments.dataset, Path(store)))
+        dataset = open_dataset_at(arguments.dataset, Path(store))
+        prepare_tensorflow()
+        from trainables.data.leaks import prove_disjoint
+        from trainables.data.shards import damaged_shards
 
-
-def _check(dataset: "Dataset") -> int:
-    from trainables.device import prepare_tensorflow
-
-    prepare_tensorflow()
-    from trainables.data.leaks import prove_disjoint
-    from trainables.data.shards import damaged_shards
-
-    damaged = damaged_shards(dataset)
-    if damaged:
-        print(*(f"error: {line}" for line in damaged), sep="\n", file=sys.stderr)
-        return 2
-    print(f"{len(dataset.manifest.shards)} shards are as they were written")
-    proof = prove_disjoint(dataset)
-    print(*proof.lines(), sep="\n")
-    if not proof.passed:
-        print(*(f"error: {line}" for line in proof.leaks), sep="\n", file=sys.stderr)
-    return 0 if proof.passed else 2
-
-
-def _output(out: Path | str) -> AbstractContextManager[Path]:
-    """The folder to write to: `out`, or a temporary one that then goes to the URL `out`."""
-    if isinstance(out, Path):
-        return nullcontext(out)
-    from trainables.data.remote import sent_to
-
-    return sent_to(out)
+        problems = damaged_shards(dataset)
+        if not problems:
+            print(f"{len(dataset.manifest.shards)} shards are as they were written")
+            proof = prove_disjoint(dataset)
+            print(*proof.lines(), sep="\n")
+            problems = proof.leaks
+    for line in problems:
+        print(f"error: {line}", file=sys.stderr)
+    return 2 if problems else 0
 
 
 def run_demo_photos(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The prepared dataset: its manifest, its list of photos, and how they are read back."""
+"""The prepared dataset: its manifest and its list of photos."""
 
 import csv
 import hashlib
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from trainables.config import one_line
-from trainables.errors import UserError
+from trainables.errors import UserError, one_line
+from trainables.files.output import read_rows
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
@@ -21,10 +21,8 @@ EXCLUDED = "excluded.csv"
 FORMAT: Literal[1] = 1
 
 
-class Shard(BaseModel):
+class Shard(BaseModel, extra="forbid", frozen=True):
     """One TFRecord file: how many photos and bytes it holds, and the SHA-256 of the whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     split: str
@@ -33,10 +31,8 @@ class Shard(BaseModel):
     sha256: str
 
 
-class ExclusionList(BaseModel):
+class ExclusionList(BaseModel, extra="forbid", frozen=True):
     """The exclusion list that was honoured: its file, its SHA-256, its entries, and how many named a photo."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     sha256: str
@@ -44,14 +40,12 @@ class ExclusionList(BaseModel):
     matched: int
 
 
-class Manifest(BaseModel):
+class Manifest(BaseModel, extra="forbid", frozen=True):
     """What a prepared dataset is and how it was made; written last, so that its presence means the rest is whole.
 
     `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
     `created` is UTC, ISO 8601; `source` is the absolute path of the photos.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = FORMAT
     fingerprint: str
@@ -103,7 +97,7 @@ class EncodedPhoto(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared folder whose manifest is there and valid; `url` is where it was brought from, if it was."""
+    """A prepared folder whose manifest is there and valid; of a copy, `url` is the original's place."""
 
     folder: Path
     manifest: Manifest
@@ -146,20 +140,28 @@ def open_dataset(folder: Path | str) -> Dataset:
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; `python -m trainables prepare PHOTOS OUT` makes a dataset")
+    file = folder / MANIFEST
     try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-        return Dataset(folder, Manifest.model_validate_json(text))
+        return Dataset(folder, parse_manifest(file.read_bytes(), file))
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no {MANIFEST}: it is no prepared dataset, or not a finished one; "
             f"`python -m trainables prepare PHOTOS OUT` makes one"
         ) from None
     except OSError as error:
-        raise UserError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from None
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def parse_manifest(content: bytes, where: Path | str) -> Manifest:
+    """Read a manifest; `where` names it in an error.
+
+    Raises:
+        UserError: it is not valid.
+    """
+    try:
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise UserError(f"{folder / MANIFEST} is damaged: {one_line(error, Manifest)}; prepare it again") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{folder / MANIFEST} is damaged: not UTF-8 text; prepare it again") from None
+        raise UserError(f"{where} is damaged: {one_line(error, Manifest)}; prepare it again") from None
 
 
 def read_photos(file: Path) -> list[Photo]:
@@ -168,13 +170,13 @@ def read_photos(file: Path) -> list[Photo]:
     Raises:
         UserError: missing or damaged.
     """
+    numbers = ("label", "width", "height")
     try:
-        with file.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        return [_photo(row) for row in rows]
+        rows: list[dict[str, Any]] = [{**row, **{name: int(row[name]) for name in numbers}} for row in read_rows(file)]
+        return [Photo(**row) for row in rows]
     except FileNotFoundError:
         raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
 
 
@@ -182,18 +184,3 @@ def fingerprint_of(photos: Iterable[Photo], class_names: Iterable[str]) -> str:
     """SHA-256 (hex) over the class names and the sorted (photo id, split, label, content hash) of all photos."""
     rows = sorted((photo.photo_id, photo.split, photo.label, photo.sha256) for photo in photos)
     return hashlib.sha256(json.dumps([list(class_names), rows]).encode()).hexdigest()
-
-
-def _photo(row: dict[str, str]) -> Photo:
-    return Photo(
-        photo_id=row["photo_id"],
-        split=row["split"],
-        family=row["family"],
-        label=int(row["label"]),
-        sha256=row["sha256"],
-        group=row["group"],
-        source=row["source"],
-        width=int(row["width"]),
-        height=int(row["height"]),
-        shard=row["shard"],
-    )

@@ -1,4 +1,4 @@
-"""Real photographs without a download: scikit-learn's handwritten digits as a small, long-tailed set of image files."""
+"""Demo photos: scikit-learn's handwritten digits as a long-tailed set of files."""
 
 from pathlib import Path
 
@@ -31,15 +31,9 @@ def write_digits(out: Path, most: int = MOST, fewest: int = FEWEST) -> dict[str,
             scans = digits.images[digits.target == digit][:count]
             (folder / f"digits_{name}").mkdir()
             for number, scan in enumerate(scans):
-                _write(folder / f"digits_{name}" / f"{name}_{number:03d}", scan, png=digit % 2 == 1)
+                # 16 grey levels, ink high; on paper ink is dark.
+                picture = Image.fromarray((255 - scan * (255 / 16)).astype(np.uint8))
+                large = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("RGB")
+                kind = "png" if digit % 2 else "jpg"
+                large.save(folder / f"digits_{name}" / f"{name}_{number:03d}.{kind}", quality=90)  # The JPEG's.
     return {f"digits_{name}": int(count) for name, count in zip(NAMES, counts, strict=True)}
-
-
-def _write(file: Path, scan: np.ndarray, png: bool) -> None:
-    # 16 grey levels, ink high; on paper ink is dark.
-    picture = Image.fromarray((255 - scan * (255 / 16)).astype(np.uint8))
-    large = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("RGB")
-    if png:
-        large.save(file.with_suffix(".png"))
-    else:
-        large.save(file.with_suffix(".jpg"), quality=90)

@@ -1,14 +1,11 @@
 """The exclusion list: photos that a person has decided to leave out."""
 
-import csv
 import hashlib
-import io
 from pathlib import Path
 
 from trainables.data.dataset import ExclusionList
-from trainables.data.layouts import Found
-from trainables.data.rare_species import path_key
-from trainables.errors import UserError
+from trainables.data.photo_files import Found, path_key
+from trainables.files.output import named_errors, parse_table, read_text
 
 LISTED = "listed"
 """The reason under which photos of the exclusion list stand in excluded.csv."""
@@ -53,28 +50,14 @@ def read_exclusion_list(file: Path) -> dict[str, str]:
     Raises:
         UserError: the file is missing or is no text.
     """
-    try:
-        return _entries(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist; --exclude takes a text file with one path a line, or a CSV") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not UTF-8 text; --exclude takes one path a line, or a CSV") from None
-    except csv.Error as error:
-        raise UserError(f"{file} is not a CSV file: {error}") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from None
-
-
-def _entries(text: str) -> dict[str, str]:
-    rows = csv.DictReader(io.StringIO(text, newline=""))  # A quoted path may hold a line's end.
-    if "source" not in (rows.fieldnames or []):
-        return {path_key(path): "" for path in map(_without_comment, text.splitlines()) if path}
-    return {path_key(row["source"]): row.get("reason") or "" for row in rows if row["source"] and _marked(row)}
-
-
-def _marked(row: dict[str, str]) -> bool:
-    return (row.get("exclude") or "").strip().lower() in _YES if "exclude" in row else True
-
-
-def _without_comment(line: str) -> str:
-    return "" if line.lstrip().startswith("#") else line.split(" #")[0].strip()
+    with named_errors(file, "--exclude takes UTF-8 text: one path a line, or a CSV with a column source"):
+        text = read_text(file)
+        columns, rows = parse_table(text)
+        if "source" in columns:
+            return {
+                path_key(row["source"]): row.get("reason") or ""
+                for _, row in rows
+                if row["source"] and ("exclude" not in row or (row["exclude"] or "").strip().lower() in _YES)
+            }
+    paths = ("" if line.lstrip().startswith("#") else line.split(" #")[0].strip() for line in text.splitlines())
+    return {path_key(path): "" for path in paths if path}

@@ -1,9 +1,9 @@
-"""Which photos must not be parted by the split."""
+"""Groups of photos that the split keeps together."""
 
 from collections.abc import Iterable, Sequence
 
-from trainables.data.layouts import PhotoFile
 from trainables.data.options import GROUP_RULES, NEAR_DUPLICATES
+from trainables.data.photo_files import PhotoFile
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import ImageDescriptor
 from trainables.near_duplicates.links import near_duplicate_links
@@ -14,7 +14,7 @@ def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
     """Refuse rules that do not exist, contradict each other, or need metadata that are not there.
 
     Raises:
-        UserError: as said.
+        UserError: a rule is unknown, stands beside none, or needs metadata that `photos` lack.
     """
     unknown = [rule for rule in rules if rule not in GROUP_RULES]
     if unknown:
@@ -27,31 +27,26 @@ def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
 
 
 def group_photos(
-    photos: Sequence[PhotoFile], hashes: Sequence[str], looks: Sequence[ImageDescriptor], rules: Iterable[str]
+    photos: Sequence[PhotoFile], hashes: Sequence[str], descriptors: Sequence[ImageDescriptor], rules: Iterable[str]
 ) -> list[str]:
-    """The group of each photo: the smallest photo id among those that belong together.
+    """The group of each photo: the smallest photo id in its connected component.
 
-    Exact copies (equal content hash) always belong together; `rules` say what else does. Belonging is passed on: if a
-    looks like b and b like c, all three are one group, or a leak would remain.
+    Exact copies (equal content hash) are always linked; `rules` say what else is. If a is linked to b and b to c, all
+    three are one group, or a leak would remain.
     """
     rules = set(rules)
     links = list(links_of_equal(hashes))
     if NEAR_DUPLICATES in rules:
-        links += near_duplicate_links(looks, [photo.class_name for photo in photos])
+        links += near_duplicate_links(descriptors, [photo.class_name for photo in photos])
     if "species" in rules:
         links += links_of_equal([photo.species for photo in photos])
-    if "bursts" in rules:
-        links += _bursts(photos)
+    if "bursts" in rules:  # Photos of one species whose content ids follow each other: one photographer's series.
+        at = {(photo.species, photo.content_id): position for position, photo in enumerate(photos) if photo.species}
+        for (species, content_id), position in at.items():
+            if content_id is not None and (before := at.get((species, content_id - 1))) is not None:
+                links.append((before, position))
     component = components(len(photos), links)
     smallest: dict[int, str] = {}
     for photo, top in zip(photos, component, strict=True):
         smallest[top] = min(smallest.get(top, photo.photo_id), photo.photo_id)
     return [smallest[top] for top in component]
-
-
-def _bursts(photos: Sequence[PhotoFile]) -> Iterable[tuple[int, int]]:
-    """Photos of one species whose content ids follow each other: one photographer's series."""
-    at = {(photo.species, photo.content_id): position for position, photo in enumerate(photos) if photo.species}
-    for (species, content_id), position in at.items():
-        if content_id is not None and (species, content_id - 1) in at:
-            yield at[species, content_id - 1], position

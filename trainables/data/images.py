@@ -1,4 +1,4 @@
-"""Bytes of a photo to pixels: the one way in which training, checking and prediction see a picture."""
+"""Decoding of photos, the same for training, checking and prediction."""
 
 import io
 import warnings
@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from trainables.errors import message_of
 
 MAX_PIXELS = 89_478_485
 """Largest picture that is opened, in pixels: Pillow's own bound against decompression bombs (40 megapixels fit)."""
@@ -17,7 +19,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".mpo", ".ppm"}
 )
-"""Names that are looked at as photos, lower case; what a file is, is decided by its bytes."""
+"""Endings of a photo's name, lower case; the bytes decide what the file is."""
 
 
 class ImageUnreadable(Exception):
@@ -69,7 +71,12 @@ def image_size(image: bytes) -> tuple[int, int]:
     """
     with _open(image) as picture:
         width, height = picture.size
-        return (height, width) if _lies_on_its_side(picture) else (width, height)
+        try:
+            on_its_side = _orientation(picture) in (5, 6, 7, 8)
+        except Exception:
+            # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
+            on_its_side = False
+        return (height, width) if on_its_side else (width, height)
 
 
 def _decode(image: bytes, draft: int | None) -> Image.Image:
@@ -86,7 +93,7 @@ def _decode(image: bytes, draft: int | None) -> Image.Image:
     except ImageUnreadable:
         raise
     except Exception as error:
-        detail = _one_line(error)
+        detail = message_of(error)
         cut = isinstance(error, EOFError) or any(word in detail for word in ("truncated", "broken data stream"))
         raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
 
@@ -97,11 +104,11 @@ def _open(image: bytes) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(image))
     except Image.DecompressionBombError as error:
-        raise ImageUnreadable("too_large", _one_line(error)) from None
+        raise ImageUnreadable("too_large", message_of(error)) from None
     except UnidentifiedImageError:
         raise ImageUnreadable("unreadable", "not an image format that Pillow knows") from None
     except Exception as error:
-        raise ImageUnreadable("unreadable", _one_line(error)) from None
+        raise ImageUnreadable("unreadable", message_of(error)) from None
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ImageUnreadable("too_large", f"{width} × {height} pixels; at most {MAX_PIXELS} are opened")
@@ -115,14 +122,6 @@ def _upright(picture: Image.Image) -> Image.Image:
     except Exception:
         # Damaged EXIF says nothing about the pixels: cameras write it badly more often than they write bad pictures.
         return picture
-
-
-def _lies_on_its_side(picture: Image.Image) -> bool:
-    try:
-        return _orientation(picture) in (5, 6, 7, 8)
-    except Exception:
-        # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
-        return False
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -150,7 +149,3 @@ def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     else:
         full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
     return np.asarray(np.clip(values * (255 / full), 0, 255).round(), dtype=np.uint8)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Look at every photo file once: does it decode, what are its hash, size and look. Runs in worker processes."""
+"""Photo files inspected in worker processes: hash, size, descriptor, or a problem."""
 
 import hashlib
 import multiprocessing
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from trainables.data.images import ImageUnreadable, decode_small, image_size
 from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.near_duplicates.descriptor import ImageDescriptor, look_of
+from trainables.near_duplicates.descriptor import ImageDescriptor, describe
 
 _FEW = 64  # below this many files a pool costs more than it saves
 _CHUNK = 16
@@ -29,7 +29,7 @@ class Inspection(NamedTuple):
     bytes: int
     width: int
     height: int
-    look: ImageDescriptor
+    descriptor: ImageDescriptor
 
 
 class Problem(NamedTuple):
@@ -45,9 +45,9 @@ def inspect_bytes(image: bytes) -> Inspection:
     Raises:
         ImageUnreadable: it does not decode.
     """
-    look = look_of(decode_small(image))
+    descriptor = describe(decode_small(image))
     width, height = image_size(image)
-    return Inspection(hashlib.sha256(image).hexdigest(), len(image), width, height, look)
+    return Inspection(hashlib.sha256(image).hexdigest(), len(image), width, height, descriptor)
 
 
 def inspect_file(root: Path, source: str) -> Inspection | Problem:
@@ -66,22 +66,19 @@ def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None
     Raises:
         UserError: a worker process died (usually: no memory left).
     """
-    look_at = partial(inspect_file, root)
+    inspect = partial(inspect_file, root)
     workers = min(workers or usable_cores(), max(1, len(sources) // _FEW))
     if workers == 1:
-        yield from map(look_at, sources)
+        yield from map(inspect, sources)
         return
     # Workers must not inherit TensorFlow or its threads from this process, so they are not forked.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
+    # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each report it.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=signal.signal, initargs=ignore)
     try:
-        yield from pool.map(look_at, sources, chunksize=_CHUNK)
+        yield from pool.map(inspect, sources, chunksize=_CHUNK)
     except BrokenProcessPool:
         raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each tell of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,14 +1,14 @@
-"""Prove that no photo of one split is in another: by id, by content, and by group; from the shards' own bytes."""
+"""Proof from the shards' bytes that the splits share no photo."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
+from itertools import combinations, islice
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from trainables.data.dataset import SPLITS, Dataset, EncodedPhoto, Photo
+from trainables.data.dataset import SPLITS, Dataset, Photo
 from trainables.data.images import ImageUnreadable
 from trainables.data.inspection import inspect_bytes
 from trainables.data.options import NEAR_DUPLICATES
@@ -22,10 +22,8 @@ PHOTO_ID, CONTENT, GROUP = "photo id", "content hash", "group"
 _AT_ONCE = 64
 
 
-class SplitPair(BaseModel):
+class SplitPair(BaseModel, extra="forbid", frozen=True):
     """How many photo ids, content hashes or groups (`by`) the splits `a` and `b` share; 0 is the proof."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     a: str
     b: str
@@ -33,14 +31,12 @@ class SplitPair(BaseModel):
     shared: int
 
 
-class LeakProof(BaseModel):
+class LeakProof(BaseModel, extra="forbid", frozen=True):
     """What was compared and what was found.
 
     `photos` are the counts by split; `leaks` has a line for each shared id, hash or group; `notes` what the dataset's
     own rule does not forbid but a reader should know.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fingerprint: str
     photos: dict[str, int]
@@ -62,11 +58,11 @@ class LeakProof(BaseModel):
 
 
 class _Seen(NamedTuple):
-    """A photo as its bytes show it, without them; `look` is None where they do not decode."""
+    """A photo as its bytes show it, without them; `descriptor` is None where they do not decode."""
 
     row: Photo
     sha256: str
-    look: ImageDescriptor | None
+    descriptor: ImageDescriptor | None
 
     @property
     def name(self) -> str:
@@ -77,75 +73,56 @@ def prove_disjoint(dataset: Dataset) -> LeakProof:
     """Compare the splits by photo id, by the hash of the stored bytes, and by group.
 
     Groups are what the dataset recorded, exact copies, and, where its rule keeps near-duplicates together, what the
-    pictures themselves show. Hashes and looks are taken anew: photos.csv is not believed.
+    pictures themselves show. Hashes and descriptors are computed anew: photos.csv is not believed.
 
     Raises:
         UserError: a shard is damaged.
     """
-    seen = list(_look_at(dataset))
+    seen = list(_inspected(dataset))
     hashes = [photo.sha256 for photo in seen]
-    alike = _alike(seen)
+    decoded = [position for position, photo in enumerate(seen) if photo.descriptor is not None]
+    descriptors = [photo.descriptor for photo in seen if photo.descriptor is not None]
+    links = near_duplicate_links(descriptors, [seen[position].row.family for position in decoded])
+    alike = [(decoded[left], decoded[right]) for left, right in links]
     together = [*links_of_equal([photo.row.group for photo in seen]), *links_of_equal(hashes)]
-    guarded = NEAR_DUPLICATES in dataset.manifest.grouping
+    notes = []
+    if NEAR_DUPLICATES in dataset.manifest.grouping:
+        together += alike
+    elif apart := sum(seen[left].row.split != seen[right].row.split for left, right in alike):
+        rule = f"this dataset was made without --group {NEAR_DUPLICATES}"
+        notes = [f"note: at least {apart} near-duplicates stand in two splits; {rule}"]
     keys: dict[str, Sequence[object]] = {
         PHOTO_ID: [photo.row.photo_id for photo in seen],
         CONTENT: hashes,
-        GROUP: components(len(seen), [*together, *(alike if guarded else [])]),
+        GROUP: components(len(seen), together),
     }
     pairs, leaks = [], []
     for by, values in keys.items():
+        of_split: dict[str, dict[object, _Seen]] = {split: {} for split in SPLITS}
+        for photo, key in zip(seen, values, strict=True):
+            of_split[photo.row.split][key] = photo
         for a, b in combinations(SPLITS, 2):
-            shared = _shared(seen, values, a, b)
+            shared = [(photo, of_split[b][key]) for key, photo in of_split[a].items() if key in of_split[b]]
             pairs.append(SplitPair(a=a, b=b, by=by, shared=len(shared)))
             leaks += [f"leak by {by}: {left.name} is in {a}, {right.name} in {b}" for left, right in shared]
     counts = {split: sum(photo.row.split == split for photo in seen) for split in SPLITS}
-    notes = [] if guarded else _unguarded(seen, alike)
     return LeakProof(fingerprint=dataset.fingerprint, photos=counts, pairs=pairs, leaks=leaks, notes=notes)
 
 
-def _shared(seen: Sequence[_Seen], keys: Sequence[object], a: str, b: str) -> list[tuple[_Seen, _Seen]]:
-    """A photo of each split for every key that is in both."""
-    in_a = {key: photo for photo, key in zip(seen, keys, strict=True) if photo.row.split == a}
-    in_b = {key: photo for photo, key in zip(seen, keys, strict=True) if photo.row.split == b}
-    return [(photo, in_b[key]) for key, photo in in_a.items() if key in in_b]
-
-
-def _unguarded(seen: Sequence[_Seen], alike: Iterable[tuple[int, int]]) -> list[str]:
-    apart = sum(seen[left].row.split != seen[right].row.split for left, right in alike)
-    rule = f"this dataset was made without --group {NEAR_DUPLICATES}"
-    return [f"note: at least {apart} near-duplicates stand in two splits; {rule}"] if apart else []
-
-
-def _alike(seen: Sequence[_Seen]) -> list[tuple[int, int]]:
-    positions = [position for position, photo in enumerate(seen) if photo.look is not None]
-    looks = [photo.look for photo in seen if photo.look is not None]
-    links = near_duplicate_links(looks, [seen[position].row.family for position in positions])
-    return [(positions[left], positions[right]) for left, right in links]
-
-
-def _look_at(dataset: Dataset) -> Iterator[_Seen]:
+def _inspected(dataset: Dataset) -> Iterator[_Seen]:
     """Every photo of every split; threads suffice, as Pillow lets other threads run while it decodes."""
+
+    def describe(image: bytes) -> tuple[str, ImageDescriptor | None]:
+        try:
+            inspection = inspect_bytes(image)
+        except ImageUnreadable:
+            return hashlib.sha256(image).hexdigest(), None
+        return inspection.sha256, inspection.descriptor
+
     with ThreadPoolExecutor(usable_cores()) as pool:
         for split in SPLITS:
-            described = _in_turns(pool, read_split(dataset, split))
-            for row, (sha256, look) in zip(dataset.photos(split), described, strict=True):
-                yield _Seen(row, sha256, look)
-
-
-def _in_turns(pool: ThreadPoolExecutor, photos: Iterable[EncodedPhoto]) -> Iterator[tuple[str, ImageDescriptor | None]]:
-    """`_describe` each, few at a time: `pool.map` alone would read all photos into memory."""
-    waiting: list[bytes] = []
-    for photo in photos:
-        waiting.append(photo.image)
-        if len(waiting) == _AT_ONCE:
-            yield from pool.map(_describe, waiting)
-            waiting = []
-    yield from pool.map(_describe, waiting)
-
-
-def _describe(image: bytes) -> tuple[str, ImageDescriptor | None]:
-    try:
-        seen = inspect_bytes(image)
-    except ImageUnreadable:
-        return hashlib.sha256(image).hexdigest(), None
-    return seen.sha256, seen.look
+            rows, photos = iter(dataset.photos(split)), read_split(dataset, split)
+            # Few at a time: `pool.map` alone would read all photos into memory.
+            while images := [photo.image for photo in islice(photos, _AT_ONCE)]:
+                for (sha256, descriptor), row in zip(pool.map(describe, images), rows, strict=False):
+                    yield _Seen(row, sha256, descriptor)

@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 NEAR_DUPLICATES = "near-duplicates"
 GROUP_RULES = (NEAR_DUPLICATES, "bursts", "species", "none")
 DEFAULT_RULES = (NEAR_DUPLICATES,)
 
 
-class PrepareOptions(BaseModel):
+class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     """How to prepare; `fractions` are training, validation, test; `workers` None means one per usable core."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = Field(default=0, ge=0, description="what the split depends on besides the photos")
     fractions: tuple[float, float, float] = Field(

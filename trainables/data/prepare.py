@@ -1,4 +1,6 @@
-"""Photos to a dataset: find, look, exclude, group, split, write; the manifest last, under a temporary name.
+"""Prepare a dataset from a folder of photos.
+
+The steps: find, decode, exclude, group, split, write; the manifest last, and the folder whole or not at all.
 
 python -m trainables prepare PHOTOS OUT --min-photos 20
 """
@@ -26,8 +28,9 @@ from trainables.data.dataset import (
 from trainables.data.exclusions import apply_exclusion_list
 from trainables.data.groups import check_rules, group_photos
 from trainables.data.inspection import Inspection, Problem, inspect_files
-from trainables.data.layouts import Exclusion, Found, PhotoFile, find_photos
+from trainables.data.layouts import find_photos
 from trainables.data.options import PrepareOptions
+from trainables.data.photo_files import Exclusion, Found, PhotoFile
 from trainables.data.split import MIN_GROUPS, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
@@ -82,7 +85,7 @@ def check_fractions(fractions: Sequence[float]) -> None:
     """Refuse fractions that are not three positive numbers with sum 1.
 
     Raises:
-        UserError: as said.
+        UserError: they are fewer or more, one is out of range, or the sum is another.
     """
     if len(fractions) != len(SPLITS) or not all(0 < part < 1 for part in fractions):
         raise UserError(f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), not {fractions}")
@@ -91,6 +94,7 @@ def check_fractions(fractions: Sequence[float]) -> None:
 
 
 def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_Usable]:
+    """The photos that decode, have one label, and are of a class that is large enough; `found` gets the others."""
     usable = []
     sources = [file.source for file in found.photos]
     for file, seen in zip(found.photos, inspect_files(root, sources, options.workers), strict=True):
@@ -98,38 +102,31 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
             found.exclude(file.source, seen.reason, seen.detail)
         else:
             usable.append(_Usable(file, seen))
-    usable = _without_two_labels(usable, found)
-    usable = _without_small_classes(usable, found, options.min_photos)
-    if not usable:
-        raise UserError(f"no photo of {root} can be used: {found.reasons()}")
-    return usable
-
-
-def _without_two_labels(usable: list[_Usable], found: Found) -> list[_Usable]:
-    """Leave out files of equal bytes that lie in different classes: nobody can tell which label is right."""
+    # Which label of equal bytes in different classes is right cannot be known.
     labels: dict[str, set[str]] = {}
     for file, seen in usable:
         labels.setdefault(seen.sha256, set()).add(file.class_name)
-    for file, seen in usable:
-        if len(labels[seen.sha256]) > 1:
-            detail = f"the same bytes are labelled {' and '.join(sorted(labels[seen.sha256]))}"
-            found.exclude(file.source, "two_labels", detail)
-    return [one for one in usable if len(labels[one.seen.sha256]) == 1]
-
-
-def _without_small_classes(usable: list[_Usable], found: Found, min_photos: int) -> list[_Usable]:
-    counts = Counter(one.file.class_name for one in usable)
-    for file, _ in usable:
-        if counts[file.class_name] < min_photos:
-            detail = f"{file.class_name} has {counts[file.class_name]} usable photos, and {min_photos} are asked for"
-            found.exclude(file.source, "small_class", detail)
-    return [one for one in usable if counts[one.file.class_name] >= min_photos]
+    counts = Counter(file.class_name for file, seen in usable if len(labels[seen.sha256]) == 1)
+    kept = []
+    for one in usable:
+        source, name, names = one.file.source, one.file.class_name, labels[one.seen.sha256]
+        if len(names) > 1:
+            found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}")
+        elif counts[name] < options.min_photos:
+            few = f"{name} has {counts[name]} usable photos, and {options.min_photos} are asked for"
+            found.exclude(source, "small_class", few)
+        else:
+            kept.append(one)
+    if not kept:
+        raise UserError(f"no photo of {root} can be used: {found.reasons()}")
+    return kept
 
 
 def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
-    files = [one.file for one in usable]
+    files, seen_of = [one.file for one in usable], [one.seen for one in usable]
+    hashes, descriptors = [seen.sha256 for seen in seen_of], [seen.descriptor for seen in seen_of]
+    groups = group_photos(files, hashes, descriptors, options.group)
     classes = [file.class_name for file in files]
-    groups = group_photos(files, [one.seen.sha256 for one in usable], [one.seen.look for one in usable], options.group)
     split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
@@ -143,13 +140,13 @@ def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _
         for (file, seen), group in zip(usable, groups, strict=True)
     ]  # fmt: skip
     found.warnings += _warnings(rows, split.train_only)
-    rows.sort(key=lambda row: (SPLITS.index(row.split), _shuffled(options.seed, row.photo_id)))
+
+    def place(row: Photo) -> tuple[int, str]:
+        """Mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
+        return SPLITS.index(row.split), hashlib.sha256(f"{options.seed} {row.photo_id}".encode()).hexdigest()
+
+    rows.sort(key=place)
     return _Plan(rows, {one.file.photo_id: one.seen.bytes for one in usable}, class_names, split.train_only)
-
-
-def _shuffled(seed: int, photo_id: str) -> str:
-    """A sort key that mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
-    return hashlib.sha256(f"{seed} {photo_id}".encode()).hexdigest()
 
 
 def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
@@ -172,37 +169,38 @@ def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
 
 
 def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], list[Shard]]:
-    # Here, not above: TensorFlow takes seconds to import, and bad input is told before that.
+    # Here, not above: TensorFlow takes seconds to import, and bad input is refused before that.
     from trainables.data import shards
+
+    def original(row: Photo) -> bytes:
+        try:
+            image = (root / row.source).read_bytes()
+        except OSError as error:
+            raise UserError(f"{root / row.source} cannot be read any more: {error.strerror}") from None
+        if hashlib.sha256(image).hexdigest() != row.sha256:
+            changed = f"{root / row.source} changed while the dataset was made"
+            raise UserError(f"{changed}; run again when nobody writes there")
+        return image
 
     rows: list[Photo] = []
     written: list[Shard] = []
     for split in SPLITS:
         of_split = [row for row in plan.rows if row.split == split]
         sizes = [plan.bytes[row.photo_id] for row in of_split]
-        placed, files = shards.write_split(folder, split, of_split, lambda row: _original(root, row), sizes)
+        placed, files = shards.write_split(folder, split, of_split, original, sizes)
         rows += placed
         written += files
     return rows, written
 
 
-def _original(root: Path, row: Photo) -> bytes:
-    try:
-        image = (root / row.source).read_bytes()
-    except OSError as error:
-        raise UserError(f"{root / row.source} cannot be read any more: {error.strerror}") from None
-    if hashlib.sha256(image).hexdigest() != row.sha256:
-        raise UserError(f"{root / row.source} changed while the dataset was made; run again when nobody writes there")
-    return image
-
-
 def _manifest(
     root: Path, found: Found, plan: _Plan, shards: list[Shard], options: PrepareOptions, listed: ExclusionList | None
 ) -> Manifest:
+    sizes = sorted(Counter((row.split, row.family) for row in plan.rows).items())
     return Manifest(
         fingerprint=fingerprint_of(plan.rows, plan.class_names),
         class_names=plan.class_names,
-        counts=_counts(plan.rows),
+        counts={split: {family: size for (at, family), size in sizes if at == split} for split in SPLITS},
         excluded=dict(sorted(Counter(one.reason for one in found.excluded).items())),
         exclusion_list=listed,
         seed=options.seed,
@@ -219,8 +217,3 @@ def _manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={name: version(name) for name in ("tensorflow", "pillow", "ImageHash", "numpy")},
     )
-
-
-def _counts(rows: Sequence[Photo]) -> dict[str, dict[str, int]]:
-    counts = Counter((row.split, row.family) for row in rows)
-    return {split: {family: count for (at, family), count in sorted(counts.items()) if at == split} for split in SPLITS}

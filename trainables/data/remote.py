@@ -1,4 +1,4 @@
-"""A dataset at a URL: brought to a node's own disk once, and from there on a folder as any other.
+"""A node's local copy of a dataset at a URL.
 
 The copy lies beside the activation store, in a folder named by the dataset's fingerprint, so that every process of a
 node shares it, and a dataset that was prepared anew at the same URL is another folder. It appears whole: the first
@@ -14,10 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import ValidationError
 
-from trainables.config import one_line
-from trainables.data.dataset import EXCLUDED, MANIFEST, PHOTOS, Dataset, Manifest, Shard, open_dataset
+from trainables.data.dataset import EXCLUDED, MANIFEST, PHOTOS, Dataset, Manifest, Shard, open_dataset, parse_manifest
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, is_url, open_bucket
 from trainables.files.output import whole_or_nothing
@@ -27,11 +25,11 @@ COPIES = "datasets"
 
 
 def open_dataset_at(place: Path | str, store: Path, *, lists_only: bool = False) -> Dataset:
-    """Open the dataset in a folder, or the one at a URL by this node's copy of it, which is brought if need be.
+    """Open the dataset in a folder, or this node's copy of one at a URL, made now where it is missing.
 
     Args:
         store: the activation store's folder, on the node's own disk.
-        lists_only: the manifest and the lists of photos suffice, as for who trains nothing.
+        lists_only: bring the manifest and the lists of photos only: enough where nothing is trained.
 
     Raises:
         UserError: nothing is there, it cannot be reached, a shard is not what the manifest says, or the disk is full.
@@ -69,7 +67,7 @@ def sent_to(url: str) -> Iterator[Path]:
     there = bucket.names()
     if there:
         raise UserError(f"{url} is not empty ({', '.join(there[:4])}); name a new place, or delete this one first")
-    bucket.check_writable()  # Said now, and not when all photos have been looked at.
+    bucket.check_writable()  # Now, and not when all photos are read.
     with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
         folder = Path(temporary) / "dataset"
         yield folder
@@ -84,10 +82,7 @@ def _manifest(bucket: Bucket) -> tuple[Manifest, bytes]:
             f"{bucket.url} holds no {MANIFEST}, or there is no such bucket; "
             f"`python -m trainables prepare PHOTOS {bucket.url}` makes a dataset there"
         )
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise UserError(f"{bucket.url}/{MANIFEST} is damaged: {one_line(error, Manifest)}; prepare it again") from None
+    manifest = parse_manifest(text, f"{bucket.url}/{MANIFEST}")
     named = [manifest.fingerprint, *(shard.file for shard in manifest.shards)]
     strange = next((name for name in named if Path(name).name != name or name in ("", "..")), None)
     if strange is not None:  # It would be written outside of the copy's folder.
@@ -100,35 +95,28 @@ def _once(folder: Path, bucket: Bucket, manifest: bytes, shards: list[Shard]) ->
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
-            if not (folder / MANIFEST).is_file():
-                _clear_unfinished(folder)
-                with whole_or_nothing(folder, needed_bytes=sum(shard.bytes for shard in shards)) as partial:
-                    _bring(bucket, shards, partial)
-                    (partial / MANIFEST).write_bytes(manifest)
+            if (folder / MANIFEST).is_file():
+                return
+            # What a process that was killed has left; no other is writing there, because the lock is held.
+            for rest in folder.parent.glob(f".{folder.name}.partial-*"):
+                shutil.rmtree(rest, ignore_errors=True)
+            with whole_or_nothing(folder, needed_bytes=sum(shard.bytes for shard in shards)) as partial:
+                for name in (PHOTOS, EXCLUDED):
+                    _bring(bucket, name, partial)
+                for shard in shards:
+                    if _bring(bucket, shard.file, partial) != shard.sha256:
+                        problem = f"is not what was prepared: its SHA-256 differs from {MANIFEST}'s"
+                        raise UserError(f"{bucket.url}/{shard.file} {problem}; prepare it again")
+                (partial / MANIFEST).write_bytes(manifest)
     except PermissionError as error:
         raise UserError(f"{folder.parent} cannot be written: {error.strerror}; `store` names another folder") from None
 
 
-def _bring(bucket: Bucket, shards: list[Shard], folder: Path) -> None:
-    for name in (PHOTOS, EXCLUDED):
-        _write(bucket, name, folder / name)
-    for shard in shards:
-        if _write(bucket, shard.file, folder / shard.file) != shard.sha256:
-            problem = f"its SHA-256 differs from {MANIFEST}'s"
-            raise UserError(f"{bucket.url}/{shard.file} is not what was prepared: {problem}; prepare it again")
-
-
-def _write(bucket: Bucket, name: str, file: Path) -> str:
-    """Write a file of the bucket to `file`, and return the SHA-256 (hex) of what came."""
+def _bring(bucket: Bucket, name: str, folder: Path) -> str:
+    """Write a file of the bucket to `folder`, and return the SHA-256 (hex) of its bytes."""
     digest = hashlib.sha256()
-    with file.open("wb") as sink:
+    with (folder / name).open("wb") as sink:
         for block in bucket.blocks(name):
             digest.update(block)
             sink.write(block)
     return digest.hexdigest()
-
-
-def _clear_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed has left; nobody else is at it, because the lock is held."""
-    for partial in folder.parent.glob(f".{folder.name}.partial-*"):
-        shutil.rmtree(partial, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""TFRecord shards: photos as tf.train.Example with their original bytes, written and read with a check on every one."""
+"""TFRecord shards of photos, checked as they are written and read."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainables.data.dataset import Dataset, EncodedPhoto, Photo, Shard
+from trainables.data.dataset import PHOTOS, Dataset, EncodedPhoto, Photo, Shard
 from trainables.device import import_tensorflow
 from trainables.errors import UserError
 
@@ -24,14 +24,27 @@ def write_split(
     Raises:
         UserError: the disk is full or the file cannot be written.
     """
+    tf = import_tensorflow()
     cuts = _cuts(sizes)
     placed: list[Photo] = []
     shards: list[Shard] = []
     for number, (start, end) in enumerate(cuts):
         name = f"{split}-{number:05d}-of-{len(cuts):05d}.tfrecord"
-        _write_shard(folder / name, photos[start:end], read)
-        placed += [photo._replace(shard=name) for photo in photos[start:end]]
+        expected = 0
+        try:
+            with tf.io.TFRecordWriter(str(folder / name)) as writer:
+                for photo in photos[start:end]:
+                    record = encode_example(EncodedPhoto(photo.photo_id, photo.label, read(photo)))
+                    writer.write(record)
+                    expected += len(record) + _FRAME_BYTES
+        except tf.errors.OpError as error:
+            detail = " ".join(str(error.message).rsplit(";", 1)[-1].split())  # the part before names the temporary file
+            raise UserError(f"{name} cannot be written: {detail}; nothing was kept") from None
         size, digest = file_digest(folder / name)
+        # The writer buffers, and a disk that fills up while it closes does not always make it raise.
+        if size != expected:
+            raise UserError(f"{name} could not be written whole ({size} of {expected} bytes): is the disk full?")
+        placed += [photo._replace(shard=name) for photo in photos[start:end]]
         shards.append(Shard(file=name, split=split, photos=end - start, bytes=size, sha256=digest))
     return placed, shards
 
@@ -43,9 +56,18 @@ def read_split(dataset: Dataset, split: str) -> Iterator[EncodedPhoto]:
         UserError: a shard is missing, truncated or altered; the line names it.
     """
     expected = iter(dataset.photos(split))
-    for shard in dataset.manifest.shards:
-        if shard.split == split:
-            yield from _read_shard(dataset.folder / shard.file, shard, expected)
+    for shard in (shard for shard in dataset.manifest.shards if shard.split == split):
+        file, seen = dataset.folder / shard.file, 0
+        for record in _records(file):
+            row, photo = next(expected, None), decode_example(record)
+            if row is None or (row.photo_id, row.label, row.shard) != (photo.photo_id, photo.label, shard.file):
+                raise UserError(f"{file} does not hold the photos that {PHOTOS} lists for it: it was changed")
+            yield photo
+            seen += 1
+        if seen != shard.photos:
+            raise UserError(f"{file} is truncated: {seen} of its {shard.photos} photos are there; prepare again")
+    if next(expected, None) is not None:
+        raise UserError(f"{dataset.folder} lists {split} photos that are in no shard: it was changed; prepare it again")
 
 
 def damaged_shards(dataset: Dataset) -> list[str]:
@@ -105,37 +127,6 @@ def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:
             ends.append(index + 1)
     ends.append(len(sizes))
     return list(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def _write_shard(file: Path, photos: Sequence[Photo], read: Callable[[Photo], bytes]) -> None:
-    tf = import_tensorflow()
-    expected = 0
-    try:
-        with tf.io.TFRecordWriter(str(file)) as writer:
-            for photo in photos:
-                record = encode_example(EncodedPhoto(photo.photo_id, photo.label, read(photo)))
-                writer.write(record)
-                expected += len(record) + _FRAME_BYTES
-    except tf.errors.OpError as error:
-        detail = " ".join(str(error.message).rsplit(";", 1)[-1].split())  # the part before names the temporary file
-        raise UserError(f"{file.name} cannot be written: {detail}; nothing was kept") from None
-    # The writer buffers, and a disk that fills up while it closes does not always make it raise.
-    written = file.stat().st_size
-    if written != expected:
-        raise UserError(f"{file.name} could not be written whole ({written} of {expected} bytes): is the disk full?")
-
-
-def _read_shard(file: Path, shard: Shard, expected: Iterator[Photo]) -> Iterator[EncodedPhoto]:
-    seen = 0
-    for record in _records(file):
-        row = next(expected, None)
-        photo = decode_example(record)
-        if row is None or (row.photo_id, row.label, row.shard) != (photo.photo_id, photo.label, shard.file):
-            raise UserError(f"{file} does not hold the photos that photos.csv lists for it: it was changed")
-        yield photo
-        seen += 1
-    if seen != shard.photos:
-        raise UserError(f"{file} is truncated: {seen} of its {shard.photos} photos are there; prepare again")
 
 
 def _records(file: Path) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Split photos into training, validation and test: stratified by class, seeded, groups kept whole."""
+"""Seeded, stratified split into training, validation and test, groups kept whole."""
 
 import zlib
 from collections import Counter
@@ -53,19 +53,12 @@ def split_groups(
             [(name, size)] = counts.items()
             own[name].append((group, size))
     for name, sized in own.items():
-        of_group |= _split_class(name, sized, in_train[name], fractions, seed)
+        places = [0] * len(sized)
+        if len(sized) >= MIN_GROUPS:
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            places = _best_deal([size for _, size in sized], in_train[name], fractions, rng)
+        of_group |= {group: SPLITS[place] for (group, _), place in zip(sized, places, strict=True)}
     return Split(of_group, [name for name, sized in own.items() if len(sized) < MIN_GROUPS])
-
-
-def _split_class(
-    name: str, sized: Sequence[tuple[str, int]], in_train: int, fractions: tuple[float, float, float], seed: int
-) -> dict[str, str]:
-    names = [group for group, _ in sized]
-    if len(sized) < MIN_GROUPS:
-        return dict.fromkeys(names, "train")
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    places = _best_deal([size for _, size in sized], in_train, fractions, rng)
-    return {group: SPLITS[place] for group, place in zip(names, places, strict=True)}
 
 
 def _best_deal(

@@ -1,7 +1,8 @@
-"""Files below a URL: s3://, gs:// and abfs:// through pyarrow, whose wheel holds their clients, all others by fsspec.
+"""Files below a URL, by pyarrow or fsspec.
 
-Credentials, regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role,
-gcloud's login and so on. They may not stand in a URL, because a URL is written into records.
+s3://, gs:// and abfs:// go through pyarrow, whose wheel holds their clients, all others through fsspec. Credentials,
+regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role, gcloud's
+login and so on. They may not stand in a URL, because a URL is written into records.
 """
 
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from trainables.errors import UserError
+from trainables.errors import UserError, message_of
 
 _PROBE = ".writable"
 _BLOCK = 2**22
@@ -44,30 +45,26 @@ class Entry:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there."""
+    """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there.
+
+    Raises:
+        UserError: by every method, where there is no such bucket, no permission, or the place cannot be reached.
+    """
 
     url: str
     files: Any
     path: str
 
     def names(self) -> list[str]:
-        """Return the names of all files below, sorted; none where there is no such folder.
-
-        Raises:
-            UserError: it cannot be listed.
-        """
+        """Return the names of all files below, sorted; none where there is no such folder."""
         return sorted(self.entries())
 
     def entries(self, below: str = "") -> dict[str, Entry]:
-        """Return all files in the folder `below` (all where empty) by their names; none where there is no such folder.
-
-        Raises:
-            UserError: they cannot be listed.
-        """
+        """Return all files in the folder `below` (all where empty) by their names; none where it is missing."""
         from pyarrow import fs
 
         folder = f"{self.path}/{below}".rstrip("/")
-        with self._told("its files cannot be listed"):
+        with self._named("its files cannot be listed"):
             found = self.files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
         return {
             info.path.removeprefix(f"{self.path}/"): Entry(info.size or 0, info.mtime_ns)
@@ -76,12 +73,8 @@ class Bucket:
         }
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a small file; None where there is none.
-
-        Raises:
-            UserError: it cannot be read.
-        """
-        with self._told(f"{name} cannot be read"):
+        """Return the content of a small file; None where there is none."""
+        with self._named(f"{name} cannot be read"):
             try:
                 with self.files.open_input_stream(f"{self.path}/{name}") as stream:
                     return bytes(stream.read())
@@ -89,23 +82,15 @@ class Bucket:
                 return None
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a file in blocks of a few MiB.
-
-        Raises:
-            UserError: there is no such file, or it cannot be read.
-        """
-        with self._told(f"{name} cannot be read"), self.files.open_input_stream(f"{self.path}/{name}") as stream:
+        """Yield the content of a file, which must be there, in blocks of a few MiB."""
+        with self._named(f"{name} cannot be read"), self.files.open_input_stream(f"{self.path}/{name}") as stream:
             while block := stream.read(_BLOCK):
                 yield block
 
     def send(self, file: Path, name: str) -> None:
-        """Write a local file there; a reader sees the old one or the whole new one.
-
-        Raises:
-            UserError: no such bucket, no permission, or the place cannot be reached.
-        """
+        """Write a local file there; a reader sees the old one or the whole new one."""
         target = f"{self.path}/{name}"
-        with self._told(f"{name} cannot be written"):
+        with self._named(f"{name} cannot be written"):
             if self.files.type_name in _OBJECT_STORES:  # An object is there when all of it is.
                 self._copy(file, target)
                 return
@@ -117,31 +102,19 @@ class Bucket:
             self.files.move(partial, target)
 
     def put(self, content: bytes | memoryview, name: str) -> None:
-        """Write a file of this content there, as `send` does.
-
-        Raises:
-            UserError: as `send`.
-        """
+        """Write a file of this content there, as `send` does."""
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)
             file.flush()
             self.send(Path(file.name), name)
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is no error.
-
-        Raises:
-            UserError: it cannot be deleted.
-        """
-        with self._told(f"{name} cannot be deleted"), suppress(FileNotFoundError):
+        """Delete a file; one that is not there is no error."""
+        with self._named(f"{name} cannot be deleted"), suppress(FileNotFoundError):
             self.files.delete_file(f"{self.path}/{name}")
 
     def check_writable(self) -> None:
-        """Write an empty file there and delete it.
-
-        Raises:
-            UserError: as `send`.
-        """
+        """Write an empty file there and delete it."""
         self.put(b"", _PROBE)
         self.delete(_PROBE)
 
@@ -151,22 +124,36 @@ class Bucket:
                 sink.write(block)
 
     @contextmanager
-    def _told(self, problem: str) -> Iterator[None]:
+    def _named(self, problem: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # Each client has errors of its own, and fsspec's share no class.
-            raise UserError(f"{self.url}: {problem}: {one_line_of(error)}") from None
+            raise UserError(f"{self.url}: {problem}: {_short(error)}") from None
 
 
 def open_bucket(url: str) -> Bucket:
     """Find the file system behind a URL; nothing is asked of it yet, as far as its client allows.
 
     Raises:
-        UserError: nobody knows the protocol, the package for it is missing, or credentials stand in the URL.
+        UserError: the protocol is unknown, the package for it is missing, or credentials stand in the URL.
     """
-    protocol = check_url(url)
-    files, path = _file_system(url.rstrip("/"), protocol)
-    return Bucket(url.rstrip("/"), files, path.rstrip("/"))
+    from pyarrow import ArrowInvalid, fs
+
+    protocol, url = check_url(url), url.rstrip("/")
+    try:
+        if protocol in _BY_PYARROW:
+            files, path = fs.FileSystem.from_uri(url)
+        else:
+            import fsspec
+
+            files, path = fsspec.core.url_to_fs(url)
+            files = fs.PyFileSystem(fs.FSSpecHandler(files))
+    except ImportError as error:
+        raise UserError(f"{url}: a package for {protocol}:// is missing: {_short(error)}") from None
+    except (ArrowInvalid, OSError, ValueError) as error:
+        some = "s3, gs, abfs, file, and what fsspec has a package for"
+        raise UserError(f"{url} cannot be used: {_short(error)} (known are {some})") from None
+    return Bucket(url, files, str(path).rstrip("/"))
 
 
 def check_url(url: str) -> str:
@@ -187,25 +174,6 @@ def check_url(url: str) -> str:
     return parts.scheme
 
 
-def one_line_of(error: Exception) -> str:
-    """Return what an error of a client says, on one line without the parts that only its maker needs."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r" \(Request ID: .*?\)", "", text)[:300]
-
-
-def _file_system(url: str, protocol: str) -> tuple[Any, str]:
-    from pyarrow import ArrowInvalid, fs
-
-    try:
-        if protocol in _BY_PYARROW:
-            files, path = fs.FileSystem.from_uri(url)
-            return files, str(path)
-        import fsspec
-
-        files, path = fsspec.core.url_to_fs(url)
-        return fs.PyFileSystem(fs.FSSpecHandler(files)), str(path)
-    except ImportError as error:
-        raise UserError(f"{url}: a package for {protocol}:// is missing: {one_line_of(error)}") from None
-    except (ArrowInvalid, OSError, ValueError) as error:
-        some = "s3, gs, abfs, file, and what fsspec has a package for"
-        raise UserError(f"{url} cannot be used: {one_line_of(error)} (known are {some})") from None
+def _short(error: Exception) -> str:
+    """What an error of a client says, without the parts that only its maker needs."""
+    return re.sub(r" \(Request ID: .*?\)", "", message_of(error))[:300]

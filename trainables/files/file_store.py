@@ -1,13 +1,14 @@
-"""Files that come and go, in a folder or at a URL: each is there with all its content, or not at all."""
+"""A store of whole files, in a folder or at a URL."""
 
-import os
-import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from trainables.files.bucket import Bucket, is_url, open_bucket
+from trainables.files.output import unfinished
 
 
 class FileStore(Protocol):
@@ -25,11 +26,7 @@ class FileStore(Protocol):
         """Return a file's content, None where it cannot be read."""
 
     def put(self, beginning: str, write: Callable[[Path], str]) -> None:
-        """Have `write` write a file at the path that it is given, then name it as it says: whole or absent.
-
-        Args:
-            beginning: what its name begins with.
-        """
+        """Have `write` write a file at a given path and return its name, which begins with `beginning`."""
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -38,84 +35,75 @@ class FileStore(Protocol):
         """Delete what a process that was killed has left of files whose names begin so."""
 
 
-def open_shelf(place: Path | str) -> FileStore:
+def open_store(place: Path | str) -> FileStore:
     """Return the files of a folder or of a URL; nothing is written yet.
 
     Raises:
         UserError: as trainables.files.bucket.open_bucket.
     """
-    return BucketShelf(open_bucket(place)) if isinstance(place, str) and is_url(place) else FolderShelf(Path(place))
+    return BucketStore(open_bucket(place)) if isinstance(place, str) and is_url(place) else FolderStore(Path(place))
 
 
-class FolderShelf:
+@dataclass(frozen=True)
+class FolderStore:
     """The files of a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
     def sizes(self) -> dict[str, int]:
         """See FileStore; a file that vanishes meanwhile is left out."""
         found = {}
-        for file in self._folder.glob("*"):
-            try:
+        for file in self.folder.glob("*"):
+            with suppress(FileNotFoundError):  # A worker has just replaced it.
                 found[file.name] = file.stat().st_size
-            except FileNotFoundError:  # A worker has just replaced it.
-                continue
         return found
 
     def read(self, name: str) -> bytes | None:
         """See FileStore."""
-        try:
-            return (self._folder / name).read_bytes()
-        except OSError:
-            return None
+        with suppress(OSError):
+            return (self.folder / name).read_bytes()
+        return None
 
     def put(self, beginning: str, write: Callable[[Path], str]) -> None:
         """See FileStore."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # The worker of a driver that was killed may live a moment longer and write the same file.
-        temporary = self._folder / f".{beginning}.{socket.gethostname()}-{os.getpid()}"
-        try:
-            name = write(temporary)
-            temporary.replace(self._folder / name)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        # The worker of a driver that was killed may live a moment longer and write the same file under its own name.
+        with unfinished(self.folder / beginning) as temporary:
+            temporary.replace(self.folder / write(temporary))
 
     def delete(self, name: str) -> None:
         """See FileStore."""
-        (self._folder / name).unlink(missing_ok=True)
+        (self.folder / name).unlink(missing_ok=True)
 
     def clear_unfinished(self, prefix: str) -> None:
         """See FileStore."""
-        for unfinished in self._folder.glob(f".{prefix}*"):
-            unfinished.unlink(missing_ok=True)
+        for file in self.folder.glob(f".{prefix}*"):
+            file.unlink(missing_ok=True)
 
 
-class BucketShelf:
+@dataclass(frozen=True)
+class BucketStore:
     """The files at a URL, with those of folders below."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+    bucket: Bucket
 
     def sizes(self) -> dict[str, int]:
         """See FileStore."""
-        return {name: entry.size for name, entry in self._bucket.entries().items()}
+        return {name: entry.size for name, entry in self.bucket.entries().items()}
 
     def read(self, name: str) -> bytes | None:
         """See FileStore."""
-        return self._bucket.read(name)
+        return self.bucket.read(name)
 
     def put(self, beginning: str, write: Callable[[Path], str]) -> None:
         """See FileStore."""
         with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
             file = Path(temporary) / beginning
             name = write(file)
-            self._bucket.send(file, name)
+            self.bucket.send(file, name)
 
     def delete(self, name: str) -> None:
         """See FileStore."""
-        self._bucket.delete(name)
+        self.bucket.delete(name)
 
     def clear_unfinished(self, prefix: str) -> None:
         """Do nothing: an object is there when all of it is, and what `Bucket.send` leaves elsewhere is hidden."""

@@ -22,7 +22,7 @@ class Table(NamedTuple):
     """A CSV file: the names of its columns, and its rows, each with the number of its last line in the file."""
 
     columns: list[str]
-    rows: list[tuple[int, Row]]
+    rows: Iterator[tuple[int, Row]]
 
 
 def check_free(out: Path) -> None:
@@ -108,13 +108,37 @@ def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object
 
 def read_rows(file: Path) -> list[Row]:
     """Read the rows of a CSV file, UTF-8, by column name."""
-    return [row for _, row in parse_table(file.read_bytes().decode("utf-8-sig")).rows]
+    return [row for _, row in parse_table(read_text(file)).rows]
+
+
+def read_text(file: Path) -> str:
+    """Read UTF-8 text without a byte order mark, and with the line ends of the file."""
+    return file.read_bytes().decode("utf-8-sig")
 
 
 def parse_table(text: str) -> Table:
-    """Read CSV text, whose line ends are still as in the file: a quoted field may hold one."""
+    """Read CSV text, row by row, whose line ends are those of the file: a quoted field may hold one."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    return Table(list(reader.fieldnames or []), [(reader.line_num, row) for row in reader])
+    return Table(list(reader.fieldnames or []), ((reader.line_num, row) for row in reader))
+
+
+@contextmanager
+def named_errors(file: Path, hint: str) -> Iterator[None]:
+    """Say in one line why a text or CSV file of the user's could not be read; `hint` is what would be valid.
+
+    Raises:
+        UserError: the file is missing, no UTF-8 text, no CSV, or cannot be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist; {hint}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text (byte {error.start}); {hint}") from None
+    except csv.Error as error:
+        raise UserError(f"{file} is not a CSV file: {error}; {hint}") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}; {hint}") from None
 
 
 def data_uri(content: bytes, kind: str = "image/jpeg") -> str:

@@ -1,25 +1,23 @@
-"""An experiment at a URL, or its model: brought to a folder of this machine, where every command reads it as any other.
+"""Local copies of experiments and models at URLs.
 
-What lies at the URL is what lies in the experiment's folder, and two things more: the trials' checkpoints, which stay
-there, and the note of the driver that has it (search/lease.py).
+The URL holds what the experiment's folder holds, and two things more: the trials' checkpoints, which stay there, and
+the lease of its driver (search/experiment/lease.py).
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from trainables.errors import UserError
-from trainables.files.bucket import Bucket, Entry, check_url, is_url, open_bucket
+from trainables.files.bucket import Bucket, check_url, is_url, open_bucket
 from trainables.files.experiment import CHECKPOINTS, FRONT_FOLDER, LEASE, METRICS_FILE, TENSORBOARD_FOLDER
-from trainables.files.output import write_json
+from trainables.files.output import replacing, write_json
 
 Kind = Literal["experiment", "model"]
 _MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}
-
 
 RUNS = Path("runs")
 _BROUGHT = ".brought.json"
@@ -77,15 +75,36 @@ def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
     Raises:
         UserError: nothing is there, or it cannot be reached.
     """
-    there = {name: _mark(entry) for name, entry in bucket.entries().items() if _is_record(name)}
+    there = {}
+    for name, entry in bucket.entries().items():
+        parts = PurePosixPath(name).parts
+        # "..", or a name that begins with a slash, would be written outside of the folder.
+        hidden = parts[0] == "/" or any(part.startswith(".") for part in parts)
+        if not hidden and name != LEASE and parts[0] != CHECKPOINTS:
+            there[name] = [entry.size, entry.written]
     if not there:
         why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
         raise UserError(f"{bucket.url} holds no {kind}, {why}")
     folder.mkdir(parents=True, exist_ok=True)
-    before = _brought(folder)
+    try:
+        marks: dict[str, Any] = json.loads((folder / _BROUGHT).read_text())
+    except (OSError, ValueError):
+        marks = {}
+    # Where the place does not say when a file was written, it may be another one of the same size.
+    before = {name: mark if mark[1] is not None else [] for name, mark in marks.items()}
     for name in before.keys() - there.keys():
         (folder / name).unlink(missing_ok=True)
-    _fetch(bucket, [name for name in there if before.get(name) != there[name] or not (folder / name).is_file()], folder)
+
+    def fetch(name: str) -> None:
+        with replacing(folder / name) as temporary, temporary.open("wb") as sink:
+            sink.writelines(bucket.blocks(name))
+
+    changed = [name for name in there if before.get(name) != there[name] or not (folder / name).is_file()]
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(fetch, changed))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from None
     write_json(there, folder / _BROUGHT)
 
 
@@ -107,7 +126,7 @@ def check_free_there(bucket: Bucket, name: str) -> None:
     """Refuse a final stage's folder of an experiment at a URL that holds anything, or cannot be written.
 
     Raises:
-        UserError: so it is.
+        UserError: it holds something, or cannot be written.
     """
     if bucket.entries(name):
         raise UserError(f"{bucket.url}/{name} is not empty; delete it first, or name a folder here by --out")
@@ -124,40 +143,3 @@ def send_final(bucket: Bucket, folder: Path) -> None:
     files = [file for place in (board, folder) for file in place.rglob("*") if file.is_file()]
     for file in sorted(files, key=lambda file: file == folder / METRICS_FILE):
         bucket.send(file, file.relative_to(folder.parent).as_posix())
-
-
-def _is_record(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    # "..", or a name that begins with a slash, would be written outside of the folder.
-    return name != LEASE and parts[0] not in (CHECKPOINTS, "/") and not any(part.startswith(".") for part in parts)
-
-
-def _mark(entry: Entry) -> list[int | None]:
-    return [entry.size, entry.written]
-
-
-def _brought(folder: Path) -> dict[str, list[int | None]]:
-    try:
-        marks: dict[str, Any] = json.loads((folder / _BROUGHT).read_text())
-    except (OSError, ValueError):
-        return {}
-    # Where the place does not say when a file was written, it may be another one of the same size.
-    return {name: mark if mark[1] is not None else [] for name, mark in marks.items()}
-
-
-def _fetch(bucket: Bucket, names: Iterable[str], folder: Path) -> None:
-    """Write files of the bucket into `folder`, each whole or not at all."""
-
-    def fetch(name: str) -> None:
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.coming")
-        with temporary.open("wb") as sink:
-            sink.writelines(bucket.blocks(name))
-        temporary.replace(file)
-
-    try:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(fetch, names))
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror}") from None

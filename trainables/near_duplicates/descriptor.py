@@ -1,4 +1,4 @@
-"""What a picture looks like, in 1.3 KB, so that a hundred thousand pictures can be compared without their pixels."""
+"""Image descriptors of 1.3 KB, compared in place of pixels."""
 
 from functools import cache
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _FINE = 128
 
 
 class ImageDescriptor(NamedTuple):
-    """A picture's looks: its 64-bit perceptual hash, its grey thumbnail, and its grey values on rings.
+    """A picture's 64-bit perceptual hash, its grey thumbnail, and its grey values on rings.
 
     `thumbnail` is uint8 [THUMBNAIL_SIDE, THUMBNAIL_SIDE], row by row; `rings` is uint8 [RINGS, ANGLES]: to turn the
     picture is to roll a ring, to mirror it is to reverse one.
@@ -30,23 +30,18 @@ class ImageDescriptor(NamedTuple):
     rings: bytes
 
 
-def look_of(picture: Image.Image) -> ImageDescriptor:
+def describe(picture: Image.Image) -> ImageDescriptor:
     """Describe a picture of any size; its aspect is not kept, as a copy's may have been lost."""
     grey = picture.convert("L")
     bits = np.asarray(imagehash.phash(grey).hash, dtype=bool).ravel()
     thumbnail = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     square = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), dtype=np.float32)
-    return ImageDescriptor(
-        int.from_bytes(np.packbits(bits).tobytes(), "big"), thumbnail.tobytes(), _rings(square).tobytes()
-    )
-
-
-def _rings(square: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Sample rings twice as finely as they are kept, then drop the upper half of the spectrum: no aliasing."""
+    # Rings are sampled twice as finely as they are kept, then the upper half of the spectrum is dropped: no aliasing.
     at, weights = _sampling()
     fine = (square.ravel()[at] * weights).sum(axis=0)
     spectrum = np.fft.rfft(fine, axis=1)[:, : ANGLES // 2 + 1] * (ANGLES / _FINE)
-    return np.clip(np.fft.irfft(spectrum, n=ANGLES, axis=1).round(), 0, 255).astype(np.uint8)
+    rings = np.clip(np.fft.irfft(spectrum, n=ANGLES, axis=1).round(), 0, 255).astype(np.uint8)
+    return ImageDescriptor(int.from_bytes(np.packbits(bits).tobytes(), "big"), thumbnail.tobytes(), rings.tobytes())
 
 
 @cache

@@ -1,12 +1,13 @@
-"""Which photos show the same picture: re-encoded, resized, retouched, cropped a little, mirrored, turned or relit.
+"""Links between near-duplicates: photos that show the same picture.
 
-Two photos are near-duplicates when turned_copies.py finds them to be copies, or when their 64-bit perceptual hashes
-(DCT, `imagehash.phash`) differ in at most `HASH_BITS` bits AND their 16 × 16 grey thumbnails correlate by at least
-`CORRELATION`. Neither of the two is enough alone: on 3,972 real photos (Caltech-101, CUB-200, Leeds butterflies; 7.9
-million pairs) 683 pairs are within 14 bits and 53 correlate above 0.9, many of them butterflies spread alike on white.
-Looking at all 95 close pairs, from (10 bits, 0.88) on 41 remain, of which three show different photos; below, most do.
-Photos re-encoded at JPEG quality 30, halved, quartered or squeezed square stay within 6 bits and 0.996; of those
-brightened by 20 % 99.9 % are found, of those cropped by 2 % at each side 96 % by the hash alone.
+It may be re-encoded, resized, retouched, cropped a little, mirrored, turned or relit. Two photos are near-duplicates
+when transformed.py finds them to be copies, or when their 64-bit perceptual hashes (DCT, `imagehash.phash`) differ in
+at most `HASH_BITS` bits AND their 16 × 16 grey thumbnails correlate by at least `CORRELATION`. Neither of the two is
+enough alone: on 3,972 real photos (Caltech-101, CUB-200, Leeds butterflies; 7.9 million pairs) 683 pairs are within 14
+bits and 53 correlate above 0.9, many of them butterflies spread alike on white. Of all 95 close pairs, seen by eye,
+from (10 bits, 0.88) on 41 remain, of which three show different photos; below, most do. Photos re-encoded at JPEG
+quality 30, halved, quartered or squeezed square stay within 6 bits and 0.996; of those brightened by 20 % 99.9 % are
+found, of those cropped by 2 % at each side 96 % by the hash alone.
 
 Chains: likeness is passed on, so a class of things that all look alike (scanned digits, starfish) could melt into one
 group. Copies of one picture crowd around it, look-alikes form chains. Where more than `CHAIN` photos hang together and
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.near_duplicates.descriptor import ImageDescriptor
-from trainables.near_duplicates.transformed import TurnedCopies
+from trainables.near_duplicates.transformed import TransformedCopies
 from trainables.near_duplicates.union_find import Forest
 
 HASH_BITS = 10
@@ -34,64 +35,52 @@ _FLAT = 16.0  # length of a thumbnail whose contrast is one grey level
 _Bools = npt.NDArray[np.bool_]
 
 
-def near_duplicate_links(looks: Sequence[ImageDescriptor], classes: Sequence[str]) -> list[tuple[int, int]]:
+def near_duplicate_links(descriptors: Sequence[ImageDescriptor], classes: Sequence[str]) -> list[tuple[int, int]]:
     """Links (i, j), i < j, that join all photos showing the same picture: a spanning set, not every pair.
 
     Every pair is compared, in blocks of rows. That two photos are of different `classes` speaks against a copy, so
     there only links beyond doubt count. The order of the photos changes nothing: what one run keeps together, another
     run must not call a leak.
     """
-    if not looks:
+    if not descriptors:
         return []
-    order = sorted(range(len(looks)), key=looks.__getitem__)
-    links = _links([looks[position] for position in order], [classes[position] for position in order])
-    return sorted((min(order[i], order[j]), max(order[i], order[j])) for i, j in links)
-
-
-def _links(looks: Sequence[ImageDescriptor], classes: Sequence[str]) -> list[tuple[int, int]]:
-    labels = np.unique(np.asarray(classes), return_inverse=True)[1]
-    likely, sure = Forest(len(looks)), Forest(len(looks))
-    degrees = np.zeros(len(looks), dtype=np.int64)
-    for alike, certain, start in _blocks(looks):
+    order = sorted(range(len(descriptors)), key=descriptors.__getitem__)
+    labels = np.unique(np.asarray(classes)[order], return_inverse=True)[1]
+    likely, sure = Forest(len(order)), Forest(len(order))
+    degrees = np.zeros(len(order), dtype=np.int64)
+    for alike, certain, start in _blocks([descriptors[position] for position in order]):
         same_class = labels[start : start + len(alike), None] == labels[None, start:]
         rows, columns = np.nonzero(alike & (same_class | certain))
         likely.add(rows + start, columns + start)
-        degrees += np.bincount(rows + start, minlength=len(looks)) + np.bincount(columns + start, minlength=len(looks))
+        for ends in (rows, columns):
+            degrees += np.bincount(ends + start, minlength=len(order))
         rows, columns = np.nonzero(certain)
         sure.add(rows + start, columns + start)
-    chained = _chained(likely.roots(), degrees)
-    return [link for link in likely.links if not chained[link[0]]] + [link for link in sure.links if chained[link[0]]]
+    # Which photos hang in a chain of look-alikes, rather than in a crowd of copies.
+    roots = likely.roots()
+    sizes, widest = np.bincount(roots, minlength=len(order)), np.zeros(len(order), dtype=np.int64)
+    np.maximum.at(widest, roots, degrees)
+    chained = ((sizes > CHAIN) & (widest < CROWD * (sizes - 1)))[roots]
+    links = [link for link in likely.links if not chained[link[0]]] + [link for link in sure.links if chained[link[0]]]
+    return sorted((min(order[i], order[j]), max(order[i], order[j])) for i, j in links)
 
 
-def _blocks(looks: Sequence[ImageDescriptor]) -> Iterator[tuple[_Bools, _Bools, int]]:
+def _blocks(descriptors: Sequence[ImageDescriptor]) -> Iterator[tuple[_Bools, _Bools, int]]:
     """Per block of rows: which later photos are alike, which beyond doubt, bool [rows, n - start], and its start."""
-    hashes = np.array([look.perceptual_hash for look in looks], dtype=np.uint64)
-    thumbnails = _standardised(looks)
-    turned = TurnedCopies(looks)
-    for start in range(0, len(looks), _BLOCK):
-        stop = min(start + _BLOCK, len(looks))
+    hashes = np.array([one.perceptual_hash for one in descriptors], dtype=np.uint64)
+    # float32 [n, 256], mean 0 and length 1, so that a product is a correlation; flat ones are 0.
+    thumbnails = np.frombuffer(b"".join(one.thumbnail for one in descriptors), dtype=np.uint8).reshape(len(hashes), -1)
+    centred = thumbnails - thumbnails.mean(axis=1, keepdims=True, dtype=np.float32)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    standardised = np.asarray(centred / np.where(length > _FLAT, length, np.inf), dtype=np.float32)
+    transformed = TransformedCopies(descriptors)
+    for start in range(0, len(descriptors), _BLOCK):
+        stop = min(start + _BLOCK, len(descriptors))
         bits = np.bitwise_count(hashes[start:stop, None] ^ hashes[None, start:])
-        correlation = thumbnails[start:stop] @ thumbnails[start:].T
+        correlation = standardised[start:stop] @ standardised[start:].T
         alike = np.triu((bits <= HASH_BITS) & (correlation >= CORRELATION), k=1)
         certain = alike & (bits <= SURE_BITS) & (correlation >= SURE_CORRELATION)
-        rows, columns, beyond_doubt = turned.of_block(start, stop)
+        rows, columns, beyond_doubt = transformed.of_block(start, stop)
         alike[rows, columns] = True
         certain[rows[beyond_doubt], columns[beyond_doubt]] = True
         yield alike, certain, start
-
-
-def _chained(roots: npt.NDArray[np.int64], degrees: npt.NDArray[np.int64]) -> _Bools:
-    """For each photo: does it hang in a chain of look-alikes, rather than in a crowd of copies?"""
-    sizes = np.bincount(roots, minlength=len(roots))
-    widest = np.zeros_like(sizes)
-    np.maximum.at(widest, roots, degrees)
-    chains = (sizes > CHAIN) & (widest < CROWD * (sizes - 1))
-    return np.asarray(chains[roots])
-
-
-def _standardised(looks: Sequence[ImageDescriptor]) -> npt.NDArray[np.float32]:
-    """Thumbnails as float32 [n, 256], mean 0 and length 1, so that a product is a correlation; flat ones are 0."""
-    rows = np.frombuffer(b"".join(look.thumbnail for look in looks), dtype=np.uint8).reshape(len(looks), -1)
-    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float32)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.where(length > _FLAT, length, np.inf), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Find copies that were mirrored, turned, zoomed a little or relit: what augmentation does to a photo.
+"""Copies mirrored, turned, zoomed a little or relit, as by augmentation.
 
-The rings of a look (see looks.py) are compared twice. First by the size of their Fourier coefficients along the angle,
-which neither turning nor mirroring changes (the idea of Reddy and Chatterji, "An FFT-based technique for translation,
+The rings of descriptor.py are compared twice. First by the size of their Fourier coefficients along the angle, which
+neither turning nor mirroring changes (the idea of Reddy and Chatterji, "An FFT-based technique for translation,
 rotation, and scale-invariant image registration", 1996): a matrix product that leaves about one pair in two thousand.
 Those are then aligned, by the angle at which the rings correlate best, as they are or mirrored. A pair is a copy when,
 so aligned, the rings correlate by `CORRELATION` and their finer detail (from the fourth harmonic on) by `DETAIL`; the
@@ -35,7 +35,7 @@ _SLICE = 2000
 # The outermost kept ring is left out: zoomed in by 11 %, the ones inside it reach there.
 _RADII = np.linspace(2, 26, 14)
 _AREA = np.sqrt(_RADII / _RADII.sum())[:, None].astype(np.float32)
-_FLAT = 3.0  # grey levels: below this contrast a picture has no look
+_FLAT = 3.0  # grey levels: below this contrast a picture is flat
 
 _Spectra = npt.NDArray[np.complex64]
 _Floats = npt.NDArray[np.float32]
@@ -43,12 +43,13 @@ _Positions = npt.NDArray[np.int64]
 _Found = tuple[_Positions, _Positions, npt.NDArray[np.bool_]]
 
 
-class TurnedCopies:
-    """The looks of all photos, ready to be searched block by block."""
+class TransformedCopies:
+    """All photos by their rings, to be searched block by block."""
 
-    def __init__(self, looks: Sequence[ImageDescriptor]) -> None:
-        self._rings = np.frombuffer(b"".join(look.rings for look in looks), dtype=np.uint8).reshape(-1, RINGS, ANGLES)
-        parts = [self._rings[start : start + _SLICE] for start in range(0, len(looks), _SLICE)]
+    def __init__(self, descriptors: Sequence[ImageDescriptor]) -> None:
+        content = b"".join(one.rings for one in descriptors)
+        self._rings = np.frombuffer(content, dtype=np.uint8).reshape(-1, RINGS, ANGLES)
+        parts = [self._rings[start : start + _SLICE] for start in range(0, len(descriptors), _SLICE)]
         self._shapes = np.concatenate([_shapes(_spectra(part, 1.0)) for part in parts])
 
     def of_block(self, start: int, stop: int) -> _Found:
@@ -70,14 +71,19 @@ class TurnedCopies:
         return rows[found], columns[found], sure[found]
 
     def _aligned(self, left: _Positions, right: _Positions, zoom: _Positions) -> tuple[_Floats, _Floats]:
-        """Correlation and detail of pairs, the left photo zoomed by _ZOOMS[zoom]."""
+        """Correlation of pairs at the best angle, as is or mirrored, and of their detail there.
+
+        The left photos are zoomed by _ZOOMS[zoom].
+        """
         correlation, detail = np.zeros((2, len(left)), dtype=np.float32)
         for number, factor in enumerate(_ZOOMS):
             of_zoom = np.nonzero(zoom == number)[0]
             for start in range(0, len(of_zoom), _SLICE):
                 some = of_zoom[start : start + _SLICE]
-                zoomed = _spectra(self._rings[left[some]], factor)
-                correlation[some], detail[some] = _align(zoomed, _spectra(self._rings[right[some]], 1.0))
+                zoomed, other = _spectra(self._rings[left[some]], factor), _spectra(self._rings[right[some]], 1.0)
+                straight = _at_best_angle(zoomed, other, zoomed * other.conj())
+                mirrored = _at_best_angle(zoomed, other, zoomed * other)
+                correlation[some], detail[some] = np.where(mirrored[0] > straight[0], mirrored, straight)
         return correlation, detail
 
 
@@ -115,14 +121,6 @@ def _shapes(spectra: _Spectra) -> _Floats:
     sizes[:, :, 0] = spectra[:, :, 0].real
     shapes = sizes.reshape(len(spectra), -1)
     return np.asarray(shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 0.1), dtype=np.float32)
-
-
-def _align(left: _Spectra, right: _Spectra) -> tuple[_Floats, _Floats]:
-    """Correlation at the best angle, as is or mirrored, and the correlation of the detail there."""
-    straight = _at_best_angle(left, right, left * right.conj())
-    mirrored = _at_best_angle(left, right, left * right)
-    correlation, detail = np.where(mirrored[0] > straight[0], mirrored, straight)
-    return correlation, detail
 
 
 def _at_best_angle(left: _Spectra, right: _Spectra, product: _Spectra) -> _Floats:

@@ -1,4 +1,4 @@
-"""Connected components: what belongs together when belonging is passed on."""
+"""Union-find: connected components under links."""
 
 from collections.abc import Hashable, Iterable, Sequence
 
@@ -17,7 +17,7 @@ class Forest:
         self.links: list[tuple[int, int]] = []
 
     def add(self, left: _Positions, right: _Positions) -> None:
-        """Add links; of millions between the same components one each is looked at."""
+        """Add links; of millions between the same two components one is used."""
         known_left, known_right = self._roots[left], self._roots[right]
         apart = known_left != known_right
         codes = known_left[apart] * len(self._roots) + known_right[apart]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.config import TrialConfig
+from trainables.files.output import unfinished
 
 MODEL_MB, LATENCY_MS = "model_mb", "latency_ms"
 COSTS = (MODEL_MB, LATENCY_MS)
@@ -66,12 +67,10 @@ def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], flo
     """
     file = folder / f"{hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16]}.json"
     if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.stem}-{os.getpid()}")
-        temporary.write_text(json.dumps({**model, LATENCY_MS: measure()}))
-        with suppress(FileExistsError):
-            os.link(temporary, file)
-        temporary.unlink()
+        with unfinished(file) as temporary:
+            temporary.write_text(json.dumps({**model, LATENCY_MS: measure()}))
+            with suppress(FileExistsError):
+                os.link(temporary, file)
     return float(json.loads(file.read_text())[LATENCY_MS])
 
 

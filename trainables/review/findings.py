@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainables.data.inspection import Inspection, Problem
-from trainables.data.layouts import PhotoFile
+from trainables.data.photo_files import PhotoFile
 from trainables.network.backbones import Weights
 from trainables.review.ranking import Ranking
 
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 
 def is_blank(seen: Inspection) -> bool:
     """Whether a photo is nearly uniform: a lens cap, a white page, an empty sky."""
-    low, high = np.percentile(np.frombuffer(seen.look.thumbnail, dtype=np.uint8), (2, 98))
+    low, high = np.percentile(np.frombuffer(seen.descriptor.thumbnail, dtype=np.uint8), (2, 98))
     return bool(high - low <= BLANK_SPREAD)
 
 

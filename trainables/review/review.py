@@ -10,8 +10,9 @@ from pathlib import Path
 
 from trainables.data.groups import check_rules, group_photos
 from trainables.data.inspection import Problem, inspect_files
-from trainables.data.layouts import Found, PhotoFile, find_photos
+from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
+from trainables.data.photo_files import Found, PhotoFile
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_rows
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
@@ -69,7 +70,7 @@ def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions
     broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Problem)]
     usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Problem)]
     photos, seen = [photo for photo, _ in usable], [seen for _, seen in usable]
-    hashes, descriptors = [each.sha256 for each in seen], [each.look for each in seen]
+    hashes, descriptors = [each.sha256 for each in seen], [each.descriptor for each in seen]
     groups = group_photos(photos, hashes, descriptors, options.group)
     tiny = {row for row, each in enumerate(seen) if findings_of.is_tiny(each, options.tiny)}
     blank = {row for row, each in enumerate(seen) if findings_of.is_blank(each)} - tiny

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.errors import UserError
-from trainables.files.file_store import open_shelf
+from trainables.files.file_store import open_store
 
 State = dict[str, npt.NDArray[Any]]
 
@@ -61,7 +61,7 @@ class Checkpoints:
 
     def __init__(self, place: Path | str, every: int) -> None:
         """Args: `every` is in epochs; 0 writes none."""
-        self._store = open_shelf(place)
+        self._store = open_store(place)
         self._every = every
 
     def due(self, result: dict[str, Any]) -> bool:

@@ -1,7 +1,5 @@
 """The photos behind the final model's mistakes, as they stand in the page."""
 
-import base64
-import csv
 import itertools
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +8,7 @@ from analysis.data.report_data import Findings
 from analysis.render.wording import percent, plural, short_names
 from trainables.errors import UserError
 from trainables.files.experiment import EXAMPLES_FILE, EXAMPLES_FOLDER, MISTAKES_FILE, PICTURES_FOLDER
+from trainables.files.output import data_uri, read_rows
 
 MISTAKES = 12  # shown; the final stage keeps more
 
@@ -74,8 +73,7 @@ def _rows(file: Path, columns: set[str]) -> list[Row]:
     if not file.is_file():
         return []
     try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = read_rows(file)
         bare = {Path(row[key]).name == row[key] for row in rows for key in columns & {"photo", "file"}}
         damaged = any(None in row.values() or not columns <= set(row) for row in rows) or False in bare
         for row in rows if "probability" in columns else ():
@@ -127,7 +125,7 @@ def _confused(folder: Path, group: list[Row], short: dict[str, str], findings: F
 
 
 def _address(file: Path) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    return data_uri(file.read_bytes())
 
 
 _SHOWN = {
@@ -158,11 +156,7 @@ def photographs(findings: Findings) -> list[Photograph]:
     if record is None:
         return []
     return [
-        Photograph(name.partition(".")[0], title, alt, f"data:image/jpeg;base64,{_base64(file.read_bytes())}")
+        Photograph(name.partition(".")[0], title, alt, _address(file))
         for name, (title, alt) in _SHOWN.items()
         if (file := record.folder / PICTURES_FOLDER / name).is_file()
     ]
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")

@@ -13,7 +13,7 @@ from search.tune.state import SweepState
 from tests.checkpoint_files import generations
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.files.experiment import trial_folder
-from trainables.files.file_store import open_shelf
+from trainables.files.file_store import open_store
 from trainables.training.checkpoint import Checkpoints, epoch_of, newest_first
 
 ENDED = Stop("max_epochs", 3, "ran")
@@ -107,12 +107,12 @@ def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, taken_up: bool
         for number, best in enumerate((0.9, 0.5)):
             sweep_state.trial_ends[number] = TrialEnd("COMPLETE", ENDED, best, 1)
             callback.on_trial_complete(0, [], trial(number))
-    found = open_shelf(f"{url}/checkpoints").sizes()
+    found = open_store(f"{url}/checkpoints").sizes()
     assert [name[:4] for name in newest_first(found)] == ["0002", "0000", "0002", "0000"]
     callback.on_trial_result(0, [], trial(2, places[2]), {"epoch": 2})
-    assert [name[:4] for name in newest_first(open_shelf(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
+    assert [name[:4] for name in newest_first(open_store(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
     callback._make_room(5000)
-    assert [epoch_of(name) for name in open_shelf(f"{url}/checkpoints").sizes()] == [2]
+    assert [epoch_of(name) for name in open_store(f"{url}/checkpoints").sizes()] == [2]
     assert not (tmp_path / "folder").exists()
 
 

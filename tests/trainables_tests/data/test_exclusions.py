@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from trainables.data.exclusions import apply_exclusion_list, read_exclusion_list
-from trainables.data.layouts import Exclusion, Found, PhotoFile
+from trainables.data.photo_files import Exclusion, Found, PhotoFile
 from trainables.errors import UserError
 
 

@@ -1,13 +1,14 @@
-import csv
-import os
 from pathlib import Path
 
 import pytest
 
-from trainables.data.layouts import Found, find_photos
+from trainables.data.layouts import LAYOUTS, find_photos
+from trainables.data.photo_files import Found, Layout
 from trainables.errors import UserError
+from trainables.files.output import read_rows
 
 STUDY = "rare_species_id,eol_content_id,eol_page_id,kingdom,phylum,family,file_path"
+HUB = "rarespecies_id,eol_content_id,eol_page_id,kingdom,phylum,class,order,family,genus,species,sciName,common"
 
 
 def touch(root: Path, *sources: str) -> Path:
@@ -26,6 +27,48 @@ def reasons(found: Found) -> dict[str, str]:
     return {one.source: one.reason for one in found.excluded}
 
 
+# One folder of each layout, whose photos are usable.jpg of class mollusca_unionidae, and others with a reason.
+EXAMPLES = {
+    "class folders": {},
+    "study metadata": {
+        "metadata.csv": f"{STUDY}\n"
+        "id1,1,7,animalia,mollusca,unionidae,mollusca_unionidae/1_7_usable.jpg\n"
+        "id1,2,7,animalia,mollusca,unionidae,mollusca_unionidae/2_7_usable.jpg\n"
+    },
+    "hub catalogue": {
+        "metadata/rarespecies-catalog.csv": f"{HUB}\n"
+        "id1,1,7,Animalia,Mollusca,Bivalvia,Unionida,Unionidae,Cyprogenia,stegaria,x,y\n"
+        "id1,2,7,Animalia,Mollusca,Bivalvia,Unionida,Unionidae,Cyprogenia,stegaria,x,y\n",
+        "metadata.csv": "of the web viewer\n",
+    },
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_every_layout_finds_labelled_photos_of_unique_ids_and_gives_a_reason_for_all_else(
+    layout: Layout, tmp_path: Path
+) -> None:
+    usable = [f"mollusca_unionidae/{number}_7_usable.jpg" for number in (1, 2)]
+    touch(tmp_path, *usable, "loose.jpg", "mollusca_unionidae/notes.txt", ".cache/hidden.jpg")
+    for name, text in EXAMPLES[layout.name].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert next(one for one in LAYOUTS if one.recognises(tmp_path)) is layout
+    found = find_photos(tmp_path)
+    assert found.layout == layout.name
+    assert sorted(photo.source for photo in found.photos) == usable
+    assert {photo.class_name for photo in found.photos} == {"mollusca_unionidae"}
+    assert len({photo.photo_id for photo in found.photos}) == 2
+    assert reasons(found).keys() == {"loose.jpg", "mollusca_unionidae/notes.txt"}
+    assert all(one.reason and one.detail for one in found.excluded)
+    for source in usable:
+        (tmp_path / source).unlink()
+    with pytest.raises(UserError, match=rf"holds no photos that can be used .*; {layout.rule}$"):
+        find_photos(tmp_path)
+    with pytest.raises(UserError, match=r"no label level is called 'tribe'"):
+        find_photos(tmp_path, "tribe")
+
+
 def test_class_folders_are_the_labels_and_paths_the_ids(tmp_path: Path) -> None:
     found = find_photos(touch(tmp_path, "b_c/2.JPG", "a_b/1.png", "a_b/deep/1.png"))
     assert [(photo.class_name, photo.source) for photo in found.photos] == [
@@ -33,50 +76,6 @@ def test_class_folders_are_the_labels_and_paths_the_ids(tmp_path: Path) -> None:
     ]
     assert {photo.source for photo in found.photos} == {"b_c/2.JPG", "a_b/1.png", "a_b/deep/1.png"}
     assert len({photo.photo_id for photo in found.photos}) == 3
-
-
-def test_ids_do_not_depend_on_where_the_photos_lie(tmp_path: Path) -> None:
-    here, there = (find_photos(touch(tmp_path / name, "a/1.jpg", "b/1.jpg")) for name in ("here", "there"))
-    assert here.photos == there.photos
-
-
-def test_no_file_is_dropped_without_a_word(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1.jpg", "loose.jpg", "a/notes.txt", "a/._1.jpg", ".cache/x/1.jpg")
-    os.mkfifo(tmp_path / "a/pipe.jpg")
-    (tmp_path / "a/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    found = find_photos(tmp_path)
-    assert [photo.source for photo in found.photos] == ["a/1.jpg"]
-    assert reasons(found) == {
-        "loose.jpg": "no_class_folder",
-        "a/notes.txt": "not_a_photo",
-        "a/._1.jpg": "not_a_photo",
-        "a/pipe.jpg": "not_a_photo",
-        "a/gone.jpg": "not_a_photo",
-    }
-
-
-def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
-    touch(tmp_path / "elsewhere", "1.jpg")
-    touch(tmp_path / "photos", "b/1.jpg")
-    (tmp_path / "photos/a").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "photos/b/up").symlink_to(tmp_path / "photos")
-    found = find_photos(tmp_path / "photos")
-    assert [photo.source for photo in found.photos] == ["a/1.jpg", "b/1.jpg"]
-    assert reasons(found) == {"b/up": "not_a_photo"}
-
-
-def test_a_name_that_is_not_utf8_is_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1.jpg")
-    Path(tmp_path, os.fsdecode(b"a/\xe9t\xe9.jpg")).touch()
-    found = find_photos(tmp_path)
-    assert reasons(found) == {"a/\\xe9t\\xe9.jpg": "bad_name"}
-
-
-def test_non_ascii_and_very_long_names_are_used(tmp_path: Path) -> None:
-    long = "x" * 250 + ".jpg"
-    found = find_photos(touch(tmp_path, f"{'k' * 200}/{long}", "été/鳥 🐦,\n.jpg"))
-    assert {photo.class_name for photo in found.photos} == {"k" * 200, "été"}
-    assert found.excluded == []
 
 
 def test_metadata_give_label_id_and_species(tmp_path: Path) -> None:
@@ -156,8 +155,7 @@ def test_a_folder_or_level_that_is_not_there_is_one_line(tmp_path: Path) -> None
 
 
 def real_rows(shared: Path) -> list[dict[str, str]]:
-    with (shared / "data/eol_rare_species_metadata.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(shared / "data/eol_rare_species_metadata.csv")
 
 
 def test_the_real_set_is_found_whole_in_both_layouts(shared: Path, tmp_path: Path) -> None:
@@ -182,8 +180,7 @@ def test_the_real_set_is_found_whole_in_both_layouts(shared: Path, tmp_path: Pat
 
 def hub_copy(root: Path, rows: list[dict[str, str]]) -> Path:
     """The hub's layout of the same photos; the ranks that the study does not tell are made up from the page."""
-    header = "rarespecies_id,eol_content_id,eol_page_id,kingdom,phylum,class,order,family,genus,species,sciName,common"
-    lines, sources = [header], []
+    lines, sources = [HUB], []
     for row in rows:
         phylum, family, page = row["phylum"].title(), row["family"].title(), row["eol_page_id"]
         ranks = ["Animalia", phylum, "Class", "Order", family, f"Genus{page}", "minor"]

@@ -13,6 +13,7 @@ from tests.checkout import ROOT
 from tests.trainables_tests.data.test_layouts import hub_copy, real_rows
 from tests.trainables_tests.drawn_photos import QUICK, drawn, encoded, write_photos
 from trainables.data import prepare as preparing
+from trainables.data import shards
 from trainables.data.dataset import (
     EXCLUDED,
     MANIFEST,
@@ -23,7 +24,8 @@ from trainables.data.dataset import (
     Photo,
     open_dataset,
 )
-from trainables.data.prepare import PrepareOptions, prepare
+from trainables.data.options import PrepareOptions
+from trainables.data.prepare import prepare
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 
@@ -246,22 +248,23 @@ def test_an_output_that_holds_anything_or_lies_among_the_photos_is_refused(photo
 
 @pytest.mark.parametrize("change", [lambda file: file.unlink(), lambda file: file.write_bytes(b"other")])
 def test_a_photo_that_changes_meanwhile_stops_everything(change, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def plan_then_change(*arguments: object) -> object:
+    def group_then_change(*arguments: object) -> object:
         change(photos / "a/000.jpg")
-        return plan(*arguments)
+        return group(*arguments)
 
-    plan = preparing._plan
-    monkeypatch.setattr(preparing, "_plan", plan_then_change)
+    group = preparing.group_photos
+    monkeypatch.setattr(preparing, "group_photos", group_then_change)
     with pytest.raises(UserError, match=r"a/000\.jpg (cannot be read any more|changed while the dataset was made)"):
         prepared(photos)
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]
 
 
 def test_ctrl_c_leaves_nothing(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(root: Path, row: Photo) -> bytes:
+    def interrupted(folder: Path, *arguments: object) -> None:
+        (folder / "train-00000-of-00001.tfrecord").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preparing, "_original", interrupted)
+    monkeypatch.setattr(shards, "write_split", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepared(photos)
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]

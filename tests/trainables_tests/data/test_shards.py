@@ -95,3 +95,11 @@ def test_a_failing_source_stops_the_writing(tmp_path: Path) -> None:
 def test_an_empty_split_is_one_empty_shard(tmp_path: Path) -> None:
     photos, files = write_split(tmp_path, "test", [], read, [])
     assert (photos, [(shard.photos, shard.bytes) for shard in files]) == ([], [(0, 0)])
+
+
+def test_photos_that_are_listed_and_in_no_shard_are_noticed(dataset: Dataset) -> None:
+    """As where a manifest lost one of its shards."""
+    fewer = Dataset(dataset.folder, Manifest.model_construct(shards=dataset.manifest.shards[:-1]))
+    fewer.__dict__["_all_photos"] = dataset.photos("train")
+    with pytest.raises(UserError, match="lists train photos that are in no shard: it was changed; prepare it again"):
+        whole(fewer)

@@ -7,8 +7,10 @@ from trainables.errors import UserError
 from trainables.files.output import (
     check_free,
     data_uri,
+    named_errors,
     parse_table,
     read_rows,
+    read_text,
     replacing,
     unfinished,
     whole_or_nothing,
@@ -106,13 +108,30 @@ def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_table_knows_its_columns_and_lines_and_takes_files_of_spreadsheets(tmp_path: Path) -> None:
-    assert parse_table("") == ([], [])
-    assert parse_table('a,b\r\n"x\r\ny",1\r\nz,2\r\n') == (
-        ["a", "b"],
-        [(3, {"a": "x\r\ny", "b": "1"}), (4, {"a": "z", "b": "2"})],
-    )
+    assert parse_table("").columns == []
+    columns, rows = parse_table('a,b\r\n"x\r\ny",1\r\nz,2\r\n')
+    assert columns == ["a", "b"]
+    assert list(rows) == [(3, {"a": "x\r\ny", "b": "1"}), (4, {"a": "z", "b": "2"})]
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa\r\n1\r\n")
     assert read_rows(tmp_path / "x.csv") == [{"a": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "does not exist; give text"),
+        (b"a\n\xe9", r"is not UTF-8 text \(byte 2\); give text"),
+        (b'a\n"' + b"x" * 200_000, "is not a CSV file: field larger .*; give text"),
+    ],
+)
+def test_a_file_of_the_user_s_that_cannot_be_read_is_one_line(content: bytes | None, line: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=line), named_errors(file, "give text"):
+        list(parse_table(read_text(file)).rows)
+    with pytest.raises(UserError, match="cannot be read: Is a directory; give text"), named_errors(file, "give text"):
+        read_text(tmp_path)
 
 
 def test_a_picture_is_a_data_uri() -> None:

@@ -9,13 +9,13 @@ from sklearn.datasets import load_digits
 from tests.trainables_tests.drawn_photos import drawn, encoded
 from trainables.data.images import decode
 from trainables.data.inspection import inspect_bytes
-from trainables.near_duplicates.descriptor import ImageDescriptor, look_of
+from trainables.near_duplicates.descriptor import ImageDescriptor, describe
 from trainables.near_duplicates.links import CHAIN, near_duplicate_links
 from trainables.near_duplicates.union_find import components
 
 
 def groups(pictures: list[Image.Image], classes: list[str] | None = None) -> list[int]:
-    links = near_duplicate_links([look_of(picture) for picture in pictures], classes or ["a"] * len(pictures))
+    links = near_duplicate_links([describe(picture) for picture in pictures], classes or ["a"] * len(pictures))
     return components(len(pictures), links)
 
 
@@ -79,10 +79,10 @@ def test_across_classes_only_sure_copies_are_joined() -> None:
 def test_the_order_of_photos_changes_nothing() -> None:
     # Digits are the hardest: thousands of pairs near the thresholds, and chains.
     scans = [Image.fromarray((255 - 15 * scan).astype(np.uint8)) for scan in load_digits().images[:400]]
-    looks = [look_of(scan.resize((96, 96), Image.Resampling.BICUBIC)) for scan in scans]
-    order = np.random.default_rng(0).permutation(len(looks)).tolist()
-    joined = components(400, near_duplicate_links(looks, ["a"] * 400))
-    again = components(400, near_duplicate_links([looks[n] for n in order], ["a"] * 400))
+    descriptors = [describe(scan.resize((96, 96), Image.Resampling.BICUBIC)) for scan in scans]
+    order = np.random.default_rng(0).permutation(len(descriptors)).tolist()
+    joined = components(400, near_duplicate_links(descriptors, ["a"] * 400))
+    again = components(400, near_duplicate_links([descriptors[n] for n in order], ["a"] * 400))
     assert len({*zip(again, (joined[n] for n in order), strict=True)}) == len(set(again)) == len(set(joined)) < 400
 
 
@@ -91,7 +91,7 @@ def test_no_photos_have_no_links() -> None:
 
 
 def test_photos_that_all_look_alike_cost_no_more_than_others() -> None:
-    base = look_of(drawn(1))
+    base = describe(drawn(1))
     noise = np.random.default_rng(0).integers(-20, 20, (1000, len(base.rings)))
     rings = np.clip(np.frombuffer(base.rings, np.uint8) + noise, 0, 255).astype(np.uint8)
     alike = [ImageDescriptor(base.perceptual_hash, base.thumbnail, row.tobytes()) for row in rings]
@@ -104,8 +104,8 @@ def test_photos_that_all_look_alike_cost_no_more_than_others() -> None:
 @pytest.mark.slow
 def test_in_real_photos_only_copies_are_joined(shared: Path) -> None:
     files = sorted((shared / "data/rare_families").glob("*/*.jpg"))
-    looks = [inspect_bytes(file.read_bytes()).look for file in files]
-    links = near_duplicate_links(looks, [file.parent.name for file in files])
+    descriptors = [inspect_bytes(file.read_bytes()).descriptor for file in files]
+    links = near_duplicate_links(descriptors, [file.parent.name for file in files])
     names = [(files[left].stem, files[right].stem) for left, right in links]
     leopards = [pair for pair in names if all("Leopards" in name for name in pair)]
     # Caltech-101 holds its leopards twice, mirrored: image_0001 … 0100 again as 0101 … 0200.

@@ -6,12 +6,12 @@ from tests.trainables_tests.drawn_photos import drawn, encoded
 from trainables.activations.augment import augment, draw_parameters
 from trainables.config import Augmentation
 from trainables.data.images import decode
-from trainables.near_duplicates.descriptor import look_of
-from trainables.near_duplicates.transformed import TurnedCopies
+from trainables.near_duplicates.descriptor import describe
+from trainables.near_duplicates.transformed import TransformedCopies
 
 
 def found(*pictures: Image.Image) -> set[tuple[int, int]]:
-    rows, columns, _ = TurnedCopies([look_of(picture) for picture in pictures]).of_block(0, len(pictures))
+    rows, columns, _ = TransformedCopies([describe(picture) for picture in pictures]).of_block(0, len(pictures))
     return set(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
@@ -37,7 +37,7 @@ def test_flat_pictures_are_nobody_s_copies() -> None:
 
 def test_blocks_find_what_one_search_finds() -> None:
     pictures = [drawn(number % 5).rotate(0 if number < 5 else 180) for number in range(10)]
-    copies = TurnedCopies([look_of(picture) for picture in pictures])
+    copies = TransformedCopies([describe(picture) for picture in pictures])
     pairs = set()
     for start in range(0, 10, 4):
         rows, columns, _ = copies.of_block(start, min(start + 4, 10))

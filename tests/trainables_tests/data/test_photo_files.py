@@ -1,0 +1,49 @@
+import os
+from pathlib import Path
+
+from tests.trainables_tests.data.test_layouts import reasons, touch
+from trainables.data.layouts import find_photos
+
+
+def test_ids_do_not_depend_on_where_the_photos_lie(tmp_path: Path) -> None:
+    here, there = (find_photos(touch(tmp_path / name, "a/1.jpg", "b/1.jpg")) for name in ("here", "there"))
+    assert here.photos == there.photos
+
+
+def test_no_file_is_dropped_without_a_word(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "loose.jpg", "a/notes.txt", "a/._1.jpg", ".cache/x/1.jpg")
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    (tmp_path / "a/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    found = find_photos(tmp_path)
+    assert [photo.source for photo in found.photos] == ["a/1.jpg"]
+    assert reasons(found) == {
+        "loose.jpg": "no_class_folder",
+        "a/notes.txt": "not_a_photo",
+        "a/._1.jpg": "not_a_photo",
+        "a/pipe.jpg": "not_a_photo",
+        "a/gone.jpg": "not_a_photo",
+    }
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "1.jpg")
+    touch(tmp_path / "photos", "b/1.jpg")
+    (tmp_path / "photos/a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos/b/up").symlink_to(tmp_path / "photos")
+    found = find_photos(tmp_path / "photos")
+    assert [photo.source for photo in found.photos] == ["a/1.jpg", "b/1.jpg"]
+    assert reasons(found) == {"b/up": "not_a_photo"}
+
+
+def test_a_name_that_is_not_utf8_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    Path(tmp_path, os.fsdecode(b"a/\xe9t\xe9.jpg")).touch()
+    found = find_photos(tmp_path)
+    assert reasons(found) == {"a/\\xe9t\\xe9.jpg": "bad_name"}
+
+
+def test_non_ascii_and_very_long_names_are_used(tmp_path: Path) -> None:
+    long = "x" * 250 + ".jpg"
+    found = find_photos(touch(tmp_path, f"{'k' * 200}/{long}", "été/鳥 🐦,\n.jpg"))
+    assert {photo.class_name for photo in found.photos} == {"k" * 200, "été"}
+    assert found.excluded == []
