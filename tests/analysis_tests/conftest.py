@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from analysis.data.experiment import read
-from analysis.data.report_data import Findings, find
+from analysis.data.report_data import ReportData, report_data
 from tests.analysis_tests.example import make_example
 from tests.analysis_tests.example_sweep import Example
 
@@ -21,8 +21,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
 
 
 @pytest.fixture(scope="session")
-def findings(example: Example) -> Findings:
-    return find(read(example.experiment))
+def example_data(example: Example) -> ReportData:
+    return report_data(read(example.experiment))
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def copied(example: Example, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def changed(copied: Path) -> Callable[[Callable[[Path], object]], Findings]:
-    """Findings of the experiment after a change to its folder."""
+def changed(copied: Path) -> Callable[[Callable[[Path], object]], ReportData]:
+    """ReportData of the experiment after a change to its folder."""
 
-    def change_and_find(change: Callable[[Path], object]) -> Findings:
+    def change_and_find(change: Callable[[Path], object]) -> ReportData:
         change(copied)
-        return find(read(copied))
+        return report_data(read(copied))
 
     return change_and_find

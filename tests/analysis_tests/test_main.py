@@ -31,7 +31,7 @@ def test_the_report_needs_neither_ray_nor_tensorflow():
 
 
 def test_report_says_where_it_is(copied, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda data: iter(()))  # drawing takes seconds
     assert main(["report", str(copied)]) == 0
     assert capsys.readouterr().out == f"report: {copied / 'report' / 'index.html'}\n"
     assert (copied / "report" / "index.html").is_file()
@@ -111,7 +111,7 @@ def test_an_unknown_option_is_refused():
 
 
 def test_an_experiment_at_a_url_is_copied_here_and_then_as_any_other(copied, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda data: iter(()))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bucket").mkdir()
     url = shutil.move(copied, tmp_path / "bucket" / "first").as_uri()

@@ -88,7 +88,7 @@ def test_pictures_and_tables_lie_beside_the_page(written):
 @pytest.fixture
 def without_pictures(monkeypatch):
     """For tests that look at words: drawing takes seconds."""
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))
+    monkeypatch.setattr("analysis.report.report.draw_all", lambda data: iter(()))
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -37,8 +37,8 @@ def test_without_oversampling_there_is_nothing_to_compare():
     assert "Lowest on test: y" in describe(data)
 
 
-def test_the_description_counts_who_rose_and_who_fell(findings):
-    own = findings.final.families
+def test_the_description_counts_who_rose_and_who_fell(example_data):
+    own = example_data.final.families
     change = (own["test_f1_after"] - own["test_f1_before"]).to_numpy(float)
     said = describe(families(own))
     assert f"{np.sum(change > 0)} rose and {np.sum(change < 0)} fell" in said

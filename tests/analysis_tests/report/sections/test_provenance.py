@@ -5,8 +5,8 @@ def facts(table):
     return dict(row.cells for row in table.rows)
 
 
-def test_data_and_weights_are_told(findings):
-    reported = facts(data_table(findings))
+def test_data_and_weights_are_told(example_data):
+    reported = facts(data_table(example_data))
     assert reported["photos from"] == "/photos/rare_species"
     assert reported["weights the backbone started from"] == "imagenet: ImageNet weights from Keras"
     assert reported["photos left out"] == "5 near-duplicate and 3 unreadable"
@@ -15,8 +15,8 @@ def test_data_and_weights_are_told(findings):
     assert reported["prepared on"] == "23 November 2026, 17:02 UTC"
 
 
-def test_versions_commit_seed_and_machine_are_told(findings):
-    reported = facts(provenance_table(findings))
+def test_versions_commit_seed_and_machine_are_told(example_data):
+    reported = facts(provenance_table(example_data))
     assert "optuna 5.0.0" in reported["versions"]
     assert reported["commit of Raretune"] == "8a1405b"
     assert reported["seed of the sweep"] == "7"
