@@ -2,7 +2,8 @@ import json
 import shutil
 
 from analysis.render.wording import percent
-from analysis.report.summary import budget, oversampling_sentences, sentences, tiles
+from analysis.report.sections.final_model import oversampling_sentences
+from analysis.report.summary import budget, sentences, tiles
 
 
 def test_the_summary_tells_who_won_with_what_and_by_how_much(example, example_data):

@@ -21,7 +21,8 @@ def test_a_trial_that_still_runs_has_saved_nothing(example_data):
 
 
 def test_the_table_and_the_words_say_the_same(example_data):
-    rows = spending_table(example_data).rows
+    data = spending(example_data.frames.trials, example_data.best, 9)
+    rows = spending_table(data).rows
     run, saved = (sum(int(row.cells[column]) for row in rows) for column in (2, 4))
     assert run + saved == 20 * 9
-    assert f"{rows[0].cells[0]} {rows[0].cells[3]}" in describe(spending(example_data.frames.trials, example_data.best, 9))
+    assert f"{rows[0].cells[0]} {rows[0].cells[3]}" in describe(data)

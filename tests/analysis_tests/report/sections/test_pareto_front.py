@@ -7,8 +7,11 @@ from analysis.data.experiment import read
 from analysis.data.frames import together
 from analysis.data.report_data import report_data
 from analysis.render.svg import WIDE
+from analysis.report import glossary, report, summary
 from analysis.report.report import write_report
-from analysis.report.sections.pareto_front import DRAWN, describe, draw, front, front_sentence, front_table
+from analysis.report.sections import pareto_front
+from analysis.report.sections.pareto_front import DRAWN, describe, draw, front, front_table
+from analysis.report.summary import front_sentence
 from tests.analysis_tests.example import make_example
 from tests.analysis_tests.page import Page
 
@@ -21,7 +24,9 @@ def scored(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(scored):
-    return Page(write_report(scored.experiment.folder).read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SECTIONS", (summary.section, pareto_front.section, glossary.section))
+        return Page(write_report(scored.experiment.folder).read_text())
 
 
 def trials(values, costs, on_it, states=None):
@@ -84,10 +89,15 @@ def test_the_report_has_a_section_on_it_with_the_command_for_another_than_the_be
     assert (scored.experiment.folder / "report" / "figures" / "front.svg").is_file()
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_nothing_of_it_is_in_the_report_of_one_objective(example_data, tmp_path):
     text = write_report(example_data.experiment.folder, tmp_path / "report").read_text()
     assert "front" not in text.lower().replace("in front of", "")
-    assert "front" not in example_data.frames.trials and front_table(example_data) is None and front_sentence(example_data) == ""
+    assert (
+        "front" not in example_data.frames.trials
+        and front_table(example_data) is None
+        and front_sentence(example_data) == ""
+    )
     assert not (tmp_path / "report" / "figures" / "front.svg").exists()
 
 

@@ -5,7 +5,7 @@ import pytest
 from analysis.data.experiment import read
 from analysis.data.report_data import report_data
 from analysis.report.report import write_report
-from analysis.report.sections.photos import MISTAKES, examples, photographs
+from analysis.report.sections.photos import MISTAKES_SHOWN, examples
 from tests.analysis_tests.example_photos import write_example_photos
 from trainables.errors import UserError
 
@@ -23,7 +23,7 @@ def test_mistakes_are_shown_with_what_they_were_taken_for(with_photos):
     assert first.alt == "Test photo of felidae, taken for canidae"
     assert first.address.startswith("data:image/jpeg;base64,")
     assert base64.b64decode(first.why.partition(",")[2])[:2] == b"\xff\xd8"
-    assert len(found.mistakes) == MISTAKES
+    assert len(found.mistakes) == MISTAKES_SHOWN
 
 
 def test_a_confusion_stands_with_training_photos_to_compare(with_photos):
@@ -38,8 +38,8 @@ def test_a_confusion_stands_with_training_photos_to_compare(with_photos):
     assert other.title.startswith("canidae taken for ursidae")
 
 
-def test_the_page_shows_them(with_photos, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda data: iter(()))
+@pytest.mark.usefixtures("without_drawing")
+def test_the_page_shows_them(with_photos):
     page = write_report(with_photos).read_text()
     assert "felidae, taken for canidae, 97" in page
     assert "Training photo of canidae" in page
@@ -54,7 +54,7 @@ def test_a_photo_that_was_removed_is_left_out(with_photos):
     (with_photos / "final" / "pictures" / "mistake_00.jpg").unlink()
     (with_photos / "final" / "pictures" / "examples" / "000.jpg").unlink()
     found = examples(report_data(read(with_photos)))
-    assert len(found.mistakes) == MISTAKES - 1
+    assert len(found.mistakes) == MISTAKES_SHOWN - 1
     assert len(found.confused[0].photos) == 1
 
 
@@ -65,17 +65,3 @@ def test_a_damaged_table_is_one_line(with_photos, content):
     (with_photos / "final" / "pictures" / "mistakes.csv").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"mistakes\.csv is damaged"):
         examples(report_data(read(with_photos)))
-
-
-def test_the_final_stages_pictures_stand_in_the_page_with_a_description(copied, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda data: iter(()))  # drawing takes seconds
-    folder = copied / "final" / "pictures"
-    folder.mkdir()
-    (folder / "samples.jpg").write_bytes(b"\xff\xd8a picture")
-    page = write_report(copied).read_text()
-    assert base64.b64encode(b"\xff\xd8a picture").decode() in page
-    assert 'alt="Rows of up to six training photos' in page
-
-
-def test_without_pictures_there_are_none(copied):
-    assert photographs(report_data(read(copied))) == []

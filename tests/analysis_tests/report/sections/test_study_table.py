@@ -5,7 +5,7 @@ import pytest
 from analysis.data.experiment import read
 from analysis.data.report_data import report_data
 from analysis.render.wording import percent
-from analysis.report.sections.reference_tables import study_table
+from analysis.report.sections.backbones import study_table
 from tests.analysis_tests.example import make_example
 from trainables.errors import UserError
 
