@@ -15,22 +15,11 @@ from analysis.compare.candidates import Candidate
 from analysis.compare.differences import Difference, Race, differences, race
 from analysis.compare.scoreboard import scoreboard
 from analysis.compare.verdicts import model_verdict, verdicts
+from analysis.render import svg
 from analysis.render.files import write_text
 from analysis.render.page import write_page
 from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table
-from analysis.render.svg import (
-    BLUE,
-    FAINT,
-    GREEN,
-    MUTED,
-    STYLES,
-    VERMILION,
-    Picture,
-    Size,
-    canvas,
-    legend,
-    scale_for,
-)
+from analysis.render.svg import Picture, Size
 from analysis.render.wording import NONE, count, duration, join_words, metric_words, percent, score
 
 
@@ -78,13 +67,13 @@ def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) ->
     """Each model's score with its interval; beside it (on a phone below) its difference from the first."""
     height, rows = 34 * len(table) + 90, np.arange(len(table))[::-1]
     shape = size.beside(2) if found else (1, 1)
-    figure, (left, *more) = canvas(size, shape[0] * height, *shape)
-    left.hlines(rows, table["test_macro_f1_low"], table["test_macro_f1_high"], color=BLUE, linewidth=3)
-    left.scatter(table["test_macro_f1"], rows, s=60, color=BLUE, zorder=3)
+    figure, (left, *more) = svg.canvas(size, shape[0] * height, *shape)
+    left.hlines(rows, table["test_macro_f1_low"], table["test_macro_f1_high"], color=svg.BLUE, linewidth=3)
+    left.scatter(table["test_macro_f1"], rows, s=60, color=svg.BLUE, zorder=3)
     left.set_yticks(rows, table["experiment"])
     left.set_ylim(-0.6, len(table) - 0.4)
     left.set_title("Test macro F1")
-    scale_for(left, "macro_f1", "x")
+    svg.scale_for(left, "macro_f1", "x")
     for right in more:
         _draw_differences(right, found, rows)
         right.set_yticks(rows, table["experiment"] if not size.wide else [""] * len(table))
@@ -95,24 +84,24 @@ def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) ->
 def _draw_differences(right: Axes, found: Sequence[Difference], rows: np.ndarray) -> None:
     for row, difference in zip(rows[1:], found, strict=True):
         value, low, high = (100 * share for share in difference.macro_f1)
-        colour = GREEN if low > 0 else VERMILION if high < 0 else MUTED
+        colour = svg.GREEN if low > 0 else svg.VERMILION if high < 0 else svg.MUTED
         marker = ">" if low > 0 else "<" if high < 0 else "o"
         right.hlines(row, low, high, color=colour, linewidth=3)
         right.scatter([value], [row], s=60, marker=marker, color=colour, zorder=3)
-    right.axvline(0, color=FAINT, linewidth=1.5)
+    right.axvline(0, color=svg.FAINT, linewidth=1.5)
     right.set_title(f"Difference from {found[0].first}, in points")
 
 
 def draw_race(races: Sequence[Race], metric: str, size: Size) -> Figure:
     """A step line for each sweep."""
-    figure, (axes,) = canvas(size, 340)
+    figure, (axes,) = svg.canvas(size, 340)
     for place, each in enumerate(races):
-        colour, dashes = STYLES[place % len(STYLES)]
+        colour, dashes = svg.STYLES[place % len(svg.STYLES)]
         axes.step(each.epochs, each.best, where="post", color=colour, linestyle=dashes, linewidth=2, label=each.label)
     axes.set_xlabel("epochs run, over all trials")
     axes.set_ylabel(f"best {metric_words(metric)} so far")
-    scale_for(axes, metric)
-    legend(figure, axes, size)
+    svg.scale_for(axes, metric)
+    svg.legend(figure, axes, size)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ class Column(NamedTuple):
 
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+OPEN = ("running", "waiting")
 KNOBS_PLACE = 60
 
 
@@ -52,12 +54,16 @@ def _relied_on(record: TrialRecord, value: Any) -> Any:
     return None if _state(record) == "failed" else value
 
 
-def _stop(record: TrialRecord, key: str) -> Any:
-    return (record.stop or {}).get(key)
+def _stop(key: str) -> Callable[[TrialRecord], Any]:
+    return lambda record: (record.stop or {}).get(key)
 
 
-def _stop_kind(record: TrialRecord) -> Any:
-    return _stop(record, "kind") or ("running" if _state(record) in {"running", "waiting"} else "failed")
+def _text(value: Any, metric: str) -> str:
+    return str(value)
+
+
+def _whole(value: Any, metric: str) -> str:
+    return NONE if pd.isna(value) else count(value)
 
 
 # To add a column, add it here: the frames, the exported files, columns.csv and the report's table follow.
@@ -66,8 +72,8 @@ TRIAL_COLUMNS = {
         "",
         "number of the trial, from 0, in the order of suggestion",
         "int",
-        lambda record: record.number,
-        Shown(10, "trial", lambda value, _: str(value)),
+        attrgetter("number"),
+        Shown(10, "trial", _text),
     ),
     "state": Column("", "complete, pruned (stopped by the scheduler), failed, running or waiting", None, _state),
     "value": Column(
@@ -82,57 +88,48 @@ TRIAL_COLUMNS = {
         "epoch of the best objective",
         "Int64",
         lambda record: _relied_on(record, record.best_epoch),
-        Shown(40, "in epoch", lambda value, _: NONE if pd.isna(value) else count(value)),
+        Shown(40, "in epoch", _whole),
     ),
     "epochs": Column(
         "epochs",
         "how many epochs were run",
         "Int64",
         lambda record: max([*record.values, *(row["epoch"] for row in record.epochs)], default=0),
-        Shown(50, "epochs run", lambda value, _: count(value)),
+        Shown(50, "epochs run", _whole),
     ),
     "stop_kind": Column(
         "",
         "why the trial ended, as a word; running while it has not",
         None,
-        _stop_kind,
+        lambda record: {"kind": "running" if _state(record) in OPEN else "failed", **(record.stop or {})}["kind"],
         Shown(20, "how it ended", lambda value, _: STOP_WORDS.get(value, str(value)), "plain"),
     ),
-    "stop_epoch": Column("epochs, from 1", "epoch at which it ended", "Int64", lambda record: _stop(record, "epoch")),
+    "stop_epoch": Column("epochs, from 1", "epoch at which it ended", "Int64", _stop("epoch")),
     "stop_rung": Column(
-        "epochs, from 1",
-        "rung at which the scheduler stopped it; empty otherwise",
-        "Int64",
-        lambda record: _stop(record, "rung"),
+        "epochs, from 1", "rung at which the scheduler stopped it; empty otherwise", "Int64", _stop("rung")
     ),
-    "stop_value": Column(
-        "as the objective", "what the trial had reached at that rung", "float", lambda record: _stop(record, "value")
-    ),
-    "stop_cutoff": Column(
-        "as the objective", "what it had to reach there", "float", lambda record: _stop(record, "cutoff")
-    ),
-    "stop_competed": Column(
-        "trials", "how many results the cutoff was made of", "Int64", lambda record: _stop(record, "competed")
-    ),
+    "stop_value": Column("as the objective", "what the trial had reached at that rung", "float", _stop("value")),
+    "stop_cutoff": Column("as the objective", "what it had to reach there", "float", _stop("cutoff")),
+    "stop_competed": Column("trials", "how many results the cutoff was made of", "Int64", _stop("competed")),
     "stop_reason": Column(
         "",
         "why the trial ended, as a sentence",
         None,
-        lambda record: _stop(record, "reason"),
+        _stop("reason"),
         Shown(80, "why it ended", lambda value, _: sentence_case(value) if isinstance(value, str) else NONE, "why"),
     ),
     "seconds": Column(
         "seconds",
         "wall-clock time from start to end",
         "float",
-        lambda record: record.seconds,
+        attrgetter("seconds"),
         Shown(70, "time", lambda value, _: duration(value)),
     ),
-    "started": Column("local time", "when it started", None, lambda record: record.started),
-    "ended": Column("local time", "when it ended", None, lambda record: record.ended),
-    "host": Column("", "machine it ran on", None, lambda record: record.host),
-    "device": Column("", "processor it ran on", None, lambda record: record.device),
-    "seed": Column("", "seed of its training", "Int64", lambda record: record.seed),
+    "started": Column("local time", "when it started", None, attrgetter("started")),
+    "ended": Column("local time", "when it ended", None, attrgetter("ended")),
+    "host": Column("", "machine it ran on", None, attrgetter("host")),
+    "device": Column("", "processor it ran on", None, attrgetter("device")),
+    "seed": Column("", "seed of its training", "Int64", attrgetter("seed")),
 }
 # Of a sweep with two objectives: what a model costs, under the second objective's name, and who is on the front.
 COST_COLUMNS = {
@@ -140,14 +137,14 @@ COST_COLUMNS = {
         "MB",
         "float32 size of all weights of the trial's model",
         "float",
-        lambda record: record.cost,
+        attrgetter("cost"),
         Shown(55, METRICS["model_mb"], lambda value, _: cost_words(value, "model_mb")),
     ),
     "latency_ms": Column(
         "ms",
         "median time in which the trial's model predicts one photo, on the machine it ran on",
         "float",
-        lambda record: record.cost,
+        attrgetter("cost"),
         Shown(55, METRICS["latency_ms"], lambda value, _: cost_words(value, "latency_ms")),
     ),
     "front": Column("", "whether no other trial is at least as good and costs no more", "boolean"),

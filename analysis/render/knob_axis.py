@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from analysis.render.svg import power_of_ten
-from analysis.render.wording import setting, significant
+from analysis.render.wording import power_of_ten, setting, significant
 
 FEW = 6  # a knob with at most this many values is drawn as that many places, evenly spaced
 
@@ -79,8 +78,10 @@ def knob_axis(axes: Axes, knob: KnobValues) -> None:
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if few_decades else (1.0,), numticks=5))
         axis.set_minor_locator(NullLocator())
         axis.set_minor_formatter(NullFormatter())
-        axis.set_major_formatter(
-            FuncFormatter((lambda value, _: significant(value, 1)) if few_decades else power_of_ten)
-        )
+
+        def tick(value: float, _: int) -> str:
+            return significant(value, 1) if few_decades else power_of_ten(round(math.log10(value))) if value > 0 else ""
+
+        axis.set_major_formatter(FuncFormatter(tick))
     else:
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))

@@ -140,12 +140,6 @@ def scale_for(axes: Axes, metric: str, which: str = "y") -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
 
 
-def power_of_ten(value: float, _: int) -> str:
-    """A tick of a logarithmic axis: 10⁻³."""
-    exponent = f"{np.log10(value):.0f}" if value > 0 else ""
-    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def whole_ticks(axes: Axes, ticks: int = 8) -> None:
     """Whole numbers only on the x axis: there is no epoch 2.5."""
     axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.data.intervals import Interval
 from analysis.data.report_data import ReportData
-from analysis.render.section import Heading, Prose, Section, Tile, Tiles, command
+from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, command
 from analysis.render.wording import (
     JOIN,
     THIN,
@@ -39,7 +39,7 @@ class Budget(NamedTuple):
 
 def section(data: ReportData) -> Section:
     """Sentences, large numbers, and the command for a final model where there is none."""
-    parts = [*(Prose(sentence, style="lead") for sentence in sentences(data)), Tiles(tiles(data))]
+    parts: list[Part] = [*(Prose(sentence, style="lead") for sentence in sentences(data)), Tiles(tiles(data))]
     if data.final is None and data.experiment.best is not None:
         what = "To train the best configuration to its end, oversample the weak families and evaluate the test photos"
         parts += [Prose(f"{what} once:"), command(f"python -m trainables retrain {data.experiment.folder / BEST_FILE}")]

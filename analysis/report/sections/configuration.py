@@ -17,16 +17,18 @@ def section(data: ReportData) -> Section:
 def knobs_table(data: ReportData) -> Table:
     """The searched knobs of the best configuration, and what they were searched in."""
     space, config = data.experiment.sweep["space"], flat_config(data.config)
-    rows = tuple(Line((knob_words(name), config.get(name, NONE), _range(knob))) for name, knob in space.items())
+    rows = []
+    for name, knob in space.items():
+        if isinstance(knob, list):
+            searched = ", ".join(setting(value) for value in knob)
+        else:
+            steps = f", steps of {setting(knob['step'])}" if knob.get("step") else ""
+            searched = (
+                f"{setting(knob['low'])} to {setting(knob['high'])}{', logarithmic' if knob.get('log') else steps}"
+            )
+        rows.append(Line((knob_words(name), config.get(name, NONE), searched)))
     heads = (Head("setting"), Head("best value", "num"), Head("searched in"))
-    return Table("knobs", "What was searched", heads, rows, sticky=False)
-
-
-def _range(knob: Any) -> str:
-    if isinstance(knob, list):
-        return ", ".join(setting(value) for value in knob)
-    how = ", logarithmic" if knob.get("log") else f", steps of {setting(knob['step'])}" if knob.get("step") else ""
-    return f"{setting(knob['low'])} to {setting(knob['high'])}{how}"
+    return Table("knobs", "What was searched", heads, tuple(rows), sticky=False)
 
 
 def fixed_knobs(data: ReportData) -> dict[str, str]:

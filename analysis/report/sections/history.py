@@ -8,24 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.data.report_data import ReportData
+from analysis.render import svg
 from analysis.render.section import Section
-from analysis.render.svg import (
-    BLUE,
-    DRAWN,
-    FAINT,
-    GREEN,
-    INK,
-    MUTED,
-    VERMILION,
-    Picture,
-    Size,
-    canvas,
-    dots,
-    legend,
-    scale_for,
-    thin,
-    whole_ticks,
-)
+from analysis.render.svg import Picture, Size
 from analysis.render.wording import drawn_note, metric_words, plural, score
 from analysis.report.sections import SWEEP
 
@@ -61,7 +46,7 @@ def history(trials: pd.DataFrame, metric: str, mode: str) -> History:
     # Where the running best rises; the maximum takes no NaN.
     best = np.fmax.accumulate(np.append(-np.inf, values if mode == "max" else -values))
     better = np.flatnonzero(best[1:] > best[:-1]).tolist()
-    drawn = thin(len(ordered), DRAWN, keep=better)
+    drawn = svg.thin(len(ordered), svg.DRAWN, keep=better)
     return History(
         metric,
         tuple(int(number) for number in ordered["trial"].iloc[drawn]),
@@ -78,36 +63,40 @@ def describe(data: History) -> str:
     if not data.best_values:
         return "No trial has a value yet."
     first, last = (score(data.best_values[end], data.metric) for end in (0, -1))
-    dots, pruned = plural(len(data.trials), "trial"), data.kinds.count("pruned")
+    drawn, pruned = plural(len(data.trials), "trial"), data.kinds.count("pruned")
     return (
-        f"Dots for {dots} of {data.total}, {pruned} of them stopped early. The best {metric_words(data.metric)} so far "
-        f"goes from {first} in trial {data.best_trials[0]} to {last} in trial {data.best_trials[-1]}."
+        f"Dots for {drawn} of {data.total}, {pruned} of them stopped early. The best {metric_words(data.metric)} so "
+        f"far goes from {first} in trial {data.best_trials[0]} to {last} in trial {data.best_trials[-1]}."
     )
 
 
 def draw(data: History, size: Size) -> Figure:
     """Dots by how the trial ended, and a step line for the best so far."""
-    figure, (axes,) = canvas(size, 340 if size.wide else 290)
+    figure, (axes,) = svg.canvas(size, 340 if size.wide else 290)
     trials, values, kinds = np.array(data.trials), np.array(data.values), np.array(data.kinds, object)
     if data.best_trials:
         steps = ([*data.best_trials, trials.max()], [*data.best_values, data.best_values[-1]])
-        axes.step(*steps, where="post", color=GREEN, linewidth=2, label="best so far", zorder=2)
+        axes.step(*steps, where="post", color=svg.GREEN, linewidth=2, label="best so far", zorder=2)
     styles: dict[str, dict[str, Any]] = {
-        "complete": {"marker": "o", "color": BLUE, "label": "trained to its end"},
-        "pruned": {"marker": "x", "linewidth": 1.6, "color": VERMILION, "label": "stopped early"},
-        "running": {"marker": "o", "facecolor": "none", "edgecolor": MUTED, "label": "not finished"},
+        "complete": {"marker": "o", "color": svg.BLUE, "label": "trained to its end"},
+        "pruned": {"marker": "x", "linewidth": 1.6, "color": svg.VERMILION, "label": "stopped early"},
+        "running": {"marker": "o", "facecolor": "none", "edgecolor": svg.MUTED, "label": "not finished"},
     }
     for kind, style in styles.items():
         chosen = (kinds == kind) & np.isfinite(values)
-        dots(axes, trials[chosen], values[chosen], s=44, zorder=3, **style)
+        svg.dots(axes, trials[chosen], values[chosen], s=44, zorder=3, **style)
     # A failed trial has no value to stand at: it is marked on the floor.
     failed, floor = trials[kinds == "failed"], axes.get_xaxis_transform()
-    dots(axes, failed, np.full(len(failed), 0.02), transform=floor, marker="s", s=34, color=FAINT, label="failed")
+    svg.dots(
+        axes, failed, np.full(len(failed), 0.02), transform=floor, marker="s", s=34, color=svg.FAINT, label="failed"
+    )
     if data.best_trials:
-        axes.scatter(data.best_trials[-1:], data.best_values[-1:], s=190, facecolor="none", edgecolor=INK, label="best")
-    scale_for(axes, data.metric)
-    whole_ticks(axes)
+        axes.scatter(
+            data.best_trials[-1:], data.best_values[-1:], s=190, facecolor="none", edgecolor=svg.INK, label="best"
+        )
+    svg.scale_for(axes, data.metric)
+    svg.whole_ticks(axes)
     axes.set_xlabel("trial")
     axes.set_ylabel(metric_words(data.metric))
-    legend(figure, axes, size, columns=6)
+    svg.legend(figure, axes, size, columns=6)
     return figure

@@ -8,26 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.data.report_data import ReportData
+from analysis.render import svg
 from analysis.render.section import Section
-from analysis.render.svg import (
-    BLUE,
-    FAINT,
-    MUTED,
-    ORANGE,
-    STYLES,
-    Picture,
-    Size,
-    canvas,
-    scale_for,
-    thin,
-    whole_ticks,
-)
+from analysis.render.svg import Picture, Size
 from analysis.render.wording import drawn_note, metric_words, plural, score, sentence_case
 from analysis.report.sections import SWEEP
 
 HIGHLIGHTED = 5
 DRAWN = 150  # lines in the background; more are a grey block
-STAGES = (("before", ORANGE), ("after", BLUE))
+STAGES = (("before", svg.ORANGE), ("after", svg.BLUE))
 
 
 class Curve(NamedTuple):
@@ -85,7 +74,7 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mod
     groups = [(int(str(trial)), rows) for trial, rows in epochs.groupby("trial")] if metric in epochs else []
     keep = [position for position, (trial, _) in enumerate(groups) if trial in rank]
     curves = []
-    for trial, rows in (groups[position] for position in thin(len(groups), DRAWN, keep)):
+    for trial, rows in (groups[position] for position in svg.thin(len(groups), DRAWN, keep)):
         by_epoch = rows.sort_values("epoch")
         own = tuple(int(epoch) for epoch in by_epoch["epoch"])
         values = tuple(float(value) for value in by_epoch[metric])
@@ -126,22 +115,22 @@ def describe(data: Curves) -> str:
 
 def draw(data: Curves, size: Size) -> Figure:
     """Grey lines for the many, coloured ones with different dashes for the best."""
-    figure, (axes,) = canvas(size, 400 if size.wide else 360)
+    figure, (axes,) = svg.canvas(size, 400 if size.wide else 360)
     crossed = False
     for curve in data.curves:
-        colour, dashes = STYLES[curve.rank - 1] if curve.rank else (FAINT, "-")
+        colour, dashes = svg.STYLES[curve.rank - 1] if curve.rank else (svg.FAINT, "-")
         label = f"{curve.rank}. trial {curve.trial}" if curve.rank else None
         width = 2.2 if curve.rank else 1
         axes.plot(curve.epochs, curve.values, color=colour, linestyle=dashes, linewidth=width, label=label, zorder=2)
         end = (curve.epochs[-1:], curve.values[-1:])
         if curve.stopped:
-            cross, label = colour if curve.rank else MUTED, None if crossed else "stopped early"
+            cross, label = colour if curve.rank else svg.MUTED, None if crossed else "stopped early"
             axes.scatter(*end, marker="x", s=26, color=cross, label=label, zorder=3)
             crossed = True
         elif len(curve.epochs) == 1:
             axes.scatter(*end, color=colour, s=12, zorder=2)
-    scale_for(axes, data.metric)
-    whole_ticks(axes)
+    svg.scale_for(axes, data.metric)
+    svg.whole_ticks(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric_words(data.metric))
     handles, labels = axes.get_legend_handles_labels()
@@ -169,7 +158,7 @@ def describe_stage(curve: StageCurve) -> str:
 
 def draw_stages(panels: list[list[StageCurve]], size: Size) -> Figure:
     """Dashed lines for training, full ones for validation, a colour per stage."""
-    figure, all_axes = canvas(size, 320 if size.wide else 250 * len(panels), *size.beside(len(panels)))
+    figure, all_axes = svg.canvas(size, 320 if size.wide else 250 * len(panels), *size.beside(len(panels)))
     colours = dict(STAGES)
     single = all(len(panel) < 2 for panel in panels)
     for axes, panel in zip(all_axes, panels, strict=True):
@@ -179,8 +168,8 @@ def draw_stages(panels: list[list[StageCurve]], size: Size) -> Figure:
             axes.plot(curve.epochs, curve.validation, color=colour, linewidth=2.2, label=f"validation{suffix}")
             axes.plot(curve.epochs, curve.train, color=colour, linestyle="--", label=f"training{suffix}")
         axes.set_title(metric_words(panel[0].metric) if panel else "")
-        scale_for(axes, panel[0].metric if panel else "")
-        whole_ticks(axes)
+        svg.scale_for(axes, panel[0].metric if panel else "")
+        svg.whole_ticks(axes)
         axes.set_xlabel("epoch")
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=4 if size.wide else 1)

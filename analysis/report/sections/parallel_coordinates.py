@@ -116,10 +116,10 @@ def _rule(axes: Axes, place: int, axis: KnobValues, name: str, wide: bool) -> No
     """One axis: its line, its name, and the values at its ends (or all of its categories)."""
     ends = ((place, place), (0, 1)) if wide else ((0, 1), (-place, -place))
     axes.plot(*ends, color=MUTED, linewidth=1, zorder=4)
-    spot = (place, 1.1) if wide else (0, -place + 0.3)
+    spot: tuple[float, float] = (place, 1.1) if wide else (0, -place + 0.3)
     axes.text(*spot, name, ha="center" if wide else "left", weight="bold")
     words = percent if is_share(axis.knob) else significant
-    ticks = list(enumerate(axis.categories)) or [(end, words(end)) for end in axis.span]
+    ticks: list[tuple[float, str]] = [*enumerate(axis.categories)] or [(end, words(end)) for end in axis.span]
     plain = {"boxstyle": "square,pad=0.12", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8}
     style: dict[str, Any] = {"va": "center"} if wide else {"va": "top", "ha": "center"}
     for value, word in ticks:

@@ -2,7 +2,10 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.data.frames import EPOCH_COLUMNS, TRIAL_COLUMNS, column_documentation, export
+from analysis.data.experiment import read
+from analysis.data.frames import EPOCH_COLUMNS, TRIAL_COLUMNS, Column, Shown, column_documentation, export
+from analysis.data.report_data import report_data
+from analysis.report.sections.trials_table import trials_table
 
 
 def test_every_trial_and_every_epoch_is_a_row(example, example_data):
@@ -93,3 +96,21 @@ def test_several_experiments_stand_one_below_the_other(example, copied):
     second = both.epochs[both.epochs["experiment"] != both.epochs["experiment"].iloc[0]].drop(columns="experiment")
     pd.testing.assert_frame_equal(second.reset_index(drop=True), one.epochs, check_like=True)
     assert both.trials.attrs["columns"]["experiment"]["meaning"]
+
+
+def test_a_column_is_added_in_one_place(example, tmp_path, monkeypatch):
+    """Frames, types, files, their documentation and the report's table follow TRIAL_COLUMNS."""
+    shown = Shown(75, "twice its number", lambda value, _: f"is {value}")
+    doubled = Column("trials", "twice the number", "Int64", lambda record: 2 * record.number, shown)
+    monkeypatch.setitem(TRIAL_COLUMNS, "doubled", doubled)
+    data = report_data(read(example.experiment))
+    assert data.frames.trials["doubled"].tolist() == [2 * trial.number for trial in example.trials]
+    assert data.frames.trials["doubled"].dtype == "Int64"
+    export(data.frames, tmp_path)
+    assert "doubled" in pd.read_csv(tmp_path / "trials.csv")
+    documented = pd.read_csv(tmp_path / "columns.csv").set_index(["table", "column"])
+    assert documented.loc[("trials", "doubled"), "meaning"] == "twice the number"
+    table = trials_table(data)
+    place = [head.text for head in table.heads].index("twice its number")
+    assert table.heads[place - 1].text == "time" and table.heads[place + 1].text == "why it ended"
+    assert table.rows[0].cells[place] == f"is {2 * example.best.number}"
