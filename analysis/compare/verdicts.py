@@ -19,7 +19,7 @@ from analysis.render.wording import (
 
 
 def verdicts(candidates: Sequence[Candidate]) -> list[str]:
-    """Sentences, the most important first; what cannot be said is said to be so, with what to do about it."""
+    """Sentences, the most important first; what cannot be decided is named, with what to do about it."""
     return [*_models(candidates), *_sweeps(candidates), *_seeds(candidates), *_conditions(candidates)]
 
 

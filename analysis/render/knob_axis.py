@@ -1,4 +1,4 @@
-"""A searched knob as an axis: its values as numbers, its scale, its ticks."""
+"""Axis of a searched knob: values as numbers, scale, ticks."""
 
 import math
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Section of a page: a heading, and under it prose, tables and pictures.
+"""Section of a page: heading, prose, tables and pictures.
 
 render/macros.html.j2 has a macro for each kind of part, named as its class in small letters.
 """

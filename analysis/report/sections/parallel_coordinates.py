@@ -1,4 +1,4 @@
-"""Parallel coordinates: every trial as a line over all knobs to what it reached."""
+"""Parallel coordinates: a line per trial over all knobs and the objective."""
 
 from collections.abc import Collection
 from functools import partial

@@ -53,7 +53,14 @@ def examples(data: ReportData) -> Examples:
     confused = _rows(pictures / EXAMPLES_FOLDER / EXAMPLES_FILE, "file", {"kind", "family", "predicted"})
     known = {row[column] for row in (*mistakes, *confused) for column in ("family", "predicted")}
     short = short_names(sorted({*known, *data.final.families.get("family", ())}))
-    cards = [_mistake(pictures, row, short) for row in mistakes[:MISTAKES_SHOWN] if (pictures / row["photo"]).is_file()]
+    cards = []
+    for row in mistakes[:MISTAKES_SHOWN]:
+        photo, overlay = pictures / row["photo"], pictures / Path(row.get("cam") or "").name
+        if photo.is_file():
+            taken = f"{short[row['family']]}, taken for {short[row['predicted']]}"
+            why = jpeg_address(overlay.read_bytes()) if row.get("cam") and overlay.is_file() else ""
+            says = f"{taken}, {percent(float(row['probability']), 0)} sure"
+            cards.append(Photo(jpeg_address(photo.read_bytes()), f"Test photo of {taken}", says, why))
     there = [row for row in confused if (pictures / EXAMPLES_FOLDER / row["file"]).is_file()]
     # A confusion: its test photos, then the photos to compare them with.
     keys = [(row["kind"], row["family"], row["predicted"]) for row in there]
@@ -79,15 +86,6 @@ def _rows(file: Path, photo: str, columns: set[str]) -> list[Row]:
     if damaged:
         raise UserError(f"{file} is damaged; `python -m trainables retrain` writes it again")
     return rows
-
-
-def _mistake(folder: Path, row: Row, short: dict[str, str]) -> Photo:
-    family, predicted = short[row["family"]], short[row["predicted"]]
-    says = f"{family}, taken for {predicted}, {percent(float(row['probability']), 0)} sure"
-    overlay = folder / Path(row.get("cam") or "").name
-    why = jpeg_address(overlay.read_bytes()) if row.get("cam") and overlay.is_file() else ""
-    address = jpeg_address((folder / row["photo"]).read_bytes())
-    return Photo(address, f"Test photo of {family}, taken for {predicted}", says, why)
 
 
 def _confused(folder: Path, group: list[Row], short: dict[str, str], data: ReportData) -> ConfusedPhotos:

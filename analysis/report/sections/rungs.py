@@ -65,7 +65,7 @@ def section(data: ReportData) -> Section | None:
 def planned_rungs(sweep: Mapping[str, Any], max_epochs: int) -> list[int]:
     """Epochs at which the sweep file has trials compared: grace_epochs times the powers of reduction_factor.
 
-    Rungs at which nobody was stopped leave no record in the study, but belong in the picture.
+    Rungs that stopped no trial leave no record in the study, but belong in the picture.
     """
     settings = sweep.get("early_stopping") or {}
     if settings.get("kind", "asha") not in {"asha", "hyperband"}:

@@ -89,7 +89,7 @@ def describe(data: SplitCounts) -> str:
 
 
 def draw(data: SplitCounts, size: Size) -> Figure:
-    """Names stand under the bars while they fit; a long tail is told by its two ends."""
+    """Names stand under the bars while they fit; of a long tail only its two ends are named."""
     figure, (axes,) = canvas(size, 330 if size.wide else 280)
     base = np.zeros(len(data.names))
     for row, (_, words, colour) in zip(data.counts, SPLITS, strict=True):

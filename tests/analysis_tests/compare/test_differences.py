@@ -37,7 +37,7 @@ test_predictions.__test__ = False
 
 
 class Model(Candidate):
-    """A contender that is nothing but its test predictions."""
+    """A candidate that is nothing but its test predictions."""
 
     @property
     def test(self):

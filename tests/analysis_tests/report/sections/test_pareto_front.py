@@ -18,8 +18,10 @@ from tests.analysis_tests.page import Page
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """ReportData of a sweep that weighed macro F1 against model size."""
-    return report_data(read(make_example(tmp_path_factory.mktemp("weighed"), final=False, cost="model_mb").experiment))
+    """A sweep with macro F1 and model size as objectives."""
+    return report_data(
+        read(make_example(tmp_path_factory.mktemp("two_objectives"), final=False, cost="model_mb").experiment)
+    )
 
 
 @pytest.fixture(scope="module")
