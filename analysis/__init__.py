@@ -1,4 +1,4 @@
-"""Say what happened: data frames, plots, the report.
+"""Data frames, report and comparison of experiments.
 
 >>> import analysis
 >>> frames = analysis.load("runs/demo")

@@ -23,61 +23,36 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(prog="python -m analysis", description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    one = _command(commands, "report", "write one HTML page on a sweep and its final model", "EXPERIMENT/report")
+
+    def command(name: str, line: str, example: str, more: str = ".") -> argparse.ArgumentParser:
+        epilog = f"Example: python -m analysis {name} {example}"
+        return commands.add_parser(name, help=line, description=line.capitalize() + more, epilog=epilog)
+
+    one = command(
+        "report", "write one HTML page on a sweep and its final model", "runs/demo --baselines runs/baselines"
+    )
     one.add_argument("experiment", metavar="EXPERIMENT", help="folder or URL that `search run` wrote")
     one.add_argument(
-        "--baselines",
-        metavar="EXPERIMENT",
-        help="a sweep over backbones on the same dataset to show beside it",
+        "--baselines", metavar="EXPERIMENT", help="a sweep over backbones on the same dataset to show beside it"
     )
-    many = _command(
-        commands, "compare", "tell whether a final model or a sweep is really better than another", "FIRST/comparison"
-    )
-    many.add_argument(
-        "experiments",
-        nargs="+",
-        metavar="EXPERIMENT",
-        help="two or more folders or URLs that `search run` or `retrain` wrote; each is held against the first",
-    )
-    tables = _command(commands, "export", "write the trials and epochs as CSV and Parquet files", "FIRST/export")
+    line = "tell whether a final model or a sweep is really better than another"
+    many = command("compare", line, "runs/tpe runs/random --out tpe-or-random")
+    what = "two or more folders or URLs that `search run` or `retrain` wrote; each is held against the first"
+    many.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help=what)
+    line = "write the trials and epochs as CSV and Parquet files"
+    tables = command("export", line, "runs/demo --out tables --format parquet")
     tables.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="folders or URLs that `search run` wrote")
     tables.add_argument(
         "--format", nargs="+", choices=FORMATS, default=FORMATS, dest="formats", help="which files (default: both)"
     )
-    _add_dashboard(commands)
-    return top
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, line: str, default: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=line, description=line.capitalize() + ".", epilog=_EXAMPLES[name])
-    command.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {default})")
-    return command
-
-
-def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for each, default in ((one, "EXPERIMENT/report"), (many, "FIRST/comparison"), (tables, "FIRST/export")):
+        each.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {default})")
     line = "show a sweep, running or ended, in TensorBoard and optuna-dashboard"
-    command = commands.add_parser(
-        "dashboard",
-        help=line,
-        description=f"{line.capitalize()}: both on this machine only, until Ctrl-C.",
-        epilog="Example: python -m analysis dashboard runs/demo",
-    )
-    command.add_argument("experiment", metavar="EXPERIMENT", help="folder or URL that `search run` wrote")
-    command.add_argument(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address to listen on (default: 127.0.0.1, which nobody else can reach); there is no password",
-    )
-
-
-_EXAMPLES = {
-    "report": "Example: python -m analysis report runs/demo --baselines runs/baselines",
-    "compare": "Example: python -m analysis compare runs/tpe runs/random --out tpe-or-random",
-    "export": "Example: python -m analysis export runs/demo --out tables --format parquet",
-}
+    served = command("dashboard", line, "runs/demo", ": both on this machine only, until Ctrl-C.")
+    served.add_argument("experiment", metavar="EXPERIMENT", help="folder or URL that `search run` wrote")
+    what = "address to listen on (default: 127.0.0.1, which nobody else can reach); there is no password"
+    served.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=what)
+    return top
 
 
 def report(options: argparse.Namespace) -> int:
@@ -129,20 +104,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0, or 2 for a problem that the user can solve."""
     options = parser().parse_args(arguments)
     command = {"report": report, "compare": compare, "export": export, "dashboard": dashboard}[options.command]
-    return run_command(lambda: command(_here(options)))
 
+    def run() -> int:
+        from search.records import local_copy
 
-def _here(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options with a folder in place of every experiment that was named, which may be at a URL."""
-    from search.records import local_copy
+        # An experiment may be at a URL; the commands are given a folder.
+        for name in {"experiment", "experiments", "baselines"} & vars(options).keys():
+            place = getattr(options, name)
+            copied = [local_copy(one) for one in place] if isinstance(place, list) else place and local_copy(place)
+            setattr(options, name, copied)
+        return command(options)
 
-    def folder(place: str | list[str] | None) -> Path | list[Path] | None:
-        if isinstance(place, list):
-            return [local_copy(one) for one in place]
-        return None if place is None else local_copy(place)
-
-    named = {"experiment", "experiments", "baselines"} & vars(options).keys()
-    return argparse.Namespace(**{**vars(options), **{name: folder(getattr(options, name)) for name in named}})
+    return run_command(run)
 
 
 if __name__ == "__main__":

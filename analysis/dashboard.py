@@ -101,16 +101,12 @@ def _serve(
         try:
             yield Server(name, port, process, log)
         finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and what it started; by force where asking does not help."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            # With what it started; by force where asking does not help.
+            for how in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, how)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
 
 
 def wait_until_it_answers(server: Server, host: str) -> None:

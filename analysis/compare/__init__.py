@@ -1,1 +1,1 @@
-"""Whether one experiment's final model is better than another's."""
+"""Comparison of experiments and final models."""

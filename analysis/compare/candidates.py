@@ -1,17 +1,16 @@
-"""Several experiments or final models, read to be held against each other."""
+"""Candidates of a comparison: experiments and final models."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from analysis.data.experiment import read
 from analysis.data.final_stage import FinalStage, final_stage
-from analysis.data.report_data import Findings, find
+from analysis.data.report_data import ReportData, report_data
 from search.records import read_final
 from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
@@ -22,11 +21,11 @@ _NOT_SETTINGS = {"name", "experiment", "mirror", "seed", "storage", "store", "st
 
 @dataclass(frozen=True)
 class Candidate:
-    """One experiment, or a final model without one: `findings` is None then; `label` tells it from the others."""
+    """One experiment, or a final model without one: `data` is None then; `label` tells it from the others."""
 
     label: str
     folder: Path
-    findings: Findings | None
+    data: ReportData | None
     final: FinalStage | None
 
     @property
@@ -37,16 +36,19 @@ class Candidate:
     @property
     def seed(self) -> int | None:
         """The sweep's seed, or that of the final model's configuration."""
-        if self.findings is not None:
-            return _whole(self.findings.experiment.sweep.get("seed"))
-        return _whole((self.final.metrics.get("config") or {}).get("sweep_seed")) if self.final else None
+        seed = None
+        if self.data is not None:
+            seed = self.data.experiment.sweep.get("seed")
+        elif self.final is not None:
+            seed = (self.final.metrics.get("config") or {}).get("sweep_seed")
+        return int(seed) if isinstance(seed, int | float) else None
 
     @property
     def dataset(self) -> str | None:
         """The fingerprint of photos and split, as far as it is recorded."""
         if self.final is not None and self.final.metrics.get("dataset"):
             return str(self.final.metrics["dataset"].get("fingerprint"))
-        best = self.findings.experiment.best if self.findings else None
+        best = self.data.experiment.best if self.data else None
         return best.dataset_fingerprint if best else None
 
     @property
@@ -55,9 +57,9 @@ class Candidate:
 
         The dataset counts by its fingerprint, not by where it lies.
         """
-        if self.findings is None:
+        if self.data is None:
             return str(self.folder)
-        sweep = self.findings.experiment.sweep
+        sweep = self.data.experiment.sweep
         sweep = sweep | {"dataset": self.dataset or sweep["dataset"]}
         return json.dumps({key: value for key, value in sweep.items() if key not in _NOT_SETTINGS}, sort_keys=True)
 
@@ -68,7 +70,14 @@ def candidates(folders: Sequence[Path | str]) -> list[Candidate]:
     Raises:
         UserError: a folder is given twice, or holds neither an experiment nor a final stage, or is damaged.
     """
-    return [_read(path, label) for label, path in distinct(folders).items()]
+    found = []
+    for label, path in distinct(folders).items():
+        if (path / METRICS_FILE).is_file() and not (path / SWEEP_FILE).is_file():
+            found.append(Candidate(label, path, None, final_stage(read_final(path))))
+        else:
+            data = report_data(read(path))
+            found.append(Candidate(label, path, data, data.final))
+    return found
 
 
 def distinct(folders: Sequence[Path | str]) -> dict[str, Path]:
@@ -93,14 +102,3 @@ def labels(paths: Sequence[Path]) -> list[str]:
         if len(set(short)) == len(short):
             return short
     return [str(path) for path in paths]
-
-
-def _read(path: Path, label: str) -> Candidate:
-    if (path / METRICS_FILE).is_file() and not (path / SWEEP_FILE).is_file():
-        return Candidate(label, path, None, final_stage(read_final(path)))
-    findings = find(read(path))
-    return Candidate(label, path, findings, findings.final)
-
-
-def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) else None

@@ -1,4 +1,4 @@
-"""Whether one final model, or one sweep, is really better than another."""
+"""Differences between final models and between sweeps, with their intervals."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -83,17 +83,17 @@ def seed_scores(sweeps: Sequence[Candidate]) -> list[SeedScores]:
     """The groups of sweeps that differ in nothing but the seed, where a group has at least two; in their order."""
     groups: dict[str, list[Candidate]] = {}
     for sweep in sweeps:
-        if sweep.findings is not None and sweep.findings.best_value is not None:
+        if sweep.data is not None and sweep.data.best_value is not None:
             groups.setdefault(sweep.settings, []).append(sweep)
-    return [_seed_scores(group) for group in groups.values() if len(group) > 1]
-
-
-def _seed_scores(group: Sequence[Candidate]) -> SeedScores:
-    values = np.array([sweep.findings.best_value for sweep in group if sweep.findings is not None], float)
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
-    labels = tuple(sweep.label for sweep in group)
-    return SeedScores(labels, tuple(values.tolist()), Interval(mean, mean - reach, mean + reach))
+    found = []
+    for group in groups.values():
+        if len(group) > 1:
+            values = np.array([sweep.data.best_value for sweep in group if sweep.data is not None], float)
+            mean, error = float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5
+            reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
+            labels = tuple(sweep.label for sweep in group)
+            found.append(SeedScores(labels, tuple(values.tolist()), Interval(mean, mean - reach, mean + reach)))
+    return found
 
 
 def seed_difference(first: SeedScores, other: SeedScores) -> Interval:
@@ -115,13 +115,13 @@ class Race(NamedTuple):
 
 def race(sweep: Candidate) -> Race | None:
     """A sweep's race; None before it has a value."""
-    if sweep.findings is None:
+    if sweep.data is None:
         return None
-    trials = sweep.findings.frames.trials
+    trials = sweep.data.frames.trials
     ended = trials.assign(ended=trials["ended"].fillna("9999")).sort_values(["ended", "trial"])
     spent = ended["epochs"].astype(int).cumsum()
     values = ended["value"].astype(float)
-    best = values.cummax() if sweep.findings.mode == "max" else values.cummin()
+    best = values.cummax() if sweep.data.mode == "max" else values.cummin()
     known = best.ffill().notna()
     if not known.any():
         return None

@@ -1,12 +1,13 @@
-"""The comparison as a page: verdicts, a plot of scores and differences, the sweeps' races, and the table."""
+"""Comparison page: verdicts, scores with their differences, races, and the scoreboard."""
 
-import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,27 +15,12 @@ from analysis.compare.candidates import Candidate
 from analysis.compare.differences import Difference, Race, differences, race
 from analysis.compare.scoreboard import scoreboard
 from analysis.compare.verdicts import model_verdict, verdicts
-from analysis.render.files import own_folder, write_text
-from analysis.render.page import render_page, write_figures
-from analysis.render.svg import (
-    BLUE,
-    FAINT,
-    GREEN,
-    MUTED,
-    STYLES,
-    VERMILION,
-    Picture,
-    Size,
-    canvas,
-    legend,
-    picture,
-    scale_for,
-)
-from analysis.render.table import Head, Line, Table
-from analysis.render.wording import NONE, count, duration, join_words, metric_words, moment, percent, score
-
-PAGE = "index.html"
-MARK = "Raretune comparison"
+from analysis.render import svg
+from analysis.render.files import write_text
+from analysis.render.page import write_page
+from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table
+from analysis.render.svg import Picture, Size
+from analysis.render.wording import NONE, count, duration, join_words, metric_words, percent, score
 
 
 def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Path, list[str]]:
@@ -43,90 +29,79 @@ def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Pat
     Raises:
         UserError: `folder` cannot be written or holds another page.
     """
-    folder = own_folder(folder, PAGE, MARK)
-    table = scoreboard(candidates)
-    said = verdicts(candidates)
-    pictures = {each.name: each for each in draw_all(candidates, table)}
-    page = render_page(
-        "compare/comparison.html.j2",
-        MARK,
-        pictures,
+    table, said = scoreboard(candidates), verdicts(candidates)
+    lead, *more = said or [""]
+    summary = Section(Heading("summary", "Summary"), (Prose(lead, style="lead"), *map(Prose, more)))
+    page = write_page(
+        folder,
+        "Raretune comparison",
+        (summary, scores_section(candidates, table)),
+        lambda out: write_text(out / "comparison.csv", table.to_csv(index=False)),
         name=join_words([each.label for each in candidates], 4),
-        written=moment(datetime.datetime.now(datetime.UTC).isoformat()),
-        sentences=said,
-        tables={"scores": scores_table(table)},
     )
-    write_text(folder / "comparison.csv", table.to_csv(index=False))
-    write_figures(folder / "figures", pictures.values())
-    write_text(folder / PAGE, page)
-    return folder / PAGE, said
+    return page, said
 
 
-def draw_all(candidates: Sequence[Candidate], table: pd.DataFrame) -> Iterator[Picture]:
-    """Scores and differences where there are final models, races where there are sweeps."""
-    tested = table.dropna(subset=["test_macro_f1"])
-    found = differences(candidates)
+def scores_section(candidates: Sequence[Candidate], table: pd.DataFrame) -> Section:
+    """Scores and differences where there are final models, races where there are sweeps, and the scoreboard."""
+    tested, found = table.dropna(subset=["test_macro_f1"]), differences(candidates)
+    parts: list[Part] = []
     if len(tested):
-        said = " ".join(model_verdict(difference) for difference in found) or "One final model alone."
-        yield picture("scores", "Test macro F1", said, lambda size: draw_scores(tested, found, size))
+        alt = " ".join(model_verdict(difference) for difference in found) or "One final model alone."
+        note = "Lines are intervals over test photos. An interval of a difference that holds 0 means: not told apart."
+        parts.append(Picture("scores", "Test macro F1", alt, partial(draw_scores, tested, found), note))
     races = [each for each in map(race, candidates) if each is not None]
-    metrics = {each.findings.metric for each in candidates if each.findings is not None}
+    metrics = {each.data.metric for each in candidates if each.data is not None}
     if len(races) > 1 and len(metrics) == 1:
         metric = metrics.pop()
         ends = [f"{each.label} {score(each.best[-1], metric)} after {each.epochs[-1]} epochs" for each in races]
-        yield picture(
-            "race",
-            "How soon each sweep was how good",
-            f"{join_words(ends)}.",
-            lambda size: draw_race(races, metric, size),
-        )
+        title, alt = "How soon each sweep was how good", f"{join_words(ends)}."
+        note = "The best score so far against the epochs that the sweep had spent by then."
+        parts.append(Picture("race", title, alt, partial(draw_race, races, metric), note))
+    file = Markup('As a file for a spreadsheet: <a href="comparison.csv">comparison.csv</a>.')
+    parts += [scores_table(table), Prose(file, style="small quiet")]
+    return Section(Heading("comparison", "Scores"), tuple(parts))
 
 
 def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) -> Figure:
     """Each model's score with its interval; beside it (on a phone below) its difference from the first."""
-    wide = size.name == "wide"
-    height = 34 * len(table) + 90
-    if not found:
-        figure, (left,) = canvas(size, height)
-        _intervals(left, table)
-        return figure
-    shape = (1, 2) if wide else (2, 1)
-    figure, (left, right) = canvas(size, height if wide else 2 * height, *shape)
-    _intervals(left, table)
-    rows = np.arange(len(table))[::-1][1:]
-    for row, difference in zip(rows, found, strict=True):
-        value, low, high = (100 * share for share in difference.macro_f1)
-        colour = GREEN if low > 0 else VERMILION if high < 0 else MUTED
-        marker = ">" if low > 0 else "<" if high < 0 else "o"
-        right.hlines(row, low, high, color=colour, linewidth=3)
-        right.scatter([value], [row], s=60, marker=marker, color=colour, zorder=3)
-    right.axvline(0, color=FAINT, linewidth=1.5)
-    right.set_yticks(np.arange(len(table))[::-1], table["experiment"] if not wide else [""] * len(table))
-    right.set_ylim(-0.6, len(table) - 0.4)
-    right.set_title(f"Difference from {found[0].first}, in points")
+    height, rows = 34 * len(table) + 90, np.arange(len(table))[::-1]
+    shape = size.beside(2) if found else (1, 1)
+    figure, (left, *more) = svg.canvas(size, shape[0] * height, *shape)
+    left.hlines(rows, table["test_macro_f1_low"], table["test_macro_f1_high"], color=svg.BLUE, linewidth=3)
+    left.scatter(table["test_macro_f1"], rows, s=60, color=svg.BLUE, zorder=3)
+    left.set_yticks(rows, table["experiment"])
+    left.set_ylim(-0.6, len(table) - 0.4)
+    left.set_title("Test macro F1")
+    svg.scale_for(left, "macro_f1", "x")
+    for right in more:
+        _draw_differences(right, found, rows)
+        right.set_yticks(rows, table["experiment"] if not size.wide else [""] * len(table))
+        right.set_ylim(left.get_ylim())
     return figure
 
 
-def _intervals(axes: Axes, table: pd.DataFrame) -> None:
-    rows = np.arange(len(table))[::-1]
-    axes.hlines(rows, table["test_macro_f1_low"], table["test_macro_f1_high"], color=BLUE, linewidth=3)
-    axes.scatter(table["test_macro_f1"], rows, s=60, color=BLUE, zorder=3)
-    axes.set_yticks(rows, table["experiment"])
-    axes.set_ylim(-0.6, len(table) - 0.4)
-    axes.set_title("Test macro F1")
-    scale_for(axes, "macro_f1", "x")
+def _draw_differences(right: Axes, found: Sequence[Difference], rows: np.ndarray) -> None:
+    for row, difference in zip(rows[1:], found, strict=True):
+        value, low, high = (100 * share for share in difference.macro_f1)
+        colour = svg.GREEN if low > 0 else svg.VERMILION if high < 0 else svg.MUTED
+        marker = ">" if low > 0 else "<" if high < 0 else "o"
+        right.hlines(row, low, high, color=colour, linewidth=3)
+        right.scatter([value], [row], s=60, marker=marker, color=colour, zorder=3)
+    right.axvline(0, color=svg.FAINT, linewidth=1.5)
+    right.set_title(f"Difference from {found[0].first}, in points")
 
 
 def draw_race(races: Sequence[Race], metric: str, size: Size) -> Figure:
     """A step line for each sweep."""
-    figure, (axes,) = canvas(size, 340)
+    figure, (axes,) = svg.canvas(size, 340)
     for place, each in enumerate(races):
-        colour, dashes = STYLES[place % len(STYLES)]
+        colour, dashes = svg.STYLES[place % len(svg.STYLES)]
         axes.step(each.epochs, each.best, where="post", color=colour, linestyle=dashes, linewidth=2, label=each.label)
     axes.set_xlabel("epochs run, over all trials")
     axes.set_ylabel(f"best {metric_words(metric)} so far")
-    scale_for(axes, metric)
-    legend(figure, axes, size)
+    svg.scale_for(axes, metric)
+    svg.legend(figure, axes, size)
     return figure
 
 
@@ -138,24 +113,20 @@ def scores_table(table: pd.DataFrame) -> Table:
         Head("best in the sweep", "num"),
         *(Head(text, "num", "test") for text in ("macro F1", "95 % interval", "accuracy", "photos")),
     )
-    rows = tuple(_line(row) for row in table.to_dict("records"))
-    note = "The same number under settings: sweeps that differ in nothing but the seed. Intervals are over test photos."
-    return Table("Side by side", heads, rows, note)
-
-
-def _line(row: dict[Any, Any]) -> Line:
-    low, high = (percent(row[f"test_macro_f1_{end}"]) for end in ("low", "high"))
-    numbers = [NONE if pd.isna(row[name]) else count(row[name]) for name in ("settings", "seed", "trials", "epochs")]
-    best = NONE if pd.isna(row["best_value"]) else score(row["best_value"], str(row["metric"]))
-    return Line(
-        (
+    rows = []
+    for row in table.to_dict("records"):
+        known: dict[Any, Any] = {name: None if pd.isna(value) else value for name, value in row.items()}
+        low, high = (percent(known[f"test_macro_f1_{end}"]) for end in ("low", "high"))
+        cells = (
             str(row["experiment"]),
-            *numbers,
-            duration(row["seconds"]),
-            best,
-            percent(row["test_macro_f1"]),
-            NONE if pd.isna(row["test_macro_f1_low"]) else f"{low} to {high}",
-            percent(row["test_accuracy"]),
-            NONE if pd.isna(row["test_photos"]) else count(row["test_photos"]),
+            *(count(known[name]) for name in ("settings", "seed", "trials", "epochs")),
+            duration(known["seconds"]),
+            NONE if known["best_value"] is None else score(known["best_value"], str(row["metric"])),
+            percent(known["test_macro_f1"]),
+            NONE if known["test_macro_f1_low"] is None else f"{low} to {high}",
+            percent(known["test_accuracy"]),
+            count(known["test_photos"]),
         )
-    )
+        rows.append(Line(cells))
+    note = "The same number under settings: sweeps that differ in nothing but the seed. Intervals are over test photos."
+    return Table("scores", "Side by side", heads, tuple(rows), note)

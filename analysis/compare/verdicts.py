@@ -1,10 +1,9 @@
-"""The comparison in words: who is better, by how much, and how sure that is."""
+"""Verdicts of a comparison, in sentences."""
 
 from collections.abc import Sequence
 
 from analysis.compare.candidates import Candidate
-from analysis.compare.differences import Difference, SeedScores, differences, seed_difference, seed_scores
-from analysis.data.intervals import Interval
+from analysis.compare.differences import Difference, differences, seed_difference, seed_scores
 from analysis.render.wording import (
     JOIN,
     count,
@@ -20,14 +19,15 @@ from analysis.render.wording import (
 
 
 def verdicts(candidates: Sequence[Candidate]) -> list[str]:
-    """Sentences, the most important first; what cannot be said is said to be so, with what to do about it."""
+    """Sentences, the most important first; what cannot be decided is named, with what to do about it."""
     return [*_models(candidates), *_sweeps(candidates), *_seeds(candidates), *_conditions(candidates)]
 
 
 def model_verdict(difference: Difference) -> str:
     """One final model against the first."""
     first, label, macro = difference.first, difference.label, difference.macro_f1
-    held = f"{percent(difference.level, 0 if difference.level == 0.95 else 1)} interval {_between(macro)}"
+    level = percent(difference.level, 0 if difference.level == 0.95 else 1)
+    held = f"{level} interval {points(macro.low)} to {points(macro.high)}"
     if macro.low > 0:
         said = f"{label} is better than {first}: its test macro F1 is {points(macro.value)[1:]} points higher ({held})"
     elif macro.high < 0:
@@ -36,20 +36,14 @@ def model_verdict(difference: Difference) -> str:
         said = (
             f"{label} and {first} cannot be told apart: test macro F1 differs by {points(macro.value)} points ({held})"
         )
-    return f"{said}. {_basis(difference)}"
-
-
-def _between(interval: Interval) -> str:
-    return f"{points(interval.low)} to {points(interval.high)}"
-
-
-def _basis(difference: Difference) -> str:
     photos = plural(difference.photos, "test photo")
     if not difference.paired:
-        return f"They were judged on different photos ({photos} or more), so only a large difference can be seen."
+        return (
+            f"{said}. They were judged on different photos ({photos} or more), so only a large difference can be seen."
+        )
     return (
-        f"Both were judged on the same {photos}: {difference.label} alone names {count(difference.only_other)} right, "
-        f"{difference.first} alone {count(difference.only_first)}."
+        f"{said}. Both were judged on the same {photos}: {label} alone names {count(difference.only_other)} right, "
+        f"{first} alone {count(difference.only_first)}."
     )
 
 
@@ -70,7 +64,7 @@ def _models(candidates: Sequence[Candidate]) -> list[str]:
 
 def _sweeps(candidates: Sequence[Candidate]) -> list[str]:
     """Best validation scores without a verdict: each is the best of many on the photos that it was chosen by."""
-    sweeps = [(each.label, each.findings) for each in candidates if each.findings is not None]
+    sweeps = [(each.label, each.data) for each in candidates if each.data is not None]
     if len(sweeps) < 2:
         return []
     metrics = {found.metric for _, found in sweeps}
@@ -86,43 +80,32 @@ def _sweeps(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _seeds(candidates: Sequence[Candidate]) -> list[str]:
-    groups = seed_scores(candidates)
-    metric = next((each.findings.metric for each in candidates if each.findings is not None), "")
-    said = [_group(group, metric) for group in groups]
-    for other in groups[1:]:
-        gap = seed_difference(groups[0], other)
-        against = f"{_named(other)} against {_named(groups[0])}"
+    groups = [(join_words(list(group.labels), 4), group) for group in seed_scores(candidates)]
+    metric = next((each.data.metric for each in candidates if each.data is not None), "")
+    said = []
+    for name, group in groups:
+        mean, low, high = (score(value, metric) for value in group.mean)
+        said.append(
+            f"{name} differ in nothing but the seed: best {metric_words(metric)} {mean} on average over "
+            f"{len(group.values)} seeds (95 % interval {low}{JOIN}–{JOIN}{high})."
+        )
+    for name, other in groups[1:]:
+        first, group = groups[0]
+        gap = seed_difference(group, other)
         verdict = "a real difference" if gap.low > 0 or gap.high < 0 else "not told apart"
-        shown = [points(each) if is_share(metric) else significant(each) for each in gap]
+        value, low, high = (points(each) if is_share(metric) else significant(each) for each in gap)
         unit = " points" if is_share(metric) else ""
-        said.append(f"{against}: {shown[0]}{unit} on average (95 % interval {shown[1]} to {shown[2]}), {verdict}.")
+        said.append(f"{name} against {first}: {value}{unit} on average (95 % interval {low} to {high}), {verdict}.")
     return said
-
-
-def _group(group: SeedScores, metric: str) -> str:
-    mean, low, high = (score(value, metric) for value in group.mean)
-    return (
-        f"{_named(group)} differ in nothing but the seed: best {metric_words(metric)} {mean} on average over "
-        f"{len(group.values)} seeds (95 % interval {low}{JOIN}–{JOIN}{high})."
-    )
-
-
-def _named(group: SeedScores) -> str:
-    return join_words(list(group.labels), 4)
 
 
 def _conditions(candidates: Sequence[Candidate]) -> list[str]:
     """What makes any verdict doubtful."""
-    datasets = {candidate.dataset for candidate in candidates if candidate.dataset}
     said = []
-    if len(datasets) > 1:
+    if len({candidate.dataset for candidate in candidates if candidate.dataset}) > 1:
         said.append("Warning: the datasets differ, so what looks like a better model may be easier photos.")
-    started = {_weights(candidate) for candidate in candidates if candidate.findings is not None}
+    weights = [candidate.data.weights for candidate in candidates if candidate.data is not None]
+    started = {str(each.get("kind") or each.get("requested") or "not recorded") for each in weights}
     if len(started) > 1:
         said.append(f"Warning: the backbones started from different weights ({join_words(sorted(started))}).")
     return said
-
-
-def _weights(candidate: Candidate) -> str:
-    weights = candidate.findings.weights if candidate.findings is not None else {}
-    return str(weights.get("kind") or weights.get("requested") or "not recorded")

@@ -1,4 +1,4 @@
-"""Read an experiment, or say in one line why not."""
+"""Reader of an experiment's records, with one-line errors."""
 
 from pathlib import Path
 

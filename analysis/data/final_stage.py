@@ -72,14 +72,10 @@ def _table(record: FinalRecord, name: str, rows: tuple[Row, ...]) -> pd.DataFram
         raise UserError(f"{record.folder / f'{name}.csv'} has no column {missing[0]!r}; `retrain` writes it again")
     if "oversampled" in table:
         table["oversampled"] = table["oversampled"].str.lower() == "true"
-    for column in table:
-        if column not in _TEXT and column != "oversampled":
-            table[column] = _numbers(table[column], f"{record.folder / f'{name}.csv'}")
+    for column in table.columns.difference([*_TEXT, "oversampled"]):
+        try:
+            table[column] = pd.to_numeric(table[column].replace("", None)).astype(float)
+        except (ValueError, TypeError):
+            file = record.folder / f"{name}.csv"
+            raise UserError(f"{file}: {column} must hold numbers; `retrain` writes it again") from None
     return table
-
-
-def _numbers(column: pd.Series, file: str) -> pd.Series:
-    try:
-        return pd.to_numeric(column.replace("", None)).astype(float)
-    except (ValueError, TypeError):
-        raise UserError(f"{file}: {column.name} must hold numbers; `retrain` writes it again") from None

@@ -1,7 +1,8 @@
-"""The trials of an experiment as tidy pandas frames: a row per trial, and a row per trial and epoch."""
+"""Trials and epochs of an experiment as tidy pandas frames."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,61 +10,163 @@ import pandas as pd
 
 from analysis.data.experiment import read
 from analysis.render.files import write_bytes, write_text
+from analysis.render.wording import METRICS, NONE, STOP_WORDS, cost_words, count, duration, score, sentence_case
 from search.records import Experiment, TrialRecord
 
 
+class Shown(NamedTuple):
+    """A column in the report's tables of trials: `words` writes a cell from its value and the objective's name.
+
+    `place` orders the columns; the knobs stand at KNOBS_PLACE. `heading` is "" for the objective's name, `kind` as in
+    `analysis.render.section.Head`.
+    """
+
+    place: int
+    heading: str
+    words: Callable[[Any, str], str]
+    kind: str = "num"
+
+
 class Column(NamedTuple):
-    """Its unit ("" for none), and its meaning."""
+    """Its unit ("" for none), its meaning, and its pandas type (None: as the values have it).
+
+    `read` takes the value off a trial's record; `shown` is how the report's table of trials shows it, None for not.
+    """
 
     unit: str
     meaning: str
+    dtype: str | None = None
+    read: Callable[[TrialRecord], Any] = lambda record: None
+    shown: Shown | None = None
 
 
-TRIAL_COLUMNS = {
-    "trial": Column("", "number of the trial, from 0, in the order of suggestion"),
-    "state": Column("", "complete, pruned (stopped by the scheduler), failed, running or waiting"),
-    "value": Column("as the objective", "best objective over the trial's epochs; empty for a trial that failed"),
-    "best_epoch": Column("epochs, from 1", "epoch of the best objective"),
-    "epochs": Column("epochs", "how many epochs were run"),
-    "stop_kind": Column("", "why the trial ended, as a word; running while it has not"),
-    "stop_epoch": Column("epochs, from 1", "epoch at which it ended"),
-    "stop_rung": Column("epochs, from 1", "rung at which the scheduler stopped it; empty otherwise"),
-    "stop_value": Column("as the objective", "what the trial had reached at that rung"),
-    "stop_cutoff": Column("as the objective", "what it had to reach there"),
-    "stop_competed": Column("trials", "how many results the cutoff was made of"),
-    "stop_reason": Column("", "why the trial ended, as a sentence"),
-    "seconds": Column("seconds", "wall-clock time from start to end"),
-    "started": Column("local time", "when it started"),
-    "ended": Column("local time", "when it ended"),
-    "host": Column("", "machine it ran on"),
-    "device": Column("", "processor it ran on"),
-    "seed": Column("", "seed of its training"),
-}
-# Of a sweep with two objectives; the first column's name is the second objective's.
-COST_COLUMNS = {
-    "model_mb": Column("MB", "float32 size of all weights of the trial's model"),
-    "latency_ms": Column("ms", "median time in which the trial's model predicts one photo, on the machine it ran on"),
-    "front": Column("", "whether no other trial is at least as good and costs no more"),
-}
-EXPERIMENT = Column("", "which of the experiments that were loaded together")
-EPOCH_COLUMNS = {
-    "trial": Column("", "number of the trial, as in the trials table"),
-    "epoch": Column("epochs, from 1", "the epoch that has just ended"),
-    "train_loss": Column("nats", "training loss, with the L2 penalty"),
-    "train_accuracy": Column("share of 1", "share of training photos that were predicted right"),
-    "train_macro_f1": Column("share of 1", "mean of the families' F1 on training photos"),
-    "train_cross_entropy": Column("nats", "training loss without the L2 penalty"),
-    "val_loss": Column("nats", "validation loss, with the L2 penalty"),
-    "val_accuracy": Column("share of 1", "share of validation photos that were predicted right"),
-    "val_macro_f1": Column("share of 1", "mean of the families' F1 on validation photos"),
-    "val_cross_entropy": Column("nats", "validation loss without the L2 penalty"),
-    "best_val_macro_f1": Column("share of 1", "highest val_macro_f1 so far in this trial"),
-    "best_epoch": Column("epochs, from 1", "epoch of the highest val_macro_f1 so far"),
-    "learning_rate": Column("", "learning rate at the end of the epoch"),
-    "epoch_seconds": Column("seconds", "wall-clock time of the epoch"),
-}
-TRIALS = {**TRIAL_COLUMNS, **COST_COLUMNS}
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+OPEN = ("running", "waiting")
+KNOBS_PLACE = 60
+
+
+def _state(record: TrialRecord) -> str:
+    return STATES.get(record.state, record.state.lower())
+
+
+def _relied_on(record: TrialRecord, value: Any) -> Any:
+    """What a trial did before it failed cannot be relied on: the sweep does not choose it either."""
+    return None if _state(record) == "failed" else value
+
+
+def _stop(key: str) -> Callable[[TrialRecord], Any]:
+    return lambda record: (record.stop or {}).get(key)
+
+
+def _text(value: Any, metric: str) -> str:
+    return str(value)
+
+
+def _whole(value: Any, metric: str) -> str:
+    return NONE if pd.isna(value) else count(value)
+
+
+# To add a column, add it here: the frames, the exported files, columns.csv and the report's table follow.
+TRIAL_COLUMNS = {
+    "trial": Column(
+        "",
+        "number of the trial, from 0, in the order of suggestion",
+        "int",
+        attrgetter("number"),
+        Shown(10, "trial", _text),
+    ),
+    "state": Column("", "complete, pruned (stopped by the scheduler), failed, running or waiting", None, _state),
+    "value": Column(
+        "as the objective",
+        "best objective over the trial's epochs; empty for a trial that failed",
+        "float",
+        lambda record: _relied_on(record, record.value),
+        Shown(30, "", score),
+    ),
+    "best_epoch": Column(
+        "epochs, from 1",
+        "epoch of the best objective",
+        "Int64",
+        lambda record: _relied_on(record, record.best_epoch),
+        Shown(40, "in epoch", _whole),
+    ),
+    "epochs": Column(
+        "epochs",
+        "how many epochs were run",
+        "Int64",
+        lambda record: max([*record.values, *(row["epoch"] for row in record.epochs)], default=0),
+        Shown(50, "epochs run", _whole),
+    ),
+    "stop_kind": Column(
+        "",
+        "why the trial ended, as a word; running while it has not",
+        None,
+        lambda record: {"kind": "running" if _state(record) in OPEN else "failed", **(record.stop or {})}["kind"],
+        Shown(20, "how it ended", lambda value, _: STOP_WORDS.get(value, str(value)), "plain"),
+    ),
+    "stop_epoch": Column("epochs, from 1", "epoch at which it ended", "Int64", _stop("epoch")),
+    "stop_rung": Column(
+        "epochs, from 1", "rung at which the scheduler stopped it; empty otherwise", "Int64", _stop("rung")
+    ),
+    "stop_value": Column("as the objective", "what the trial had reached at that rung", "float", _stop("value")),
+    "stop_cutoff": Column("as the objective", "what it had to reach there", "float", _stop("cutoff")),
+    "stop_competed": Column("trials", "how many results the cutoff was made of", "Int64", _stop("competed")),
+    "stop_reason": Column(
+        "",
+        "why the trial ended, as a sentence",
+        None,
+        _stop("reason"),
+        Shown(80, "why it ended", lambda value, _: sentence_case(value) if isinstance(value, str) else NONE, "why"),
+    ),
+    "seconds": Column(
+        "seconds",
+        "wall-clock time from start to end",
+        "float",
+        attrgetter("seconds"),
+        Shown(70, "time", lambda value, _: duration(value)),
+    ),
+    "started": Column("local time", "when it started", None, attrgetter("started")),
+    "ended": Column("local time", "when it ended", None, attrgetter("ended")),
+    "host": Column("", "machine it ran on", None, attrgetter("host")),
+    "device": Column("", "processor it ran on", None, attrgetter("device")),
+    "seed": Column("", "seed of its training", "Int64", attrgetter("seed")),
+}
+# Of a sweep with two objectives: what a model costs, under the second objective's name, and who is on the front.
+COST_COLUMNS = {
+    "model_mb": Column(
+        "MB",
+        "float32 size of all weights of the trial's model",
+        "float",
+        attrgetter("cost"),
+        Shown(55, METRICS["model_mb"], lambda value, _: cost_words(value, "model_mb")),
+    ),
+    "latency_ms": Column(
+        "ms",
+        "median time in which the trial's model predicts one photo, on the machine it ran on",
+        "float",
+        attrgetter("cost"),
+        Shown(55, METRICS["latency_ms"], lambda value, _: cost_words(value, "latency_ms")),
+    ),
+    "front": Column("", "whether no other trial is at least as good and costs no more", "boolean"),
+}
+EPOCH_COLUMNS = {
+    "trial": Column("", "number of the trial, as in the trials table", "int"),
+    "epoch": Column("epochs, from 1", "the epoch that has just ended", "int"),
+    "train_loss": Column("nats", "training loss, with the L2 penalty", "float"),
+    "train_accuracy": Column("share of 1", "share of training photos that were predicted right", "float"),
+    "train_macro_f1": Column("share of 1", "mean of the families' F1 on training photos", "float"),
+    "train_cross_entropy": Column("nats", "training loss without the L2 penalty", "float"),
+    "val_loss": Column("nats", "validation loss, with the L2 penalty", "float"),
+    "val_accuracy": Column("share of 1", "share of validation photos that were predicted right", "float"),
+    "val_macro_f1": Column("share of 1", "mean of the families' F1 on validation photos", "float"),
+    "val_cross_entropy": Column("nats", "validation loss without the L2 penalty", "float"),
+    "best_val_macro_f1": Column("share of 1", "highest val_macro_f1 so far in this trial", "float"),
+    "best_epoch": Column("epochs, from 1", "epoch of the highest val_macro_f1 so far", "Int64"),
+    "learning_rate": Column("", "learning rate at the end of the epoch", "float"),
+    "epoch_seconds": Column("seconds", "wall-clock time of the epoch", "float"),
+}
+PARAMETER = Column("as in the sweep file", "value of a searched knob")
+EXPERIMENT = {"experiment": Column("", "which of the experiments that were loaded together")}
 
 
 @dataclass(frozen=True)
@@ -72,7 +175,7 @@ class Frames:
 
     With two objectives, `trials` has two of COST_COLUMNS more: what each model costs, and who is on the front.
 
-    `attrs["columns"]` of each holds the unit and the meaning of every column.
+    `attrs["columns"]` of each holds the unit and the meaning of every column; Parquet files keep it.
     """
 
     trials: pd.DataFrame
@@ -88,73 +191,55 @@ def load(experiment: Path | str) -> Frames:
     return frames(read(experiment))
 
 
+def frames(experiment: Experiment) -> Frames:
+    """Make the frames of an experiment that has been read."""
+    metric, cost, columns = str(experiment.sweep["metric"]), experiment.cost, TRIAL_COLUMNS
+    if cost:
+        on_front = frozenset(experiment.front)
+        front = COST_COLUMNS["front"]._replace(read=lambda record: record.number in on_front)
+        columns = {**columns, cost: COST_COLUMNS[cost], "front": front}
+    trials, epochs = [], []
+    for record in experiment.trials:
+        params = {f"param_{knob}": value for knob, value in record.params.items()}
+        trials.append({name: column.read(record) for name, column in columns.items()} | params)
+        # Where the log is lost, the study still knows the objective of each epoch.
+        log = record.epochs or [{"epoch": epoch, metric: value} for epoch, value in record.values.items()]
+        epochs += [{"trial": record.number, **row} for row in log]
+    known = set().union(*trials)
+    knobs = [name for name in (f"param_{knob}" for knob in experiment.sweep["space"]) if name in known]
+    return Frames(typed(trials, columns, knobs), typed(epochs, EPOCH_COLUMNS))
+
+
+def typed(rows: list[dict[str, Any]], columns: Mapping[str, Column], knobs: Collection[str] = ()) -> pd.DataFrame:
+    """A documented frame of the rows, with the columns in their order and of their types, then the knobs."""
+    types: Any = {name: column.dtype for name, column in columns.items() if column.dtype}
+    return _documented(pd.DataFrame(rows).reindex(columns=[*columns, *knobs]).astype(types), columns)
+
+
 def together(tables: Mapping[str, Frames]) -> Frames:
     """The frames of several experiments one below the other, with a first column `experiment` that tells them apart."""
     both = []
-    for kind, known in (("trials", TRIALS), ("epochs", EPOCH_COLUMNS)):
+    for kind, known in (("trials", TRIAL_COLUMNS | COST_COLUMNS), ("epochs", EPOCH_COLUMNS)):
         own = [getattr(each, kind).assign(experiment=label) for label, each in tables.items()]
         whole = pd.concat(own, ignore_index=True)
         whole = whole[["experiment", *(name for name in whole if name != "experiment")]]
-        both.append(documented(whole, {"experiment": EXPERIMENT, **known}))
+        both.append(_documented(whole, EXPERIMENT | known))
     return Frames(*both)
 
 
-def frames(experiment: Experiment) -> Frames:
-    """Make the frames of an experiment that has been read."""
-    metric = str(experiment.sweep["metric"])
-    trials = pd.DataFrame([_trial_row(record) for record in experiment.trials])
-    costs = [experiment.cost, "front"] if experiment.cost else []
-    if experiment.cost:
-        front = set(experiment.front)
-        trials[experiment.cost] = pd.Series([record.cost for record in experiment.trials], dtype=float)
-        trials["front"] = pd.Series([record.number in front for record in experiment.trials], dtype="boolean")
-    epochs = pd.DataFrame([row for record in experiment.trials for row in _epoch_rows(record, metric)])
-    knobs = [name for name in (f"param_{knob}" for knob in experiment.sweep["space"]) if name in trials]
-    return Frames(
-        documented(trials.reindex(columns=[*TRIAL_COLUMNS, *costs, *knobs]).astype(_TRIAL_TYPES), TRIALS),
-        documented(epochs.reindex(columns=list(EPOCH_COLUMNS)).astype(_EPOCH_TYPES), EPOCH_COLUMNS),
-    )
-
-
-_EPOCH_TYPES: Any = dict.fromkeys(EPOCH_COLUMNS, float) | {"trial": int, "epoch": int, "best_epoch": "Int64"}
-_TRIAL_TYPES: Any = {
-    "trial": int,
-    **dict.fromkeys(["value", "stop_value", "stop_cutoff", "seconds"], float),
-    **dict.fromkeys(["best_epoch", "epochs", "stop_epoch", "stop_rung", "stop_competed", "seed"], "Int64"),
-}
-
-
-def _trial_row(record: TrialRecord) -> dict[str, Any]:
-    stop = record.stop or {}
-    state = STATES.get(record.state, record.state.lower())
-    return {
-        "trial": record.number,
-        "state": state,
-        # What a trial did before it failed cannot be relied on: the sweep does not choose it either.
-        "value": None if state == "failed" else record.value,
-        "best_epoch": None if state == "failed" else record.best_epoch,
-        "epochs": max([*record.values, *(row["epoch"] for row in record.epochs)], default=0),
-        "stop_kind": stop.get("kind", "running" if state in {"running", "waiting"} else "failed"),
-        **{f"stop_{key}": stop.get(key) for key in ("epoch", "rung", "value", "cutoff", "competed", "reason")},
-        **{key: getattr(record, key) for key in ("seconds", "started", "ended", "host", "device", "seed")},
-        **{f"param_{name}": value for name, value in record.params.items()},
-    }
-
-
-def _epoch_rows(record: TrialRecord, metric: str) -> list[dict[str, Any]]:
-    """The trial's log; where the log is lost, the study still knows the objective of each epoch."""
-    rows: list[dict[str, Any]] = [dict(row) for row in record.epochs]
-    rows = rows or [{"epoch": epoch, metric: value} for epoch, value in record.values.items()]
-    return [{"trial": record.number, **row} for row in rows]
+def _documented(frame: pd.DataFrame, known: Mapping[str, Column]) -> pd.DataFrame:
+    columns = {str(name): known.get(str(name), PARAMETER) for name in frame}
+    frame.attrs["columns"] = {name: {"unit": each.unit, "meaning": each.meaning} for name, each in columns.items()}
+    return frame
 
 
 def column_documentation(tables: Frames) -> pd.DataFrame:
     """A row per column of both frames: table, column, unit, meaning."""
-    rows = [
-        (table, str(name), *known.get(str(name), EXPERIMENT if name == "experiment" else PARAMETER))
-        for table, frame, known in (("trials", tables.trials, TRIALS), ("epochs", tables.epochs, EPOCH_COLUMNS))
-        for name in frame
-    ]
+    rows: Iterable[dict[str, str]] = (
+        {"table": table, "column": name, **about}
+        for table, frame in (("trials", tables.trials), ("epochs", tables.epochs))
+        for name, about in frame.attrs["columns"].items()
+    )
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])
 
 
@@ -174,12 +259,3 @@ def export(tables: Frames, folder: Path, formats: Collection[str] = ("csv",)) ->
     files.append(folder / "columns.csv")
     write_text(files[-1], column_documentation(tables).to_csv(index=False))
     return files
-
-
-PARAMETER = Column("as in the sweep file", "value of a searched knob")
-
-
-def documented(frame: pd.DataFrame, known: Mapping[str, Column]) -> pd.DataFrame:
-    """The frame with `attrs["columns"]`: {column: {"unit", "meaning"}}. Parquet files keep it."""
-    frame.attrs["columns"] = {str(name): known.get(str(name), PARAMETER)._asdict() for name in frame}
-    return frame

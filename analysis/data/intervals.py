@@ -1,4 +1,4 @@
-"""How sure a test score is: bootstrap intervals over the test photos, for one model or for the difference of two."""
+"""Bootstrap intervals of test scores, of one model or of differences."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -66,21 +66,13 @@ def resample(
     truth = families.map(code).to_numpy(int)
     order = np.argsort(truth, kind="stable")
     truth, coded = truth[order], [guess.map(code).to_numpy(int)[order] for guess in guesses]
-    draws = _draws(truth, resamples, np.random.default_rng(seed))
+    # Sorted, a family is a run of positions from `start` on, `size` long: draw with replacement from its own run.
+    _, start, size = np.unique(truth, return_index=True, return_counts=True)
+    within = np.random.default_rng(seed).random((resamples, len(truth))) * np.repeat(size, size)
+    draws = np.repeat(start, size) + within.astype(int)
     drawn = [[_scores(truth, guess[draw], len(names)) for guess in coded] for draw in draws]
     exact = [_scores(truth, guess, len(names)) for guess in coded]
     return Resampled(np.array(exact), np.array(drawn))
-
-
-def _draws(truth: np.ndarray, resamples: int, chance: np.random.Generator) -> np.ndarray:
-    """Positions [resamples, photos], each drawn with replacement from the photos of the same family.
-
-    `truth` is sorted, so a family is a run of positions from `start` on, `size` long.
-    """
-    _, start, size = np.unique(truth, return_index=True, return_counts=True)
-    within = chance.random((resamples, len(truth))) * np.repeat(size, size)
-    drawn: np.ndarray = np.repeat(start, size) + within.astype(int)
-    return drawn
 
 
 def _scores(truth: np.ndarray, guess: np.ndarray, classes: int) -> tuple[float, float]:

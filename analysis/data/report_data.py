@@ -1,4 +1,4 @@
-"""All that a report is made of, read and computed once: records, frames, the final stage, the test score's interval."""
+"""Report data: records, frames, final stage and test scores of an experiment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TOLERANCE = 5e-4  # metrics.json and predictions.csv are of the same model when 
 
 
 @dataclass(frozen=True)
-class Findings:
+class ReportData:
     """`best` is the number of the best trial, None before there is one; `test` is None without test predictions.
 
     `baselines` are the frames of a sweep over backbones, to be shown beside this one: another's, or its own.
@@ -74,6 +74,29 @@ class Findings:
         return {"requested": self.config.get("weights", "auto")}
 
     @property
+    def knobs(self) -> list[str]:
+        """The columns of the trials frame that hold searched knobs: `param_…`."""
+        return [name for name in map(str, self.frames.trials) if name.startswith("param_")]
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The rows of the front's trials, best first; empty where the sweep weighs no cost."""
+        return self.ranked[self.ranked["front"]] if self.experiment.cost else self.frames.trials.head(0)
+
+    @property
+    def test_photos(self) -> pd.DataFrame:
+        """The kept model's predictions of the test photos; empty without a final stage."""
+        return self.final.test_predictions if self.final else pd.DataFrame()
+
+    @property
+    def leaks(self) -> Mapping[str, Any] | None:
+        """The final stage's proof that the splits are disjoint, None where there is none.
+
+        `passed`; `pairs` of a, b (splits), by (which property), shared (how many); perhaps `notes`, as sentences.
+        """
+        return self.final.metrics.get("leaks") if self.final else None
+
+    @property
     def test_accuracy(self) -> Interval | None:
         """Test accuracy with its interval; None where there is none, or where the final stage's files disagree."""
         return self._agreed("accuracy")
@@ -91,8 +114,8 @@ class Findings:
         return own if reported is not None and abs(own.value - reported) < TOLERANCE else None
 
 
-def find(experiment: Experiment, baselines: Experiment | None = None) -> Findings:
-    """Compute everything that the report says; `baselines` is another sweep that searched over backbones.
+def report_data(experiment: Experiment, baselines: Experiment | None = None) -> ReportData:
+    """Compute what all sections share; `baselines` is another sweep that searched over backbones.
 
     Raises:
         UserError: a table of the final stage is damaged, or `baselines` did not search over backbones.
@@ -104,28 +127,9 @@ def find(experiment: Experiment, baselines: Experiment | None = None) -> Finding
     photos = final.test_predictions if final else pd.DataFrame()
     test = score_test(photos) if len(photos) else None
     beside = frames(baselines) if baselines is not None else tables
-    return Findings(experiment, tables, final, test, _best(experiment, tables), beside)
-
-
-def _best(experiment: Experiment, tables: Frames) -> int | None:
-    if experiment.best is not None:
-        return experiment.best.trial
     valued = tables.trials.dropna(subset=["value"])
-    if valued.empty:
-        return None
-    place = valued["value"].argmax() if experiment.sweep["mode"] == "max" else valued["value"].argmin()
-    return int(valued["trial"].iloc[int(place)])
-
-
-def leak_pairs(findings: Findings) -> list[dict[str, Any]]:
-    """What the leak proof compared, if it was made: a, b (splits), by (which property), shared (how many)."""
-    return list((_leaks(findings) or {}).get("pairs", []))
-
-
-def leak_notes(findings: Findings) -> list[str]:
-    """What the proof does not forbid but a reader should know, as sentences."""
-    return list((_leaks(findings) or {}).get("notes", []))
-
-
-def _leaks(findings: Findings) -> dict[str, Any] | None:
-    return findings.final.metrics.get("leaks") if findings.final else None
+    best = experiment.best.trial if experiment.best else None
+    if best is None and len(valued):
+        place = valued["value"].argmax() if experiment.sweep["mode"] == "max" else valued["value"].argmin()
+        best = int(valued["trial"].iloc[int(place)])
+    return ReportData(experiment, tables, final, test, best, beside)

@@ -1,4 +1,4 @@
-"""Write files so that a reader sees the old one or the whole new one."""
+"""Output folder, and files that are replaced in one step."""
 
 import os
 from pathlib import Path
@@ -22,18 +22,6 @@ def output_folder(folder: Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise UserError(f"--out {folder} cannot be written to; give another folder with --out")
     return folder
-
-
-def own_folder(folder: Path, page: str, mark: str) -> Path:
-    """Make the folder for a page, unless a page lies there that does not carry `mark`, and so is somebody else's.
-
-    Raises:
-        UserError: somebody else's page is there, or `output_folder` refuses.
-    """
-    file = folder / page
-    if file.is_file() and mark not in file.read_text(encoding="utf-8", errors="replace")[:2000]:
-        raise UserError(f"{file} is not a {mark} and stays as it is; give another folder with --out")
-    return output_folder(folder)
 
 
 def write_text(file: Path, text: str) -> None:

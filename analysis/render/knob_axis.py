@@ -1,4 +1,4 @@
-"""A searched knob as an axis: its values as numbers, its scale, its ticks."""
+"""Axis of a searched knob: values as numbers, scale, ticks."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from analysis.render.svg import power_of_ten
-from analysis.render.wording import setting, significant
+from analysis.render.wording import power_of_ten, setting, significant
 
 FEW = 6  # a knob with at most this many values is drawn as that many places, evenly spaced
 
@@ -32,12 +31,15 @@ class KnobValues(NamedTuple):
     @property
     def evenly(self) -> np.ndarray:
         """Positions on the drawn scale, from 0 to 1, float64 [trials]."""
-        scaled = np.array(self.positions, float)
+        return self.scaled(np.array(self.positions, float))
+
+    def scaled(self, positions: np.ndarray) -> np.ndarray:
+        """Some positions on the drawn scale: 0 is the lowest of all, 1 the highest."""
         low, high = self.span
         if self.log:
-            scaled, low, high = np.log10(scaled), math.log10(low), math.log10(high)
-        even: np.ndarray = (scaled - low) / ((high - low) or 1.0)
-        return even
+            positions, low, high = np.log10(positions), math.log10(low), math.log10(high)
+        scaled: np.ndarray = (positions - low) / ((high - low) or 1.0)
+        return scaled
 
 
 def knob_values(name: str, column: pd.Series, log: Collection[str]) -> KnobValues:
@@ -61,25 +63,25 @@ def log_knobs(space: Mapping[str, Any]) -> set[str]:
     return {name for name, knob in space.items() if isinstance(knob, dict) and knob.get("log")}
 
 
-def knob_axis(axes: Axes, knob: KnobValues, which: str = "x") -> None:
-    """Give the axis the knob's scale and a few ticks."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
+def knob_axis(axes: Axes, knob: KnobValues) -> None:
+    """Give the x axis the knob's scale and a few ticks."""
+    axis = axes.xaxis
     if knob.categories:
         longest = max(len(word) for word in knob.categories)
-        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if longest > 5 and which == "x" else {}
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if longest > 5 else {}
         axis.set_ticks(range(len(knob.categories)), labels=knob.categories, **turned)
-        (axes.set_xlim if which == "x" else axes.set_ylim)(-0.6, len(knob.categories) - 0.4)
+        axes.set_xlim(-0.6, len(knob.categories) - 0.4)
     elif knob.log:
-        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        axes.set_xscale("log")
         low, high = knob.span
         few_decades = high < 100 * low  # powers of ten alone would be one or two ticks
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if few_decades else (1.0,), numticks=5))
         axis.set_minor_locator(NullLocator())
         axis.set_minor_formatter(NullFormatter())
-        axis.set_major_formatter(FuncFormatter(_plain_number if few_decades else power_of_ten))
+
+        def tick(value: float, _: int) -> str:
+            return significant(value, 1) if few_decades else power_of_ten(round(math.log10(value))) if value > 0 else ""
+
+        axis.set_major_formatter(FuncFormatter(tick))
     else:
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-
-
-def _plain_number(value: float, _: int) -> str:
-    return significant(value, 1)

@@ -1,33 +1,66 @@
-"""Fill a page's template: one self-contained HTML file with the house's style sheet."""
+"""Page of sections: one self-contained HTML file, its pictures beside it."""
 
-from collections.abc import Collection, Mapping
+import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from analysis.render.files import write_text
-from analysis.render.svg import COLOURS, Picture, standalone
+from analysis.render.files import output_folder, write_text
+from analysis.render.section import Section, joined
+from analysis.render.svg import DARK, LIGHT, Picture, standalone
+from analysis.render.wording import moment
+from trainables.errors import UserError
+
+PAGE = "index.html"
 
 
-def write_figures(folder: Path, pictures: Collection[Picture]) -> None:
-    """Write each picture as a file of its own, and remove those that an earlier page had and this one has not.
+def write_page(
+    folder: Path, mark: str, sections: Sequence[Section], write_tables: Callable[[Path], object], **context: Any
+) -> Path:
+    """Write index.html and figures/*.svg into `folder`, and return the page.
+
+    index.html is written last: where it is, the rest is whole. Pictures that an earlier page had are removed.
+
+    Args:
+        mark: the kind of page; it stands in the meta data, and only a page that has it is overwritten.
+        write_tables: writes the page's other files into the folder it is given.
+        context: the template's `name`, and its `subtitle`, `cautions` and `contents` if it has them.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: `folder` cannot be written or holds another page.
     """
-    for picture in pictures:
-        write_text(folder / f"{picture.name}.svg", standalone(picture.wide))
-    for old in set(folder.glob("*.svg")) - {folder / f"{picture.name}.svg" for picture in pictures}:
-        old.unlink()
-
-
-def render_page(template: str, mark: str, pictures: Mapping[str, Picture], **context: Any) -> str:
-    """The page as HTML; `mark` stands in its meta data and is how a later run knows that it may overwrite it."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parents[1])
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    light, dark = (Markup("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items())) for which in (0, 1))
-    drawn = {name: (picture, Markup(picture.wide), Markup(picture.narrow)) for name, picture in pictures.items()}
-    return environment.get_template(template).render(mark=mark, light=light, dark=dark, pictures=drawn, **context)
+    page = folder / PAGE
+    if page.is_file() and mark not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
+        raise UserError(f"{page} is not a {mark} and stays as it is; give another folder with --out")
+    output_folder(folder)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["kind"] = lambda part: type(part).__name__.lower()
+    text = environment.get_template("page.html.j2").render(
+        mark=mark,
+        light=Markup(LIGHT),
+        dark=Markup(DARK),
+        sections=joined(sections),
+        written=moment(datetime.datetime.now(datetime.UTC).isoformat()),
+        **{"subtitle": "", "cautions": [], "contents": False} | context,
+    )
+    write_tables(folder)
+    figures = folder / "figures"
+    pictures = {
+        figures / f"{part.name}.svg": part for each in sections for part in each.parts if isinstance(part, Picture)
+    }
+    for file, picture in pictures.items():
+        write_text(file, standalone(picture.wide))
+    for old in figures.glob("*.svg"):
+        if old not in pictures:
+            old.unlink()
+    write_text(page, text)
+    return page

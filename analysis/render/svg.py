@@ -1,4 +1,4 @@
-"""Draw with Matplotlib and return SVG that follows the page: its text size, and its colours in light, dark and print.
+"""Pictures: Matplotlib figures as SVG in the page's text and colours.
 
 Every picture is drawn twice, for a wide page and for a phone: an SVG only scales as a whole, so one drawing would have
 unreadable text on the other. Colours are those of Okabe and Ito, which colour-blind readers can tell apart
@@ -8,6 +8,8 @@ unreadable text on the other. Colours are those of Okabe and Ito, which colour-b
 import io
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any, NamedTuple
 
@@ -27,23 +29,44 @@ class Size(NamedTuple):
     width: int
     text: float
 
+    @property
+    def wide(self) -> bool:
+        """Whether it is the drawing for a wide page, not that for a phone."""
+        return self.name == "wide"
 
-class Picture(NamedTuple):
-    """A picture for the page; `wide` and `narrow` are inline SVG.
+    def beside(self, panels: int) -> tuple[int, int]:
+        """Rows and columns of panels that lie side by side, on a phone one below the other."""
+        return (1, panels) if self.wide else (panels, 1)
 
-    `alt` tells those who cannot see it what it shows; `note` stands under the title for all.
+
+WIDE = Size("wide", 880, 13)
+NARROW = Size("narrow", 356, 12)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a page, drawn when it is first looked at; `draw` makes the figure in a size.
+
+    `name` is unique in a page; `alt` tells those who cannot see the picture what it shows; `note` stands under the
+    title for all.
     """
 
     name: str
     title: str
     alt: str
-    note: str
-    wide: str
-    narrow: str
+    draw: Callable[[Size], Figure]
+    note: str = ""
 
+    @cached_property
+    def wide(self) -> str:
+        """Inline SVG for a wide page."""
+        return inline_svg(self, WIDE)
 
-WIDE = Size("wide", 880, 13)
-NARROW = Size("narrow", 356, 12)
+    @cached_property
+    def narrow(self) -> str:
+        """Inline SVG for a phone."""
+        return inline_svg(self, NARROW)
+
 
 # name: (on light, on dark). The light ones are drawn; the page's style sheet exchanges them for the dark ones.
 COLOURS = {
@@ -65,13 +88,9 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
 )
 
 
-def picture(name: str, title: str, alt: str, draw: Callable[[Size], Figure], note: str = "") -> Picture:
-    """Call `draw` once for each size and return the finished picture; `name` must be unique in a page."""
-    drawn = {}
-    for size in (WIDE, NARROW):
-        with matplotlib.rc_context(_style(size, f"{name}-{size.name}")):
-            drawn[size.name] = _inline(_svg(draw(size)), f"{name}-{size.name}", title, alt)
-    return Picture(name, title, alt, note, drawn["wide"], drawn["narrow"])
+LIGHT, DARK = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
+STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, (0, (5, 1, 1, 1, 1, 1))))
+DRAWN = 600  # more points than this cannot be told apart at page width
 
 
 def canvas(size: Size, height: float, rows: int = 1, columns: int = 1, **layout: Any) -> tuple[Figure, list[Axes]]:
@@ -82,11 +101,34 @@ def canvas(size: Size, height: float, rows: int = 1, columns: int = 1, **layout:
     return figure, list(axes.flat)
 
 
+def grid(
+    size: Size, panels: int, columns: int, row: float, more: float, label: str, **layout: Any
+) -> tuple[Figure, list[Axes]]:
+    """Panels in rows of at most `columns`, with one scale of y, named `label` on a wide page.
+
+    A row is `row` CSS pixels high, and `more` are added for all.
+    """
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    figure, axes = canvas(size, row * rows + more, rows, columns, sharey=True, **layout)
+    for empty in axes[panels:]:
+        empty.set_visible(False)
+    for first in axes[::columns]:
+        first.set_ylabel(label if size.wide else "")
+    return figure, axes[:panels]
+
+
+def dots(axes: Axes, x: np.ndarray, y: np.ndarray, **style: Any) -> None:
+    """Scattered points; none of them, and no entry in the key, where there are none."""
+    if len(x):
+        axes.scatter(x, y, **style)
+
+
 def legend(figure: Figure, axes: Axes, size: Size, columns: int = 4) -> None:
     """The key of `axes` above the whole figure, two columns on a phone."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        shown = min(len(handles), columns if size is WIDE else 2)
+        shown = min(len(handles), columns if size.wide else 2)
         figure.legend(handles, labels, loc="outside upper left", ncols=shown)
 
 
@@ -96,12 +138,6 @@ def scale_for(axes: Axes, metric: str, which: str = "y") -> None:
     axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     if is_share(metric):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-
-
-def power_of_ten(value: float, _: int) -> str:
-    """A tick of a logarithmic axis: 10⁻³."""
-    exponent = f"{np.log10(value):.0f}" if value > 0 else ""
-    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def whole_ticks(axes: Axes, ticks: int = 8) -> None:
@@ -119,10 +155,9 @@ def thin(total: int, limit: int, keep: Iterable[int] = ()) -> list[int]:
 
 def standalone(inline: str) -> str:
     """The SVG as a file of its own: with its name space, a background, and its colours for light and dark."""
-    light, dark = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
     style = (
-        f"<style>svg{{{light}background:var(--paper);font-family:system-ui,sans-serif}}"
-        f"@media (prefers-color-scheme:dark){{svg{{{dark}}}}}"
+        f"<style>svg{{{LIGHT}background:var(--paper);font-family:system-ui,sans-serif}}"
+        f"@media (prefers-color-scheme:dark){{svg{{{DARK}}}}}"
         "*{stroke-linejoin:round;stroke-linecap:butt}</style>"
     )
     head, mark, rest = inline.partition(">")
@@ -130,72 +165,61 @@ def standalone(inline: str) -> str:
     return f"{named}{mark}{style}{rest}\n"
 
 
-def _style(size: Size, salt: str) -> dict[str, Any]:
-    return {
-        "svg.fonttype": "none",  # real text: it can be read aloud, searched and selected, and takes the page's font
-        "svg.hashsalt": salt,  # identifiers that are the same in every run and differ between pictures
-        "text.parse_math": False,  # a family called a$b is not a formula
-        "font.size": size.text,
-        "axes.titlesize": size.text,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "axes.labelsize": size.text,
-        "xtick.labelsize": size.text - 1,
-        "ytick.labelsize": size.text - 1,
-        "legend.fontsize": size.text,
-        "legend.frameon": False,
-        "legend.handlelength": 1.6,
-        "legend.columnspacing": 1.4,
-        "legend.borderpad": 0.1,
-        "text.color": INK,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": FAINT,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
-        "xtick.minor.size": 0,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": GRID,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "axes.unicode_minus": True,
-    }
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",  # real text: it can be read aloud, searched and selected, and takes the page's font
+    "text.parse_math": False,  # a family called a$b is not a formula
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.columnspacing": 1.4,
+    "legend.borderpad": 0.1,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": FAINT,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.unicode_minus": True,
+}
+_TEXTS = ("font.size", "axes.titlesize", "axes.labelsize", "legend.fontsize")
 
 
-def _svg(figure: Figure) -> str:
+def inline_svg(picture: Picture, size: Size) -> str:
+    """Draw, and return an element of a page: no prologue, no ids but those in use, the page's font and colours."""
+    name = f"{picture.name}-{size.name}"
+    # The salt makes identifiers that are the same in every run and differ between pictures.
+    style = _STYLE | dict.fromkeys(_TEXTS, size.text) | {"svg.hashsalt": name}
     text = io.StringIO()
-    nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
-    figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    return text.getvalue()
+    with matplotlib.rc_context(style | dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), size.text - 1)):
+        nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
+        picture.draw(size).savefig(text, format="svg", transparent=True, metadata=nothing)
+    svg = text.getvalue()
 
+    def short_numbers(tag: re.Match[str]) -> str:
+        """Two decimals are a hundredth of a pixel; Matplotlib writes six."""
+        return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag[0])
 
-def _inline(svg: str, name: str, title: str, alt: str) -> str:
-    """Matplotlib's file as an element of a page: no prologue, no ids but those in use, the page's font and colours."""
     body = svg[svg.index("<defs>", svg.index("<svg")) : svg.rindex("</svg>")]
     body = re.sub(r"<defs>\s*<style.*?</defs>", "", body, count=1, flags=re.S)
     view = re.search(r'viewBox="([^"]+)"', svg)
     used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", body))
     body = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", body)
     body = re.sub(r" ?font-family: [^;\"]+;", "", body).replace("xlink:href", "href")
-    body = re.sub(r"<[^>]+>", _short_numbers, body)
+    body = re.sub(r"<[^>]+>", short_numbers, body)
     for colour, (light, _) in COLOURS.items():
         body = body.replace(light, f"var(--{colour},{light})")
     body = re.sub(r">\s+<", "><", body.strip())
     return (
         f'<svg class="plot" viewBox="{view[1] if view else ""}" role="img" aria-labelledby="{name}-t {name}-d">'
-        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(alt)}</desc>{body}</svg>'
+        f'<title id="{name}-t">{escape(picture.title)}</title><desc id="{name}-d">{escape(picture.alt)}</desc>'
+        f"{body}</svg>"
     )
-
-
-def _short_numbers(tag: re.Match[str]) -> str:
-    """Two decimals are a hundredth of a pixel; Matplotlib writes six."""
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag[0])
-
-
-STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, (0, (5, 1, 1, 1, 1, 1))))
-
-
-DRAWN = 600  # more points than this cannot be told apart at page width

@@ -1,4 +1,4 @@
-"""How the report writes numbers, durations and names: one way each, for the page and its pictures."""
+"""Wording of numbers, durations and names, in pages and pictures."""
 
 import math
 from collections import Counter
@@ -35,6 +35,11 @@ STOP_WORDS = {
 }
 
 
+def power_of_ten(exponent: int) -> str:
+    """ "10⁻³"."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A share of 1 as per cent: 0.7554 is "75.5 %"."""
     return NONE if _missing(share) else f"{100 * share:.{digits}f}{THIN}%"  # type: ignore[operator]
@@ -55,7 +60,7 @@ def significant(value: float | None, digits: int = 3) -> str:
     number = float(value)  # type: ignore[arg-type]
     if number != 0 and not 1e-4 <= abs(number) < 1e6:
         mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}{THIN}×{THIN}10{_superscript(int(exponent))}".replace("-", "−")
+        return f"{mantissa.rstrip('0').rstrip('.')}{THIN}×{THIN}{power_of_ten(int(exponent))}".replace("-", "−")
     text = f"{number:.{digits}g}" if abs(number) < 10**digits else f"{number:,.0f}"
     return text.replace("-", "−")
 
@@ -174,10 +179,6 @@ def short_names(families: Sequence[str]) -> dict[str, str]:
 
 def _missing(value: float | None) -> bool:
     return value is None or not math.isfinite(value)
-
-
-def _superscript(number: int) -> str:
-    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def backbone_words(name: object) -> str:

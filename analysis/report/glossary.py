@@ -1,4 +1,7 @@
-"""The terms of the report, in plain words."""
+"""Glossary: the terms of the report, in plain words."""
+
+from analysis.data.report_data import ReportData
+from analysis.render.section import Heading, Section, Terms
 
 TERMS = {
     "Trial": "One configuration of settings, trained for up to the sweep's number of epochs.",
@@ -30,8 +33,14 @@ TERMS = {
     "Fingerprint": "A checksum of all photos and of the split: equal only if the data are the same.",
 }
 
-# Where a sweep weighed its score against a cost.
+# Where a sweep weighs its score against a cost.
 FRONT_TERM = {
     "Front (Pareto front)": "The trials that no other beats: whatever is as good as one of them costs more. Which to "
     "take depends on how much the cost matters to you.",
 }
+
+
+def section(data: ReportData) -> Section:
+    """All terms; the front only where there is one."""
+    terms = TERMS | (FRONT_TERM if data.experiment.cost else {})
+    return Section(Heading("terms", "Terms"), (Terms(terms, "terms"),))

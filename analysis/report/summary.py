@@ -1,15 +1,17 @@
-"""The first screen of the report: the result in plain sentences and in a few large numbers."""
+"""Summary of the report: the result in sentences and large numbers."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from analysis.data.intervals import Interval
-from analysis.data.report_data import Findings
+from analysis.data.report_data import ReportData
+from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, command
 from analysis.render.wording import (
     JOIN,
     THIN,
     backbone_words,
+    cost_words,
     count,
     duration,
     join_words,
@@ -20,15 +22,7 @@ from analysis.render.wording import (
     plural,
     score,
 )
-from analysis.report.sections.pareto_front import front_sentence
-
-
-class Tile(NamedTuple):
-    """One large number: what it is, the number, and what to know with it."""
-
-    label: str
-    number: str
-    more: str
+from trainables.files.experiment import BEST_FILE
 
 
 class Budget(NamedTuple):
@@ -43,15 +37,23 @@ class Budget(NamedTuple):
         return self.saved / max(self.run + self.saved, 1)
 
 
-def budget(findings: Findings) -> Budget:
+def section(data: ReportData) -> Section:
+    """Sentences, large numbers, and the command for a final model where there is none."""
+    parts: list[Part] = [*(Prose(sentence, style="lead") for sentence in sentences(data)), Tiles(tiles(data))]
+    if data.final is None and data.experiment.best is not None:
+        what = "To train the best configuration to its end, oversample the weak families and evaluate the test photos"
+        parts += [Prose(f"{what} once:"), command(f"python -m trainables retrain {data.experiment.folder / BEST_FILE}")]
+    return Section(Heading("summary", "Summary"), tuple(parts))
+
+
+def budget(data: ReportData) -> Budget:
     """Taken from the sweep's own summary, or counted where the sweep has not ended."""
-    summary = findings.experiment.summary or {}
+    summary, trials = data.experiment.summary or {}, data.frames.trials
     if {"epochs_run", "epochs_saved"} <= set(summary):
         return Budget(int(summary["epochs_run"]), int(summary["epochs_saved"]))
-    ended = findings.frames.trials[~findings.frames.trials["state"].isin(["running", "waiting"])]
-    return Budget(
-        int(findings.frames.trials["epochs"].sum()), int((findings.max_epochs - ended["epochs"]).clip(lower=0).sum())
-    )
+    ended = trials[~trials["state"].isin(["running", "waiting"])]
+    saved = int((data.max_epochs - ended["epochs"]).clip(lower=0).sum())
+    return Budget(int(trials["epochs"].sum()), saved)
 
 
 def interval_words(interval: Interval | None) -> str:
@@ -61,59 +63,62 @@ def interval_words(interval: Interval | None) -> str:
     return f"95{THIN}% interval {100 * interval.low:.1f}{JOIN}–{JOIN}{percent(interval.high)}"
 
 
-def sentences(findings: Findings) -> list[str]:
-    """What was tried, what won, what it is worth, what was saved: a sentence or two each."""
-    told = (_tried(findings), _won(findings), front_sentence(findings), _saved(findings), _final(findings))
-    return [text for text in told if text]
+def sentences(data: ReportData) -> list[str]:
+    """What was tried, what won, what a cheaper model gives up, what was saved, what the final model is worth."""
+    model = backbone_words(data.config.get("backbone", "the model"))
+    knobs = join_words([knob_words(name) for name in data.experiment.sweep["space"]])
+    tried = f"This sweep tried {plural(len(data.frames.trials), 'configuration')} of {model}, varying {knobs}."
+    said = (tried, best_sentence(data), front_sentence(data), saved_sentence(data), final_sentence(data))
+    return [text for text in said if text]
 
 
-def _tried(findings: Findings) -> str:
-    trials, config = len(findings.frames.trials), findings.config
-    model = backbone_words(config.get("backbone", "the model"))
-    knobs = join_words([knob_words(name) for name in findings.experiment.sweep["space"]])
-    return f"This sweep tried {plural(trials, 'configuration')} of {model}, varying {knobs}."
-
-
-def _won(findings: Findings) -> str:
-    if findings.best is None:
+def best_sentence(data: ReportData) -> str:
+    """The best trial, and what it beat: the next best, and the middle of those that were trained to their end."""
+    if data.best is None:
         return "No trial has a result yet."
-    row = findings.frames.trials.set_index("trial").loc[findings.best]
+    row = data.frames.trials.set_index("trial").loc[data.best]
+    values = {name: row.get(f"param_{name}") for name in data.experiment.sweep["space"] if f"param_{name}" in row}
     knobs = [
-        knob_phrase(name, _plain(row[f"param_{name}"]))
-        for name in findings.experiment.sweep["space"]
-        if f"param_{name}" in row
+        knob_phrase(name, value.item() if isinstance(value, np.generic) else value) for name, value in values.items()
     ]
-    value = score(findings.best_value, findings.metric)
-    return (
-        f"The best, trial {findings.best}, reached a {metric_words(findings.metric)} of {value} in epoch "
-        f"{row['best_epoch']} with {join_words(knobs)}.{_beaten(findings)}"
+    said = (
+        f"The best, trial {data.best}, reached a {metric_words(data.metric)} of {score(data.best_value, data.metric)} "
+        f"in epoch {row['best_epoch']} with {join_words(knobs)}."
     )
-
-
-def _plain(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _beaten(findings: Findings) -> str:
-    """What the best trial beat: the next best, and the middle of those that were trained to their end."""
-    ranked = findings.ranked.dropna(subset=["value"])
-    others = ranked[ranked["trial"] != findings.best]
+    ranked = data.ranked.dropna(subset=["value"])
+    others = ranked[ranked["trial"] != data.best]
     if others.empty:
-        return ""
+        return said
     second = others.iloc[0]
-    said = f" Next came trial {second['trial']} with {score(second['value'], findings.metric)}"
+    said += f" Next came trial {second['trial']} with {score(second['value'], data.metric)}"
     complete = ranked.loc[ranked["state"] == "complete", "value"]
     if len(complete) > 2:
-        middle = score(float(complete.median()), findings.metric)
+        middle = score(float(complete.median()), data.metric)
         said += f"; the middle one of the {count(len(complete))} trials that ran to their end reached {middle}"
     return f"{said}."
 
 
-def _saved(findings: Findings) -> str:
-    spent = budget(findings)
+def front_sentence(data: ReportData) -> str:
+    """What a smaller or faster model would give up; "" where the sweep weighs no cost."""
+    cost, members = data.experiment.cost, data.front
+    if cost is None or data.best is None:
+        return ""
+    if len(members) < 2:
+        return f"No other trial's model has a lower {metric_words(cost)} without a worse score." if len(members) else ""
+    best, cheapest = members.iloc[0], members.iloc[-1]
+    return (
+        f"Weighed against {metric_words(cost)}, {count(len(members))} trials are beaten by none: from trial "
+        f"{best['trial']}, {score(best['value'], data.metric)} at {cost_words(best[cost], cost)}, to trial "
+        f"{cheapest['trial']}, {score(cheapest['value'], data.metric)} at {cost_words(cheapest[cost], cost)}."
+    )
+
+
+def saved_sentence(data: ReportData) -> str:
+    """How many epochs early stopping saved."""
+    spent = budget(data)
     if not spent.saved:
         return f"Every trial ran all of its epochs, {count(spent.run)} in all."
-    pruned = int((findings.frames.trials["state"] == "pruned").sum())
+    pruned = int((data.frames.trials["state"] == "pruned").sum())
     stopped = plural(pruned, "trial was", "trials were")
     whole = plural(spent.run + spent.saved, "epoch")
     return (
@@ -122,16 +127,17 @@ def _saved(findings: Findings) -> str:
     )
 
 
-def _final(findings: Findings) -> str:
-    final = findings.final
+def final_sentence(data: ReportData) -> str:
+    """What the final model is worth on the test photos."""
+    final = data.final
     if final is None:
         return "There is no final model yet: no test photo has been looked at."
     test = final.figures(final.chosen, "test")
     names = [str(name) for name in final.metrics.get("oversampled_families", [])]
     how = f"with {plural(len(names), 'weak family', 'weak families')} oversampled" if names else "without oversampling"
     kept = how if final.chosen == "after" or not names else "without oversampling, which was tried and did not help"
-    photos = f"{count(findings.test.photos)} test photos" if findings.test else "the test photos"
-    interval = interval_words(findings.test_macro_f1)
+    photos = f"{count(data.test.photos)} test photos" if data.test else "the test photos"
+    interval = interval_words(data.test_macro_f1)
     return (
         f"The final model has that configuration, trained again {kept}. It names {percent(test.get('accuracy'))} of "
         f"{photos} correctly. Its test macro F1, which counts every family alike, is {percent(test.get('macro_f1'))}"
@@ -139,47 +145,27 @@ def _final(findings: Findings) -> str:
     )
 
 
-def oversampling_sentences(findings: Findings) -> str:
-    """What the final stage did about weak families, and which of its two models it kept; "" without a final stage."""
-    if findings.final is None:
-        return ""
-    metrics, below = findings.final.metrics, percent(findings.final.metrics.get("threshold"), 0)
-    weak = len(metrics.get("oversampled_families") or [])
-    if not weak:
-        return f"No family had a validation F1 below {below}, so nothing was oversampled."
-    because = f", because {metrics['chosen_because']}" if metrics.get("chosen_because") else ""
-    copies = plural(int(metrics.get("copies", 0)), "augmented copy", "augmented copies")
-    return (
-        f"Validation F1 was below {below} for {plural(weak, 'family', 'families')}. The model was trained again with "
-        f"{copies} of each of their training photos added. The model from {findings.final.chosen} oversampling was "
-        f"kept{because}."
-    )
-
-
-def tiles(findings: Findings) -> list[Tile]:
+def tiles(data: ReportData) -> tuple[Tile, ...]:
     """The large numbers, the most important first."""
-    spent, trials = budget(findings), findings.frames.trials
+    spent, trials, final = budget(data), data.frames.trials, data.final
     pruned = int((trials["state"] == "pruned").sum())
-    seconds = (findings.experiment.summary or {}).get("wall_seconds")
+    seconds = (data.experiment.summary or {}).get("wall_seconds")
     stopped = f"{count(pruned)} of {plural(len(trials), 'trial')} stopped early"
-    time = stopped if seconds is None else f"{stopped}; the sweep took {duration(seconds)}"
-    return [
-        *_test_tiles(findings),
+    test = final.figures(final.chosen, "test") if final else {}
+    of_test = (
+        Tile("test macro F1 of the final model", percent(test.get("macro_f1")), interval_words(data.test_macro_f1)),
+        Tile("test photos named correctly", percent(test.get("accuracy")), interval_words(data.test_accuracy)),
+    )
+    return (
+        *(of_test if final else ()),
         Tile(
-            f"best {metric_words(findings.metric)} in the sweep",
-            score(findings.best_value, findings.metric),
-            f"trial {findings.best} of {count(len(trials))}" if findings.best is not None else "",
+            f"best {metric_words(data.metric)} in the sweep",
+            score(data.best_value, data.metric),
+            f"trial {data.best} of {count(len(trials))}" if data.best is not None else "",
         ),
-        Tile("epochs saved by stopping early", percent(spent.share_saved, 0), time),
-    ]
-
-
-def _test_tiles(findings: Findings) -> list[Tile]:
-    final = findings.final
-    if final is None:
-        return []
-    test = final.figures(final.chosen, "test")
-    return [
-        Tile("test macro F1 of the final model", percent(test.get("macro_f1")), interval_words(findings.test_macro_f1)),
-        Tile("test photos named correctly", percent(test.get("accuracy")), interval_words(findings.test_accuracy)),
-    ]
+        Tile(
+            "epochs saved by stopping early",
+            percent(spent.share_saved, 0),
+            stopped if seconds is None else f"{stopped}; the sweep took {duration(seconds)}",
+        ),
+    )

@@ -28,7 +28,7 @@ def make_example(
 ) -> Example:
     """Write dataset/ and experiment/ (with final/ unless told otherwise) below `folder`.
 
-    `cost` is the second objective of a sweep that weighed one.
+    `cost` is the second objective, if the sweep has two.
     """
     chance = np.random.default_rng(seed)
     counts = _counts(chance, families)

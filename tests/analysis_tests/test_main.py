@@ -30,8 +30,8 @@ def test_the_report_needs_neither_ray_nor_tensorflow():
     assert done.stdout.strip() == "[]"
 
 
-def test_report_says_where_it_is(copied, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
+@pytest.mark.usefixtures("without_drawing")
+def test_report_says_where_it_is(copied, capsys):
     assert main(["report", str(copied)]) == 0
     assert capsys.readouterr().out == f"report: {copied / 'report' / 'index.html'}\n"
     assert (copied / "report" / "index.html").is_file()
@@ -50,8 +50,8 @@ def test_export_takes_several_experiments_and_one_format(example, copied, capsys
     assert (copied / "export" / "trials.csv").read_text().startswith("experiment,trial,")
 
 
-def test_compare_says_who_is_better_and_where_the_page_is(example, copied, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.compare.page.draw_all", lambda *_: iter(()))
+@pytest.mark.usefixtures("without_drawing")
+def test_compare_says_who_is_better_and_where_the_page_is(example, copied, capsys):
     assert main(["compare", str(copied), str(example.experiment)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("example0/experiment and ") or "cannot be told apart" in said[0]
@@ -110,8 +110,8 @@ def test_an_unknown_option_is_refused():
         main(["report", "somewhere", "--colour"])
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_an_experiment_at_a_url_is_copied_here_and_then_as_any_other(copied, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bucket").mkdir()
     url = shutil.move(copied, tmp_path / "bucket" / "first").as_uri()

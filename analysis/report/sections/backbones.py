@@ -1,19 +1,25 @@
-"""Backbones side by side, where a sweep searched over them: the reference study's figures 7 and 8."""
+"""Backbones side by side, and the reference study's tables for these photos.
 
-from typing import NamedTuple
+The study's tables 3 (backbones), 7 and 1–2 (final model) in one, and its figures 7 and 8.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.data.frames import Frames
-from analysis.render.svg import BLUE, ORANGE, Picture, Size, canvas, legend, picture, scale_for
-from analysis.render.wording import percent
+from analysis.data.report_data import ReportData
+from analysis.render.section import Head, Heading, Line, Section, Table
+from analysis.render.svg import BLUE, ORANGE, Picture, Size, canvas, legend, scale_for
+from analysis.render.wording import backbone_words, decimals, percent
 
 _KNOB = "param_backbone"
 FIGURES = ("accuracy", "loss", "macro_f1")
 _SPLITS = {"train": "training", "val": "validation"}
-_PANELS = (("accuracy", "Accuracy"), ("macro_f1", "Macro F1"))
 
 
 class Models(NamedTuple):
@@ -21,6 +27,19 @@ class Models(NamedTuple):
 
     names: tuple[str, ...]
     figures: pd.DataFrame
+
+
+def section(data: ReportData) -> Section | None:
+    """The study's table, and bars of backbones; None without backbones and without a final stage."""
+    table, found = study_table(data), models(data.baselines)
+    if table is None:
+        return None
+    heading = Heading("study", "As the reference study shows it", "Reference study")
+    if found is None or not found.names:
+        return Section(heading, (table,))
+    title, note = "Accuracy and macro F1 by backbone", "each backbone’s best trial, at its best epoch."
+    note = f"The reference study’s figures 7 and 8: {note}"
+    return Section(heading, (table, Picture("models", title, describe(found), partial(draw, found), note)))
 
 
 def models(frames: Frames) -> Models | None:
@@ -37,28 +56,56 @@ def models(frames: Frames) -> Models | None:
     return Models(tuple(map(str, best[_KNOB])), best[columns].reset_index(drop=True))
 
 
-def models_picture(data: Models) -> Picture:
-    """Bars of accuracy and of macro F1, training beside validation."""
-    return picture("models", "Accuracy and macro F1 by backbone", describe(data), lambda size: draw(data, size))
+def study_table(data: ReportData) -> Table | None:
+    """A row for each model that there is: every backbone's best trial, and the final stage before and after.
+
+    None where there is neither a sweep over backbones nor a final stage.
+    """
+    found, final, lines = models(data.baselines), data.final, []
+    note = "Losses include the L2 penalty on weights."
+    if found is not None:
+        note += " Backbones: the best trial of each, at its best epoch; test is not read for them."
+        for name, row in zip(found.names, found.figures.to_dict("records"), strict=True):
+            splits = [{figure: row[f"{prefix}_{figure}"] for figure in FIGURES} for prefix in _SPLITS]
+            lines.append(Line((backbone_words(name), "table 3", *_cells(*splits, {}))))
+    else:
+        note += (
+            " Table 3 and figures 7 and 8 compare backbones, which this sweep did not: run "
+            "search/sweeps/baselines.yaml on the same dataset and name its folder with `report --baselines`."
+        )
+    if final is not None:
+        model = backbone_words(data.config.get("backbone", "the model"))
+        for stage, table, words in (
+            ("before", "table 7", "before oversampling"),
+            (final.chosen, "tables 1, 2", "final"),
+        ):
+            cells = _cells(*(final.figures(stage, split) for split in ("train", "validation", "test")))
+            lines.append(Line((f"{model}, {words}", table, *cells), words == "final"))
+    heads = [Head("model"), Head("in the study", "plain")]
+    for group in ("training", "validation", "test"):
+        heads += [Head(text, "num", group) for text in ("accuracy", "loss", "macro F1")]
+    caption = "The reference study’s tables, for these photos"
+    return Table("study", caption, tuple(heads), tuple(lines), note) if lines else None
+
+
+def _cells(*splits: Mapping[Any, float]) -> list[str]:
+    """Accuracy, loss and macro F1 of each split."""
+    words = {"accuracy": percent, "loss": decimals, "macro_f1": percent}
+    return [words[figure](split.get(figure)) for split in splits for figure in FIGURES]
 
 
 def describe(data: Models) -> str:
     """The picture in words."""
-    parts = [
-        f"{name}: validation accuracy {percent(accuracy)}, macro F1 {percent(macro_f1)}"
-        for name, accuracy, macro_f1 in zip(
-            data.names, data.figures["val_accuracy"], data.figures["val_macro_f1"], strict=True
-        )
-    ]
+    scores = zip(data.names, data.figures["val_accuracy"], data.figures["val_macro_f1"], strict=True)
+    parts = [f"{name}: validation accuracy {percent(share)}, macro F1 {percent(f1)}" for name, share, f1 in scores]
     return "; ".join(parts) + "."
 
 
 def draw(data: Models, size: Size) -> Figure:
     """One panel a figure; side by side on a wide page, one above the other on a phone."""
-    wide = size.name == "wide"
-    figure, panels = canvas(size, 300 if wide else 560, rows=1 if wide else 2, columns=2 if wide else 1)
+    figure, panels = canvas(size, 300 if size.wide else 560, *size.beside(2))
     places = np.arange(len(data.names))
-    for axes, (name, title) in zip(panels, _PANELS, strict=True):
+    for axes, (name, title) in zip(panels, (("accuracy", "Accuracy"), ("macro_f1", "Macro F1")), strict=True):
         for offset, (split, words), colour in zip((-0.2, 0.2), _SPLITS.items(), (BLUE, ORANGE), strict=True):
             axes.bar(places + offset, data.figures[f"{split}_{name}"], width=0.38, color=colour, label=words)
         axes.set_title(title)

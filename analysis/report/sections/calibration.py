@@ -1,13 +1,17 @@
-"""Whether the model's probabilities can be taken at their word."""
+"""Calibration: reliability diagram of the final model's probabilities."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.render.svg import BLUE, FAINT, MUTED, Picture, Size, canvas, legend, picture, scale_for
+from analysis.data.report_data import ReportData
+from analysis.render.section import Section
+from analysis.render.svg import BLUE, FAINT, MUTED, Picture, Size, canvas, legend, scale_for
 from analysis.render.wording import percent, plural
+from analysis.report.sections import MISTAKES
 
 BINS = 10
 
@@ -25,6 +29,19 @@ class Calibration(NamedTuple):
     error: float
     mean_confidence: float
     mean_accuracy: float
+
+
+def section(data: ReportData) -> Section | None:
+    """The reliability diagram; None without test predictions."""
+    if data.test_photos.empty:
+        return None
+    bins = calibration(data.test_photos)
+    note = (
+        "Test photos grouped by how sure the model was. Dots on the dashed line: its probabilities can be taken at "
+        f"their word. Below the line: it is too sure. {describe(bins)}"
+    )
+    title = "Can the probabilities be believed?"
+    return Section(MISTAKES, (Picture("calibration", title, describe(bins), partial(draw, bins), note),))
 
 
 def calibration(predictions: pd.DataFrame, bins: int = BINS) -> Calibration:
@@ -47,12 +64,6 @@ def calibration(predictions: pd.DataFrame, bins: int = BINS) -> Calibration:
     )
 
 
-def calibration_picture(data: Calibration) -> Picture:
-    """The reliability diagram."""
-    title = "Can the probabilities be believed?"
-    return picture("calibration", title, describe(data), lambda size: draw(data, size), describe(data))
-
-
 def describe(data: Calibration) -> str:
     """The picture, and what it means, in words."""
     return (
@@ -72,10 +83,8 @@ def verdict(data: Calibration) -> str:
 
 def draw(data: Calibration, size: Size) -> Figure:
     """Right share against probability, and how many photos stand behind each dot."""
-    wide = size.name == "wide"
-    shape = (1, 2) if wide else (2, 1)
-    ratios: dict[str, Any] = {"width_ratios": [3, 2]} if wide else {"height_ratios": [5, 2]}
-    figure, (above, below) = canvas(size, 380 if wide else 470, *shape, **ratios)
+    ratios: dict[str, Any] = {"width_ratios": [3, 2]} if size.wide else {"height_ratios": [5, 2]}
+    figure, (above, below) = canvas(size, 380 if size.wide else 470, *size.beside(2), **ratios)
     above.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1.2, label="probability = share of right answers")
     above.vlines(data.confidence, data.confidence, data.accuracy, color=FAINT, linewidth=1.2, zorder=1)
     area = 20 + 200 * np.array(data.photos) / max(data.photos, default=1)

@@ -1,18 +1,22 @@
-"""Which families are taken for which."""
+"""Confusion matrix and most frequent mistakes on the test photos."""
 
 from collections import Counter
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.render.svg import BLUE, GRID, INK, PAPER, VERMILION, Picture, Size, canvas, picture
-from analysis.render.wording import percent, plural, short_names
+from analysis.data.report_data import ReportData
+from analysis.render.section import Head, Line, Section, Table
+from analysis.render.svg import BLUE, GRID, INK, PAPER, VERMILION, Picture, Size, canvas
+from analysis.render.wording import count, percent, plural, short_names
+from analysis.report.sections import MISTAKES
 
 SHOWN = 10  # families in the matrix: more do not fit a phone
+PAIRS_SHOWN = 15
 
 
 class ConfusedPair(NamedTuple):
@@ -30,6 +34,37 @@ class Confusion(NamedTuple):
     names: tuple[str, ...]
     counts: np.ndarray
     totals: tuple[int, ...]
+
+
+def section(data: ReportData) -> Section | None:
+    """The matrix and the table of pairs; None without test predictions."""
+    table = pairs_table(data)
+    if table is None:
+        return None
+    matrix = confusion(data.test_photos)
+    note = (
+        "Test photos: a row is the true family, a column what the model said. Blue is right, orange is wrong, deeper "
+        "for a larger share of the row."
+    )
+    picture = Picture("confusion", "The most confused families", describe(matrix), partial(draw, matrix), note)
+    return Section(MISTAKES, (picture, table) if matrix.names else (table,))
+
+
+def pairs_table(data: ReportData) -> Table | None:
+    """The most frequent mistakes on test; None without test predictions."""
+    photos = data.test_photos
+    if photos.empty:
+        return None
+    pairs = confused_pairs(photos)
+    short = short_names(sorted({*photos["family"], *photos["predicted"]}))
+    rows = tuple(
+        Line((short[family], short[predicted], f"{wrong} of {of}", percent(wrong / of)))
+        for family, predicted, wrong, of in pairs[:PAIRS_SHOWN]
+    )
+    wrong = plural(sum(pair.photos for pair in pairs), "test photo")
+    note = f"{wrong} of {count(len(photos))} were named wrongly, in {len(pairs)} different ways."
+    heads = (Head("photos of"), Head("were taken for"), Head("photos", "num"), Head("share of the family", "num"))
+    return Table("pairs", "The most frequent mistakes", heads, rows, note)
 
 
 def confused_pairs(predictions: pd.DataFrame) -> list[ConfusedPair]:
@@ -60,11 +95,6 @@ def confusion(predictions: pd.DataFrame, limit: int = SHOWN) -> Confusion:
     return Confusion(tuple(short[name] for name in chosen), counts, tuple(int(total) for total in counts.sum(axis=1)))
 
 
-def confusion_picture(data: Confusion) -> Picture:
-    """The matrix as tiles with numbers."""
-    return picture("confusion", "The most confused families", describe(data), lambda size: draw(data, size))
-
-
 def describe(data: Confusion) -> str:
     """The picture in words: the three largest entries off the diagonal."""
     names = (*data.names, "another family")
@@ -74,19 +104,27 @@ def describe(data: Confusion) -> str:
         if row != column
     ]
     largest = sorted(wrong, reverse=True)[:3]
-    said = "; ".join(f"{count} of {truth} taken for {guess}" for count, truth, guess in largest)
+    said = "; ".join(f"{photos} of {truth} taken for {guess}" for photos, truth, guess in largest)
     families = plural(len(data.names), "family", "families")
     return f"A table of {families}, the truth by row, the prediction by column. {said}."
 
 
 def draw(data: Confusion, size: Size) -> Figure:
     """Deeper colour for a larger share of the row: blue where it is right, vermilion where it is wrong."""
-    side = 44 if size.name == "wide" else 25
-    figure, (axes,) = canvas(size, side * len(data.names) + (170 if size.name == "wide" else 150))
+    figure, (axes,) = canvas(size, (44 if size.wide else 25) * len(data.names) + (170 if size.wide else 150))
     for row, column in np.ndindex(data.counts.shape):
-        _tile(axes, data, int(row), int(column))
+        photos = int(data.counts[row, column])
+        share = photos / max(data.totals[row], 1)
+        colour = (BLUE if row == column else VERMILION) if photos else GRID
+        tile = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, linewidth=0)
+        tile.set_alpha(0.1 + 0.86 * share if photos else 0.4)
+        axes.add_patch(tile)
+        if photos or row == column:
+            ink = PAPER if share > 0.72 else INK
+            axes.text(column, row, str(photos), ha="center", va="center_baseline", color=ink)
     names = [*data.names, "any other"]
-    axes.set_xticks(range(len(names)), names, rotation=90 if size.name == "narrow" else 40, ha=_side(size))
+    turned = (40, "left") if size.wide else (90, "center")
+    axes.set_xticks(range(len(names)), names, rotation=turned[0], ha=turned[1])
     axes.xaxis.set_ticks_position("top")
     axes.set_yticks(range(len(data.names)), data.names)
     axes.set_xlim(-0.5, len(names) - 0.5)
@@ -95,23 +133,3 @@ def draw(data: Confusion, size: Size) -> Figure:
     for spine in axes.spines.values():
         spine.set_visible(False)
     return figure
-
-
-def _side(size: Size) -> str:
-    return "center" if size.name == "narrow" else "left"
-
-
-def _tile(axes: Axes, data: Confusion, row: int, column: int) -> None:
-    count = int(data.counts[row, column])
-    share = count / max(data.totals[row], 1)
-    colour = (BLUE if row == column else VERMILION) if count else GRID
-    tile = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, linewidth=0)
-    tile.set_alpha(0.1 + 0.86 * share if count else 0.4)
-    axes.add_patch(tile)
-    if count or row == column:
-        axes.text(column, row, str(count), ha="center", va="center_baseline", color=PAPER if share > 0.72 else INK)
-
-
-def pair_share(pair: ConfusedPair) -> str:
-    """The share of the family's photos that went wrong this way."""
-    return percent(pair.photos / pair.of)

@@ -1,15 +1,17 @@
-"""What the epochs and the time of a sweep went to."""
+"""Budget of the sweep: epochs and time by how the trials ended."""
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.data.report_data import Findings
-from analysis.render.svg import BLUE, FAINT, GREEN, Picture, Size, canvas, legend, picture
-from analysis.render.table import Head, Line, Table
+from analysis.data.report_data import ReportData
+from analysis.render.section import Head, Line, Section, Table
+from analysis.render.svg import BLUE, FAINT, GREEN, Picture, Size, canvas, legend
 from analysis.render.wording import STOP_WORDS, count, duration, percent, plural
+from analysis.report.sections import SWEEP
 
 BEST = "the best trial"
 
@@ -36,9 +38,22 @@ class Spending(NamedTuple):
         return sum(share.run for share in self.shares)
 
 
+def section(data: ReportData) -> Section:
+    """Bars where there are trials, and the same as a table."""
+    found = spending(data.frames.trials, data.best, data.max_epochs)
+    note = (
+        "Full bars: epochs that were run. Dashed: epochs that were saved against running every trial to its last one."
+    )
+    picture = Picture("spending", "What the epochs went to", describe(found), partial(draw, found), note)
+    return Section(SWEEP, (picture, spending_table(found)) if found.shares else (spending_table(found),))
+
+
 def spending(trials: pd.DataFrame, best: int | None, longest: int) -> Spending:
     """Group the trials by how they ended, those stopped at a rung by the rung; the best trial stands apart."""
-    uses = [BEST if row["trial"] == best else _use(row) for row in trials.to_dict("records")]
+    uses = []
+    for trial, kind, rung in zip(trials["trial"], trials["stop_kind"], trials["stop_rung"], strict=True):
+        words = STOP_WORDS.get(str(kind), str(kind))
+        uses.append(BEST if trial == best else words if pd.isna(rung) else f"{words} at epoch {int(rung)}")
     shares = []
     for use, group in trials.groupby(np.array(uses, object)):
         run = int(group["epochs"].sum())
@@ -48,16 +63,8 @@ def spending(trials: pd.DataFrame, best: int | None, longest: int) -> Spending:
     return Spending(tuple(sorted(shares, key=lambda share: (share.use != BEST, -share.run))), longest)
 
 
-def _use(trial: Any) -> str:
-    words = STOP_WORDS.get(str(trial["stop_kind"]), str(trial["stop_kind"]))
-    if pd.isna(trial["stop_rung"]):
-        return words
-    return f"{words} at epoch {int(trial['stop_rung'])}"
-
-
-def spending_table(findings: Findings) -> Table:
+def spending_table(data: Spending) -> Table:
     """Where the epochs went, by how trials ended."""
-    data = spending(findings.frames.trials, findings.best, findings.max_epochs)
     rows = tuple(
         Line(
             (
@@ -75,12 +82,9 @@ def spending_table(findings: Findings) -> Table:
     note = (
         f"Saved against running every trial for all of its {plural(data.longest, 'epoch')}. Times add up over trials."
     )
-    return Table("Where the budget went", (Head("spent on"), *(Head(text, "num") for text in heads)), rows, note)
-
-
-def spending_picture(data: Spending) -> Picture:
-    """A bar for each use: the epochs run, and behind them those saved."""
-    return picture("spending", "What the epochs went to", describe(data), lambda size: draw(data, size))
+    return Table(
+        "spending", "Where the budget went", (Head("spent on"), *(Head(text, "num") for text in heads)), rows, note
+    )
 
 
 def describe(data: Spending) -> str:

@@ -1,5 +1,6 @@
 """F1 of each family before and after oversampling."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.render.svg import BLUE, FAINT, INK, MUTED, VERMILION, Picture, Size, canvas, legend, picture, scale_for
-from analysis.render.wording import percent, plural, short_names
+from analysis.data.report_data import ReportData
+from analysis.render.section import Head, Heading, Line, Section, Table
+from analysis.render.svg import BLUE, FAINT, INK, MUTED, VERMILION, Picture, Size, canvas, legend, scale_for
+from analysis.render.wording import count, percent, plural, points, short_names
 
 DRAWN = 60  # rows; a longer picture is read worse than the table
 
@@ -35,6 +38,50 @@ class Families(NamedTuple):
         return bool(np.isfinite([value for each in self.scores for value in each.after]).any())
 
 
+def section(data: ReportData) -> Section | None:
+    """An arrow and a row for every family; None without a final stage."""
+    table = families_table(data)
+    if data.final is None or table is None:
+        return None
+    scores = families(data.final.families)
+    note = (
+        "Arrows go from before to after oversampling, lowest test F1 before it at the top. + marks the oversampled "
+        f"families. Where a family has few test photos, one photo moves its F1 by many points. {describe(scores)}"
+    )
+    picture = Picture("families", "F1 of each family", describe(scores), partial(draw, scores), note)
+    return Section(Heading("families", "Families"), (picture, table))
+
+
+def families_table(data: ReportData) -> Table | None:
+    """Every family: photos, F1 before and after, precision and recall on test."""
+    if data.final is None or data.final.families.empty:
+        return None
+    table = data.final.families
+    short = short_names(list(table["family"]))
+    order = table.sort_values(f"test_f1_{data.final.chosen}", na_position="last")
+    rows = []
+    for row in order.to_dict("records"):
+        name = f"{short[str(row['family'])]}{' +' if row.get('oversampled') else ''}"
+        photos = [count(row.get(f"{split}_photos")) for split in ("train", "validation", "test")]
+        before, after = row["test_f1_before"], row["test_f1_after"]
+        scores = [percent(row[key]) for key in ("val_f1_before", "val_f1_after", "test_f1_before", "test_f1_after")]
+        change = points(None if pd.isna(before) or pd.isna(after) else after - before)
+        kept = [percent(row.get(key)) for key in ("test_precision", "test_recall")]
+        rows.append(Line((name, *photos, *scores, change, *kept)))
+    heads = (
+        Head("family"),
+        *(Head(split, "num", "photos") for split in ("training", "validation", "test")),
+        *(Head(stage, "num", "validation F1") for stage in ("before", "after")),
+        *(Head(text, "num", "test F1") for text in ("before", "after", "change")),
+        *(Head(text, "num", "test") for text in ("precision", "recall")),
+    )
+    note = (
+        "Lowest test F1 first. Before and after oversampling; the change is in percentage points. "
+        "+ marks the families whose training photos were oversampled."
+    )
+    return Table("families", "Every family", heads, tuple(rows), note)
+
+
 def families(table: pd.DataFrame) -> Families:
     """Choose and order the families; `table` is families.csv of the final stage.
 
@@ -47,21 +94,12 @@ def families(table: pd.DataFrame) -> Families:
     return Families(
         tuple(short[name] for name in shown["family"]),
         tuple(bool(flag) for flag in shown["oversampled"]),
-        tuple(_scores(shown, prefix, split) for prefix, split in (("val", "validation"), ("test", "test"))),
+        tuple(
+            FamilyScores(split, *(tuple(shown[f"{prefix}_f1_{stage}"].astype(float)) for stage in ("before", "after")))
+            for prefix, split in (("val", "validation"), ("test", "test"))
+        ),
         len(table),
     )
-
-
-def _scores(table: pd.DataFrame, prefix: str, split: str) -> FamilyScores:
-    before, after = (
-        tuple(float(value) for value in table[f"{prefix}_f1_{stage}"].astype(float)) for stage in ("before", "after")
-    )
-    return FamilyScores(split, before, after)
-
-
-def families_picture(data: Families) -> Picture:
-    """A row per family, a panel per split."""
-    return picture("families", "F1 of each family", describe(data), lambda size: draw(data, size), describe(data))
 
 
 def describe(data: Families) -> str:
@@ -80,7 +118,7 @@ def describe(data: Families) -> str:
 
 def draw(data: Families, size: Size) -> Figure:
     """An open dot before, a full one after, joined by a line."""
-    row = 17 if size.name == "wide" else 18
+    row = 17 if size.wide else 18
     figure, panels = canvas(size, row * len(data.names) + 110, 1, 2, sharey=True)
     for axes, scores in zip(panels, data.scores, strict=True):
         _panel(axes, data, scores)

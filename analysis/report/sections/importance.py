@@ -1,7 +1,8 @@
-"""Which knobs decide whether a trial is among the best: PED-ANOVA, held against what chance alone would give."""
+"""Importance of the knobs (PED-ANOVA), beside what chance would give."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
+from analysis.data.report_data import ReportData
 from analysis.render.knob_axis import varied
-from analysis.render.svg import BLUE, FAINT, INK, Picture, Size, canvas, legend, picture, scale_for
+from analysis.render.section import Prose, Section
+from analysis.render.svg import BLUE, FAINT, INK, Picture, Size, canvas, legend, scale_for
 from analysis.render.wording import join_words, knob_words, percent, plural
+from analysis.report.sections import SETTINGS
 
 FEWEST = 10  # trials; with fewer, half of them are "the best", and any knob looks important by chance
 SHUFFLES = 19  # the highest of 19 shuffles is passed by chance 1 time in 20
@@ -41,6 +45,21 @@ class Importances(NamedTuple):
         )
 
 
+def section(data: ReportData) -> Section:
+    """A bar per knob, or why there is none."""
+    found = importances(data.frames.trials, data.experiment.sweep["space"], data.mode)
+    if found is None:
+        what = f"Which setting mattered most is not said of fewer than {FEWEST} trials with a result"
+        return Section(SETTINGS, (Prose(f"{what}: with so few, chance decides."),))
+    note = (
+        "How far each setting decides whether a trial is among the best (PED-ANOVA). A mark shows what a setting "
+        f"without any influence would pass 1 time in 20. {describe(found)}"
+    )
+    return Section(
+        SETTINGS, (Picture("importance", "What mattered most", describe(found), partial(draw, found), note),)
+    )
+
+
 def importances(trials: pd.DataFrame, space: Mapping[str, Any], mode: str, seed: int = 0) -> Importances | None:
     """Compute them over all trials with a value, those stopped early included; None where there are too few.
 
@@ -54,7 +73,16 @@ def importances(trials: pd.DataFrame, space: Mapping[str, Any], mode: str, seed:
         return None
     losses = valued["value"].to_numpy(float) * (-1.0 if mode == "max" else 1.0)
     quantile = min(0.5, max(0.1, 5 / len(valued)))
-    measure = _measure(valued, names, space, quantile)
+    study = _study(valued, names, space)
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
+
+    def measure(losses: np.ndarray) -> np.ndarray:
+        """Raw importances [names] where the trials have these losses [trials]."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that `target` is minimised: it is a loss here
+            found = evaluator.evaluate(study, names, target=lambda trial: float(losses[trial.number]))
+        return np.array([found[name] for name in names])
+
     found = measure(losses)
     chance = np.random.default_rng(seed)
     shuffled = np.max([measure(chance.permutation(losses)) for _ in range(SHUFFLES)], axis=0)
@@ -68,37 +96,19 @@ def importances(trials: pd.DataFrame, space: Mapping[str, Any], mode: str, seed:
     )
 
 
-def _measure(
-    trials: pd.DataFrame, names: list[str], space: Mapping[str, Any], quantile: float
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from losses [trials] to raw importances [names]."""
-    study = _silent_study()
+def _study(trials: pd.DataFrame, names: list[str], space: Mapping[str, Any]) -> optuna.Study:
+    """The trials as a study in memory, without Optuna's line about it: the report's output is the report."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study()
+    finally:
+        optuna.logging.set_verbosity(verbosity)
     distributions = {name: _distribution(trials[name], space.get(name.removeprefix("param_"))) for name in names}
     for values in trials[names].to_dict("records"):
         params: dict[str, Any] = {str(name): value for name, value in values.items()}
         study.add_trial(create_trial(state=TrialState.COMPLETE, value=0.0, params=params, distributions=distributions))
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
-
-    def measure(losses: np.ndarray) -> np.ndarray:
-        def loss(trial: FrozenTrial) -> float:
-            return float(losses[trial.number])
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that `target` is minimised: it is a loss here
-            found = evaluator.evaluate(study, names, target=loss)
-        return np.array([found[name] for name in names])
-
-    return measure
-
-
-def _silent_study() -> optuna.Study:
-    """A study in memory, without Optuna's line about it: the report's output is the report."""
-    said = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        return optuna.create_study()
-    finally:
-        optuna.logging.set_verbosity(said)
+    return study
 
 
 def _distribution(column: pd.Series, knob: Any) -> BaseDistribution:
@@ -109,12 +119,6 @@ def _distribution(column: pd.Series, knob: Any) -> BaseDistribution:
     if pd.api.types.is_integer_dtype(column):
         return IntDistribution(int(low), int(high), log=bool(knob.get("log")))
     return FloatDistribution(float(low), float(high), log=bool(knob.get("log")))
-
-
-def importance_picture(data: Importances) -> Picture:
-    """A bar per knob."""
-    said = describe(data)
-    return picture("importance", "What mattered most", said, lambda size: draw(data, size), said)
 
 
 def describe(data: Importances) -> str:

@@ -1,31 +1,22 @@
-"""Learning curves: the sweep's trials with the best ones highlighted, and training against validation."""
+"""Learning curves: of the trials, and training against validation."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.render.svg import (
-    BLUE,
-    FAINT,
-    MUTED,
-    ORANGE,
-    STYLES,
-    Picture,
-    Size,
-    canvas,
-    picture,
-    scale_for,
-    thin,
-    whole_ticks,
-)
+from analysis.data.report_data import ReportData
+from analysis.render import svg
+from analysis.render.section import Section
+from analysis.render.svg import Picture, Size
 from analysis.render.wording import drawn_note, metric_words, plural, score, sentence_case
+from analysis.report.sections import SWEEP
 
 HIGHLIGHTED = 5
 DRAWN = 150  # lines in the background; more are a grey block
-STAGES = (("before", ORANGE), ("after", BLUE))
+STAGES = (("before", svg.ORANGE), ("after", svg.BLUE))
 
 
 class Curve(NamedTuple):
@@ -56,6 +47,25 @@ class StageCurve(NamedTuple):
     validation: tuple[float, ...]
 
 
+def section(data: ReportData) -> Section | None:
+    """All trials' curves, and the best trial's training beside its validation; None before the first epoch."""
+    trials, epochs = data.frames.trials, data.frames.epochs
+    found, parts = learning_curves(trials, epochs, data.metric, data.mode), []
+    if found.curves:
+        title = sentence_case(f"{metric_words(data.metric)} by epoch")
+        note = (
+            "The five best trials in colour, the others in grey; a cross where a trial was stopped. "
+            f"{drawn_note(len(found.curves), found.total, 'trial')}"
+        )
+        parts.append(Picture("curves", title, describe(found), partial(draw, found), note))
+    own = epochs[epochs["trial"] == data.best]
+    if len(own):
+        title = f"The best trial, {data.best}: training and validation"
+        note = "A wide gap between training and validation means that the model learns the training photos by heart."
+        parts.append(stages_picture("best-trial", title, own, note))
+    return Section(SWEEP, tuple(parts)) if parts else None
+
+
 def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mode: str) -> Curves:
     """Choose the best trials and an even spread of the others."""
     order = trials.dropna(subset=["value"]).sort_values("value", ascending=mode == "min")["trial"]
@@ -63,15 +73,13 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mod
     stopped = set(trials.loc[trials["state"] == "pruned", "trial"])
     groups = [(int(str(trial)), rows) for trial, rows in epochs.groupby("trial")] if metric in epochs else []
     keep = [position for position, (trial, _) in enumerate(groups) if trial in rank]
-    chosen = [groups[position] for position in thin(len(groups), DRAWN, keep)]
-    curves = [_curve(trial, rows, metric, rank.get(trial, 0), trial in stopped) for trial, rows in chosen]
+    curves = []
+    for trial, rows in (groups[position] for position in svg.thin(len(groups), DRAWN, keep)):
+        by_epoch = rows.sort_values("epoch")
+        own = tuple(int(epoch) for epoch in by_epoch["epoch"])
+        values = tuple(float(value) for value in by_epoch[metric])
+        curves.append(Curve(trial, rank.get(trial, 0), own, values, trial in stopped))
     return Curves(metric, tuple(sorted(curves, key=lambda curve: -curve.rank if curve.rank else -99)), len(groups))
-
-
-def _curve(trial: int, rows: pd.DataFrame, metric: str, rank: int, stopped: bool) -> Curve:
-    rows = rows.sort_values("epoch")
-    values = tuple(float(value) for value in rows[metric])
-    return Curve(trial, rank, tuple(int(epoch) for epoch in rows["epoch"]), values, stopped)
 
 
 def stage_curves(rows: pd.DataFrame, metric: str) -> list[StageCurve]:
@@ -91,13 +99,6 @@ def stage_curves(rows: pd.DataFrame, metric: str) -> list[StageCurve]:
     return found
 
 
-def curves_picture(data: Curves) -> Picture:
-    """All trials' curves, the best ones in colour."""
-    title = sentence_case(f"{metric_words(data.metric)} by epoch")
-    note = drawn_note(len(data.curves), data.total, "trial")
-    return picture("curves", title, describe(data), lambda size: draw(data, size), note)
-
-
 def describe(data: Curves) -> str:
     """The picture in words."""
     best = [curve for curve in data.curves if curve.rank == 1]
@@ -114,38 +115,36 @@ def describe(data: Curves) -> str:
 
 def draw(data: Curves, size: Size) -> Figure:
     """Grey lines for the many, coloured ones with different dashes for the best."""
-    figure, (axes,) = canvas(size, 400 if size.name == "wide" else 360)
+    figure, (axes,) = svg.canvas(size, 400 if size.wide else 360)
+    crossed = False
     for curve in data.curves:
-        _line(axes, curve)
-    scale_for(axes, data.metric)
-    whole_ticks(axes)
+        colour, dashes = svg.STYLES[curve.rank - 1] if curve.rank else (svg.FAINT, "-")
+        label = f"{curve.rank}. trial {curve.trial}" if curve.rank else None
+        width = 2.2 if curve.rank else 1
+        axes.plot(curve.epochs, curve.values, color=colour, linestyle=dashes, linewidth=width, label=label, zorder=2)
+        end = (curve.epochs[-1:], curve.values[-1:])
+        if curve.stopped:
+            cross, label = colour if curve.rank else svg.MUTED, None if crossed else "stopped early"
+            axes.scatter(*end, marker="x", s=26, color=cross, label=label, zorder=3)
+            crossed = True
+        elif len(curve.epochs) == 1:
+            axes.scatter(*end, color=colour, s=12, zorder=2)
+    svg.scale_for(axes, data.metric)
+    svg.whole_ticks(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric_words(data.metric))
     handles, labels = axes.get_legend_handles_labels()
     order = np.argsort([int(label.split(".")[0]) if label[0].isdigit() else 99 for label in labels])
-    columns = 6 if size.name == "wide" else 2
+    columns = 6 if size.wide else 2
     figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside upper left", ncols=columns)
     return figure
 
 
-def _line(axes: Axes, curve: Curve) -> None:
-    colour, dashes = STYLES[curve.rank - 1] if curve.rank else (FAINT, "-")
-    label = f"{curve.rank}. trial {curve.trial}" if curve.rank else None
-    width = 2.2 if curve.rank else 1
-    axes.plot(curve.epochs, curve.values, color=colour, linestyle=dashes, linewidth=width, label=label, zorder=2)
-    if len(curve.epochs) == 1 and not curve.stopped:
-        axes.scatter(curve.epochs, curve.values, color=colour, s=12, zorder=2)
-    if curve.stopped:
-        known = any(text == "stopped early" for text in axes.get_legend_handles_labels()[1])
-        cross = colour if curve.rank else MUTED
-        label = None if known else "stopped early"
-        axes.scatter(curve.epochs[-1:], curve.values[-1:], marker="x", s=26, color=cross, label=label, zorder=3)
-
-
-def stages_picture(name: str, title: str, panels: list[list[StageCurve]]) -> Picture:
-    """Training and validation side by side; a panel per metric."""
+def stages_picture(name: str, title: str, rows: pd.DataFrame, note: str) -> Picture:
+    """Macro F1 and cross-entropy by epoch, training beside validation; `rows` as for `stage_curves`."""
+    panels = [stage_curves(rows, metric) for metric in ("macro_f1", "cross_entropy")]
     alt = " ".join(describe_stage(curve) for panel in panels for curve in panel)
-    return picture(name, title, alt, lambda size: draw_stages(panels, size))
+    return Picture(name, title, alt, partial(draw_stages, panels), note)
 
 
 def describe_stage(curve: StageCurve) -> str:
@@ -159,9 +158,7 @@ def describe_stage(curve: StageCurve) -> str:
 
 def draw_stages(panels: list[list[StageCurve]], size: Size) -> Figure:
     """Dashed lines for training, full ones for validation, a colour per stage."""
-    wide = size.name == "wide"
-    shape = (1, len(panels)) if wide else (len(panels), 1)
-    figure, all_axes = canvas(size, 320 if wide else 250 * len(panels), *shape)
+    figure, all_axes = svg.canvas(size, 320 if size.wide else 250 * len(panels), *size.beside(len(panels)))
     colours = dict(STAGES)
     single = all(len(panel) < 2 for panel in panels)
     for axes, panel in zip(all_axes, panels, strict=True):
@@ -171,9 +168,9 @@ def draw_stages(panels: list[list[StageCurve]], size: Size) -> Figure:
             axes.plot(curve.epochs, curve.validation, color=colour, linewidth=2.2, label=f"validation{suffix}")
             axes.plot(curve.epochs, curve.train, color=colour, linestyle="--", label=f"training{suffix}")
         axes.set_title(metric_words(panel[0].metric) if panel else "")
-        scale_for(axes, panel[0].metric if panel else "")
-        whole_ticks(axes)
+        svg.scale_for(axes, panel[0].metric if panel else "")
+        svg.whole_ticks(axes)
         axes.set_xlabel("epoch")
     handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=4 if wide else 1)
+    figure.legend(handles, labels, loc="outside upper left", ncols=4 if size.wide else 1)
     return figure

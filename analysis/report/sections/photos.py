@@ -1,81 +1,82 @@
-"""The photos behind the final model's mistakes, as they stand in the page."""
+"""Photos of the final model's mistakes."""
 
 import itertools
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.data.report_data import Findings
+from analysis.data.report_data import ReportData
+from analysis.render.section import Cards, ConfusedPhotos, Part, Photo, Prose, Section
 from analysis.render.wording import percent, plural, short_names
+from analysis.report.sections import MISTAKES
 from trainables.errors import UserError
 from trainables.files.experiment import EXAMPLES_FILE, EXAMPLES_FOLDER, MISTAKES_FILE, PICTURES_FOLDER
 from trainables.files.output import data_uri, read_rows
 
-MISTAKES = 12  # shown; the final stage keeps more
+MISTAKES_SHOWN = 12  # the final stage keeps more
 
 Row = dict[str, str]
-
-
-class ExamplePhoto(NamedTuple):
-    """A small photo as a data address; `alt` says what it shows, `says` is the line under it ("" for none).
-
-    `why` is the same photo with what spoke for the answer (Grad-CAM) laid over it, "" where there is none.
-    """
-
-    address: str
-    alt: str
-    says: str = ""
-    why: str = ""
-
-
-class ConfusedPhotos(NamedTuple):
-    """Test photos of one family that were taken for another, and training photos of that other one."""
-
-    title: str
-    photos: tuple[ExamplePhoto, ...]
-    other: str
-    compare: tuple[ExamplePhoto, ...]
 
 
 class Examples(NamedTuple):
     """The most confident mistakes, the surest first, and the most frequent confusions; empty where there are none."""
 
-    mistakes: tuple[ExamplePhoto, ...]
+    mistakes: tuple[Photo, ...]
     confused: tuple[ConfusedPhotos, ...]
 
 
-def examples(findings: Findings) -> Examples:
+def section(data: ReportData) -> Section | None:
+    """Photos of confused families, then single mistakes; None without either or without test predictions."""
+    found = examples(data)
+    parts: list[Part] = []
+    if found.confused:
+        text = "Test photos that were named wrongly, beside training photos of the family they were taken for."
+        parts += [Prose(text, "Photos of families that were confused"), *found.confused]
+    if found.mistakes:
+        text = "The test photos that the model was surest of and named wrongly: some may have the wrong label."
+        if found.mistakes[0].why:
+            text += " Beside each, what in the photo spoke for the wrong answer (Grad-CAM)."
+        parts += [Prose(text, "The most confident mistakes"), Cards(found.mistakes)]
+    return Section(MISTAKES, tuple(parts)) if parts and len(data.test_photos) else None
+
+
+def examples(data: ReportData) -> Examples:
     """Read what the final stage left: pictures/mistakes.csv, pictures/examples/examples.csv, and the files they name.
 
     Raises:
         UserError: one of the tables is damaged.
     """
-    if findings.experiment.final is None:
+    if data.experiment.final is None or data.final is None:
         return Examples((), ())
-    pictures = findings.experiment.final.folder / PICTURES_FOLDER
-    mistakes = _rows(pictures / MISTAKES_FILE, {"photo", "family", "predicted", "probability"})
-    confused = _rows(pictures / EXAMPLES_FOLDER / EXAMPLES_FILE, {"file", "kind", "family", "predicted"})
-    both = [*mistakes, *confused]
-    known = {row[column] for row in both for column in ("family", "predicted")}
-    if findings.final is not None and len(findings.final.families):
-        known |= set(findings.final.families["family"])
-    short = short_names(sorted(known))
-    return Examples(
-        tuple(_mistake(pictures, row, short) for row in mistakes[:MISTAKES] if (pictures / row["photo"]).is_file()),
-        tuple(
-            _confused(pictures / "examples", group, short, findings)
-            for group in _groups([row for row in confused if (pictures / EXAMPLES_FOLDER / row["file"]).is_file()])
-        ),
-    )
+    pictures = data.experiment.final.folder / PICTURES_FOLDER
+    mistakes = _rows(pictures / MISTAKES_FILE, "photo", {"family", "predicted", "probability"})
+    confused = _rows(pictures / EXAMPLES_FOLDER / EXAMPLES_FILE, "file", {"kind", "family", "predicted"})
+    known = {row[column] for row in (*mistakes, *confused) for column in ("family", "predicted")}
+    short = short_names(sorted({*known, *data.final.families.get("family", ())}))
+    cards = []
+    for row in mistakes[:MISTAKES_SHOWN]:
+        photo, overlay = pictures / row["photo"], pictures / Path(row.get("cam") or "").name
+        if photo.is_file():
+            taken = f"{short[row['family']]}, taken for {short[row['predicted']]}"
+            why = data_uri(overlay.read_bytes()) if row.get("cam") and overlay.is_file() else ""
+            says = f"{taken}, {percent(float(row['probability']), 0)} sure"
+            cards.append(Photo(data_uri(photo.read_bytes()), f"Test photo of {taken}", says, why))
+    there = [row for row in confused if (pictures / EXAMPLES_FOLDER / row["file"]).is_file()]
+    # A confusion: its test photos, then the photos to compare them with.
+    keys = [(row["kind"], row["family"], row["predicted"]) for row in there]
+    starts = [at for at, key in enumerate(keys) if key[0] == "confused" and (at == 0 or keys[at - 1] != key)]
+    groups = [there[start:end] for start, end in itertools.pairwise([*starts, len(there)])]
+    return Examples(tuple(cards), tuple(_confused(pictures / EXAMPLES_FOLDER, group, short, data) for group in groups))
 
 
-def _rows(file: Path, columns: set[str]) -> list[Row]:
-    """Rows whose file names stay in the folder."""
+def _rows(file: Path, photo: str, columns: set[str]) -> list[Row]:
+    """A table's rows; its `photo` column holds names of files in its folder."""
     if not file.is_file():
         return []
     try:
         rows = read_rows(file)
-        bare = {Path(row[key]).name == row[key] for row in rows for key in columns & {"photo", "file"}}
-        damaged = any(None in row.values() or not columns <= set(row) for row in rows) or False in bare
+        damaged = any(
+            None in row.values() or not columns <= set(row) or Path(row[photo]).name != row[photo] for row in rows
+        )
         for row in rows if "probability" in columns else ():
             float(row["probability"])
     except (KeyError, TypeError, ValueError):
@@ -85,78 +86,18 @@ def _rows(file: Path, columns: set[str]) -> list[Row]:
     return rows
 
 
-def _mistake(folder: Path, row: Row, short: dict[str, str]) -> ExamplePhoto:
-    family, predicted = short[row["family"]], short[row["predicted"]]
-    says = f"{family}, taken for {predicted}, {percent(float(row['probability']), 0)} sure"
-    overlay = folder / Path(row.get("cam") or "").name
-    why = _address(overlay) if row.get("cam") and overlay.is_file() else ""
-    return ExamplePhoto(_address(folder / row["photo"]), f"Test photo of {family}, taken for {predicted}", says, why)
-
-
-def _groups(rows: list[Row]) -> list[list[Row]]:
-    """The rows of each confusion: its test photos, then the photos to compare them with."""
-    starts = [
-        place
-        for place, row in enumerate(rows)
-        if row["kind"] == "confused" and (place == 0 or _pair(rows[place - 1]) != _pair(row))
-    ]
-    return [rows[start:end] for start, end in itertools.pairwise([*starts, len(rows)])]
-
-
-def _pair(row: Row) -> tuple[str, str, str]:
-    return row["kind"], row["family"], row["predicted"]
-
-
-def _confused(folder: Path, group: list[Row], short: dict[str, str], findings: Findings) -> ConfusedPhotos:
+def _confused(folder: Path, group: list[Row], short: dict[str, str], data: ReportData) -> ConfusedPhotos:
     family, predicted = group[0]["family"], group[0]["predicted"]
-    name, other = short[family], short[predicted]
-    said = ""
-    if findings.final is not None and len(test := findings.final.test_predictions):
+    title = f"{short[family]} taken for {short[predicted]}"
+    alts = {
+        "confused": f"Test photo of {short[family]}, taken for {short[predicted]}",
+        "compare": f"Training photo of {short[predicted]}",
+    }
+    if len(test := data.test_photos):
         own = test[test["family"] == family]
-        said = f", {int((own['predicted'] == predicted).sum())} of {plural(len(own), 'test photo')}"
-
-    def photos(kind: str, alt: str) -> tuple[ExamplePhoto, ...]:
-        return tuple(ExamplePhoto(_address(folder / row["file"]), alt) for row in group if row["kind"] == kind)
-
-    wrong = photos("confused", f"Test photo of {name}, taken for {other}")
-    return ConfusedPhotos(
-        f"{name} taken for {other}{said}", wrong, other, photos("compare", f"Training photo of {other}")
+        title += f", {int((own['predicted'] == predicted).sum())} of {plural(len(own), 'test photo')}"
+    wrong, compare = (
+        tuple(Photo(data_uri((folder / row["file"]).read_bytes()), alt) for row in group if row["kind"] == kind)
+        for kind, alt in alts.items()
     )
-
-
-def _address(file: Path) -> str:
-    return data_uri(file.read_bytes())
-
-
-_SHOWN = {
-    "samples.jpg": (
-        "Photos of each family",
-        "Rows of up to six training photos of a family, with its name and count: the most numerous families first, "
-        "then, where there are many, the rarest.",
-    ),
-    "augmentation.jpg": (
-        "What augmentation makes of a photo",
-        "Rows of a training photo as it is, followed by the altered views of it that training was shown.",
-    ),
-}
-
-
-class Photograph(NamedTuple):
-    """A JPEG as a data address, with its caption and the text for those who cannot see it."""
-
-    name: str
-    title: str
-    alt: str
-    address: str
-
-
-def photographs(findings: Findings) -> list[Photograph]:
-    """Those pictures that the final stage left."""
-    record = findings.experiment.final
-    if record is None:
-        return []
-    return [
-        Photograph(name.partition(".")[0], title, alt, _address(file))
-        for name, (title, alt) in _SHOWN.items()
-        if (file := record.folder / PICTURES_FOLDER / name).is_file()
-    ]
+    return ConfusedPhotos(title, wrong, short[predicted], compare)

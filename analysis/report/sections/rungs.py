@@ -1,29 +1,19 @@
-"""Rungs: at which epochs ASHA compared the trials, who went on and who was stopped, and why."""
+"""Rungs: where ASHA compared the trials, and which it stopped."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.render.svg import (
-    BLUE,
-    GRID,
-    INK,
-    MUTED,
-    VERMILION,
-    Picture,
-    Size,
-    canvas,
-    legend,
-    picture,
-    scale_for,
-    thin,
-)
+from analysis.data.report_data import ReportData
+from analysis.render.section import Section
+from analysis.render.svg import BLUE, GRID, INK, MUTED, VERMILION, Picture, Size, grid, legend, scale_for, thin
 from analysis.render.wording import drawn_note, metric_words, plural
+from analysis.report.sections import SWEEP
 from search.config.registry import STOP_RULES
 
 DRAWN = 240  # trials a rung
@@ -55,10 +45,26 @@ class Rungs(NamedTuple):
     rungs: tuple[Rung, ...]
 
 
+def section(data: ReportData) -> Section | None:
+    """A panel per rung; None before a trial has reached one."""
+    planned = planned_rungs(data.experiment.sweep, data.max_epochs)
+    found = rungs(data.frames.trials, data.frames.epochs, data.metric, data.mode, planned)
+    if not found.rungs:
+        return None
+    reached = max(len(rung.trials) for rung in found.rungs)
+    cost = " and cost no more" if len(data.front) else ""
+    note = (
+        f"At each rung a trial goes on if its best score so far is among the best of those that came before it{cost}; "
+        f"a dash shows what a stopped trial had to reach. {describe(found)} "
+        f"{drawn_note(min(reached, DRAWN), reached, 'trial')}"
+    )
+    return Section(SWEEP, (Picture("rungs", "Who was stopped where", describe(found), partial(draw, found), note),))
+
+
 def planned_rungs(sweep: Mapping[str, Any], max_epochs: int) -> list[int]:
     """Epochs at which the sweep file has trials compared: grace_epochs times the powers of reduction_factor.
 
-    Rungs at which nobody was stopped leave no record in the study, but belong in the picture.
+    Rungs that stopped no trial leave no record in the study, but belong in the picture.
     """
     settings = sweep.get("early_stopping") or {}
     rule = STOP_RULES.get(settings.get("kind", "asha"))
@@ -71,30 +77,22 @@ def rungs(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mode: str, pl
     if metric not in epochs:
         return Rungs(metric, ())
     stops = trials.dropna(subset=["stop_rung"]).set_index("trial")
-    known = sorted({*planned, *stops["stop_rung"].astype(int)})
-    found = [_rung(epoch, epochs, stops, metric, mode) for epoch in known]
+    found = []
+    for epoch in sorted({*planned, *stops["stop_rung"].astype(int)}):
+        reached = epochs.loc[epochs["epoch"] >= epoch, "trial"].unique()
+        so_far = epochs[(epochs["epoch"] <= epoch) & epochs["trial"].isin(reached)].groupby("trial")[metric].agg(mode)
+        cutoffs = stops.loc[stops["stop_rung"] == epoch, "stop_cutoff"].to_dict()
+        numbers = [int(str(number)) for number in so_far.index]
+        found.append(
+            Rung(
+                epoch,
+                tuple(numbers),
+                tuple(float(value) for value in so_far),
+                tuple(number in cutoffs for number in numbers),
+                tuple(float(cutoffs.get(number, np.nan)) for number in numbers),
+            )
+        )
     return Rungs(metric, tuple(rung for rung in found if rung.trials))
-
-
-def _rung(epoch: int, epochs: pd.DataFrame, stops: pd.DataFrame, metric: str, mode: str) -> Rung:
-    reached = epochs.loc[epochs["epoch"] >= epoch, "trial"].unique()
-    so_far = epochs[(epochs["epoch"] <= epoch) & epochs["trial"].isin(reached)].groupby("trial")[metric].agg(mode)
-    cutoffs = stops.loc[stops["stop_rung"] == epoch, "stop_cutoff"].to_dict()
-    numbers = [int(str(number)) for number in so_far.index]
-    return Rung(
-        epoch,
-        tuple(numbers),
-        tuple(float(value) for value in so_far),
-        tuple(number in cutoffs for number in numbers),
-        tuple(float(cutoffs.get(number, np.nan)) for number in numbers),
-    )
-
-
-def rungs_picture(data: Rungs) -> Picture:
-    """A panel per rung."""
-    reached = max(len(rung.trials) for rung in data.rungs)
-    note = f"{describe(data)} {drawn_note(min(reached, DRAWN), reached, 'trial')}".strip()
-    return picture("rungs", "Who was stopped where", describe(data), lambda size: draw(data, size), note)
 
 
 def describe(data: Rungs) -> str:
@@ -109,31 +107,20 @@ def describe(data: Rungs) -> str:
 
 def draw(data: Rungs, size: Size) -> Figure:
     """Panels side by side with one scale, so that a rung can be held against the next."""
-    wide = size.name == "wide"
-    columns = max(1, len(data.rungs) if wide else min(2, len(data.rungs)))
-    rows = -(-max(1, len(data.rungs)) // columns)
-    figure, panels = canvas(size, 380 if wide else 210 * rows + 70, rows, columns, sharey=True, sharex=True)
-    for axes, rung in zip(panels, data.rungs, strict=False):
-        _panel(axes, rung, data.metric)
-    for axes in panels[len(data.rungs) :]:
-        axes.set_visible(False)
-    for axes in panels[::columns]:
-        axes.set_ylabel(metric_words(data.metric) if wide else "")
+    columns, row, more = (len(data.rungs), 380, 0) if size.wide else (2, 210, 70)
+    figure, panels = grid(size, len(data.rungs), columns, row, more, metric_words(data.metric), sharex=True)
+    for axes, rung in zip(panels, data.rungs, strict=True):
+        shown = thin(len(rung.trials), DRAWN)
+        trials, values, cutoffs = (np.array(each, float)[shown] for each in (rung.trials, rung.values, rung.cutoffs))
+        out = np.array(rung.stopped, bool)[shown]
+        axes.vlines(trials[out], values[out], cutoffs[out], color=GRID, linewidth=1.2, zorder=1)
+        axes.scatter(trials[~out], values[~out], s=34, color=BLUE, label="went on", zorder=3)
+        axes.scatter(trials[out], values[out], s=34, marker="x", color=VERMILION, label="stopped", zorder=3)
+        axes.scatter(trials[out], cutoffs[out], s=60, marker="_", color=INK, label="had to reach", zorder=2)
+        axes.set_title(plural(rung.epoch, "epoch"))
+        axes.set_xlabel(f"{rung.went_on} of {len(rung.trials)} went on")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        scale_for(axes, data.metric)
     figure.supxlabel("trial", fontsize=size.text, color=MUTED)
     legend(figure, panels[0], size)
     return figure
-
-
-def _panel(axes: Axes, rung: Rung, metric: str) -> None:
-    shown = thin(len(rung.trials), DRAWN)
-    trials, values, cutoffs = (np.array(column, float)[shown] for column in (rung.trials, rung.values, rung.cutoffs))
-    stopped = np.array(rung.stopped, bool)[shown]
-    axes.vlines(trials[stopped], values[stopped], cutoffs[stopped], color=GRID, linewidth=1.2, zorder=1)
-    axes.scatter(trials[~stopped], values[~stopped], s=34, color=BLUE, label="went on", zorder=3)
-    axes.scatter(trials[stopped], values[stopped], s=34, marker="x", color=VERMILION, label="stopped", zorder=3)
-    axes.scatter(trials[stopped], cutoffs[stopped], s=60, marker="_", color=INK, label="had to reach", zorder=2)
-    unit = "epoch" if rung.epoch == 1 else "epochs"
-    axes.set_title(f"{rung.epoch} {unit}")
-    axes.set_xlabel(f"{rung.went_on} of {len(rung.trials)} went on")
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    scale_for(axes, metric)

@@ -1,16 +1,19 @@
 """Slices: each searched knob against what the trials reached."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.render.knob_axis import KnobValues, knob_axis, knob_values, varied
-from analysis.render.svg import BLUE, INK, VERMILION, Picture, Size, canvas, legend, picture, scale_for, thin
+from analysis.data.report_data import ReportData
+from analysis.render.knob_axis import KnobValues, knob_axis, knob_values, log_knobs, varied
+from analysis.render.section import Section
+from analysis.render.svg import BLUE, INK, VERMILION, Picture, Size, grid, legend, scale_for, thin
 from analysis.render.wording import drawn_note, knob_words, metric_words, plural, setting
+from analysis.report.sections import SETTINGS
 
 DRAWN = 400  # trials a panel
 
@@ -24,6 +27,18 @@ class Slices(NamedTuple):
     pruned: tuple[bool, ...]
     best: int
     total: int
+
+
+def section(data: ReportData) -> Section | None:
+    """A panel per knob; None where no knob differs between trials with a value."""
+    found = slices(data.frames.trials, data.metric, data.mode, log_knobs(data.experiment.sweep["space"]))
+    if not found.slices:
+        return None
+    note = (
+        "Each dot is a trial: what it was set to, and what it reached. Trials that were stopped early could not show "
+        f"all they can. {drawn_note(len(found.values), found.total, 'trial')}"
+    )
+    return Section(SETTINGS, (Picture("slices", "Settings and scores", describe(found), partial(draw, found), note),))
 
 
 def slices(trials: pd.DataFrame, metric: str, mode: str, log: Collection[str] = ()) -> Slices:
@@ -45,12 +60,6 @@ def slices(trials: pd.DataFrame, metric: str, mode: str, log: Collection[str] = 
     )
 
 
-def slices_picture(data: Slices) -> Picture:
-    """A panel per knob."""
-    note = drawn_note(len(data.values), data.total, "trial")
-    return picture("slices", "Settings and scores", describe(data), lambda size: draw(data, size), note)
-
-
 def describe(data: Slices) -> str:
     """The picture in words: where the best trial lies within each knob's range."""
     parts = []
@@ -67,25 +76,16 @@ def describe(data: Slices) -> str:
 
 def draw(data: Slices, size: Size) -> Figure:
     """Small panels with one scale of scores, four in a row on a wide page and two on a phone."""
-    columns = max(1, min(4 if size.name == "wide" else 2, len(data.slices)))
-    rows = -(-max(1, len(data.slices)) // columns)
-    height = (250 if size.name == "wide" else 200) * rows + 50
-    figure, panels = canvas(size, height, rows, columns, sharey=True)
-    for axes, each in zip(panels, data.slices, strict=False):
-        _panel(axes, each, data)
-    for axes in panels[len(data.slices) :]:
-        axes.set_visible(False)
-    for axes in panels[::columns]:
-        axes.set_ylabel(metric_words(data.metric) if size.name == "wide" else "")
+    columns, row = (4, 250) if size.wide else (2, 200)
+    figure, panels = grid(size, len(data.slices), columns, row, 50, metric_words(data.metric))
+    y, pruned = np.array(data.values), np.array(data.pruned, bool)
+    for axes, each in zip(panels, data.slices, strict=True):
+        x = np.array(each.positions)
+        axes.scatter(x[~pruned], y[~pruned], s=32, color=BLUE, label="trained to its end", zorder=3)
+        axes.scatter(x[pruned], y[pruned], s=32, marker="x", color=VERMILION, label="stopped early", zorder=3)
+        axes.scatter(x[[data.best]], y[[data.best]], s=150, facecolor="none", edgecolor=INK, label="best", zorder=4)
+        axes.set_title(knob_words(each.knob))
+        scale_for(axes, data.metric)
+        knob_axis(axes, each)
     legend(figure, panels[0], size)
     return figure
-
-
-def _panel(axes: Axes, each: KnobValues, data: Slices) -> None:
-    x, y, pruned = np.array(each.positions), np.array(data.values), np.array(data.pruned, bool)
-    axes.scatter(x[~pruned], y[~pruned], s=32, color=BLUE, label="trained to its end", zorder=3)
-    axes.scatter(x[pruned], y[pruned], s=32, marker="x", color=VERMILION, label="stopped early", zorder=3)
-    axes.scatter(x[[data.best]], y[[data.best]], s=150, facecolor="none", edgecolor=INK, label="best", zorder=4)
-    axes.set_title(knob_words(each.knob))
-    scale_for(axes, data.metric)
-    knob_axis(axes, each)

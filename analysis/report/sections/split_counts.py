@@ -1,14 +1,18 @@
-"""How many photos each family has in each split."""
+"""Photos per split and per family."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.render.svg import BLUE, ORANGE, PURPLE, Picture, Size, canvas, legend, picture
-from analysis.render.wording import plural, short_names
+from analysis.data.report_data import ReportData
+from analysis.render.section import Head, Line, Part, Section, Table
+from analysis.render.svg import BLUE, ORANGE, PURPLE, Picture, Size, canvas, legend
+from analysis.render.wording import NONE, count, percent, plural, short_names
+from analysis.report.sections import DATA
 
 SPLITS = (("train", "training", BLUE), ("validation", "validation", ORANGE), ("test", "test", PURPLE))
 
@@ -24,6 +28,37 @@ class SplitCounts(NamedTuple):
         """Photos per family."""
         summed: np.ndarray = self.counts.sum(axis=0)
         return summed
+
+
+def section(data: ReportData) -> Section | None:
+    """A table by split and bars by family; None where the dataset cannot be read."""
+    table = splits_table(data)
+    if table is None:
+        return None
+    parts: list[Part] = [table]
+    photos = counts_table(data.experiment.manifest)
+    if len(photos):
+        counts = split_counts(photos)
+        said = describe(counts)
+        parts.append(Picture("counts", "Photos per family", said, partial(draw, counts), said))
+    return Section(DATA, tuple(parts))
+
+
+def splits_table(data: ReportData) -> Table | None:
+    """Photos and families per split."""
+    manifest = data.experiment.manifest
+    if manifest is None:
+        return None
+    counts = manifest["counts"]
+    total = sum(sum(photos.values()) for photos in counts.values())
+    rows = []
+    for split, words, _ in SPLITS:
+        photos = [number for number in counts.get(split, {}).values() if number]
+        smallest = count(min(photos)) if photos else NONE
+        share = percent(sum(photos) / total if total else None)
+        rows.append(Line((words, count(sum(photos)), share, count(len(photos)), smallest)))
+    heads = (Head("split"), *(Head(text, "num") for text in ("photos", "share", "families", "fewest in a family")))
+    return Table("splits", "Photos by split", heads, tuple(rows))
 
 
 def counts_table(manifest: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -44,11 +79,6 @@ def split_counts(table: pd.DataFrame) -> SplitCounts:
     return SplitCounts(names, table.loc[order, splits].to_numpy(int).T)
 
 
-def counts_picture(data: SplitCounts) -> Picture:
-    """Stacked bars, a bar per family."""
-    return picture("counts", "Photos per family", describe(data), lambda size: draw(data, size), describe(data))
-
-
 def describe(data: SplitCounts) -> str:
     """The picture in words."""
     totals = data.totals
@@ -59,13 +89,13 @@ def describe(data: SplitCounts) -> str:
 
 
 def draw(data: SplitCounts, size: Size) -> Figure:
-    """Names stand under the bars while they fit; a long tail is told by its two ends."""
-    figure, (axes,) = canvas(size, 330 if size.name == "wide" else 280)
+    """Names stand under the bars while they fit; of a long tail only its two ends are named."""
+    figure, (axes,) = canvas(size, 330 if size.wide else 280)
     base = np.zeros(len(data.names))
     for row, (_, words, colour) in zip(data.counts, SPLITS, strict=True):
         axes.bar(np.arange(len(data.names)), row, bottom=base, width=0.82, color=colour, label=words)
         base = base + row
-    if len(data.names) <= (60 if size.name == "wide" else 22):
+    if len(data.names) <= (60 if size.wide else 22):
         axes.set_xticks(range(len(data.names)), data.names, rotation=90)
     else:
         axes.set_xticks([0, len(data.names) - 1], [data.names[0], data.names[-1]])

@@ -24,7 +24,7 @@ def test_an_experiment_counts_once(example):
 def test_a_final_model_without_its_sweep_can_take_part(example, tmp_path):
     final = Path(shutil.copytree(example.experiment / "final", tmp_path / "model"))
     with_sweep, alone = candidates([example.experiment, final])
-    assert alone.findings is None
+    assert alone.data is None
     assert len(alone.test) == len(with_sweep.test) > 0
     table = scoreboard([with_sweep, alone])
     assert table.loc[0, "test_macro_f1"] == table.loc[1, "test_macro_f1"]
@@ -41,10 +41,10 @@ def test_sweeps_that_differ_in_nothing_but_the_seed_have_the_same_settings(examp
     assert analysis.side_by_side(example.experiment, copied)["settings"].tolist() == [1, 2]
 
 
-def test_the_scoreboard_says_how_sure_each_score_is(example, findings):
+def test_the_scoreboard_says_how_sure_each_score_is(example, example_data):
     row = analysis.side_by_side(example.experiment).iloc[0]
     assert row["test_macro_f1_low"] < row["test_macro_f1"] < row["test_macro_f1_high"]
     assert row["best_value"] == example.best.best
-    assert row["epochs"] == findings.experiment.summary["epochs_run"]
+    assert row["epochs"] == example_data.experiment.summary["epochs_run"]
     assert list(row.index) == list(COLUMNS)
     assert all(column.meaning for column in COLUMNS.values())

@@ -37,7 +37,7 @@ test_predictions.__test__ = False
 
 
 class Model(Candidate):
-    """A contender that is nothing but its test predictions."""
+    """A candidate that is nothing but its test predictions."""
 
     @property
     def test(self):
@@ -135,7 +135,7 @@ def seeds(tmp_path_factory):
 
 def test_seeds_of_one_sweep_give_a_mean_with_an_interval(seeds):
     (group,) = seed_scores(seeds)
-    values = [seed.findings.best_value for seed in seeds]
+    values = [seed.data.best_value for seed in seeds]
     assert group.values == tuple(values)
     assert group.mean.value == pytest.approx(np.mean(values))
     half = 4.302653 * np.std(values, ddof=1) / 3**0.5  # the t table: 2 degrees of freedom
@@ -157,8 +157,8 @@ def test_two_groups_of_seeds_are_told_apart_only_by_more_than_their_spread():
 def test_a_race_never_falls_and_ends_with_all_epochs(seeds):
     run = race(seeds[0])
     assert all(np.diff(run.best) >= 0)
-    assert run.epochs[-1] == int(seeds[0].findings.frames.trials["epochs"].sum())
-    assert run.best[-1] == seeds[0].findings.best_value
+    assert run.epochs[-1] == int(seeds[0].data.frames.trials["epochs"].sum())
+    assert run.best[-1] == seeds[0].data.best_value
 
 
 def test_what_cannot_be_said_is_said_to_be_so(seeds):

@@ -7,8 +7,8 @@ from analysis.data.intervals import score_test
 
 
 @pytest.fixture
-def photos(findings):
-    return findings.final.test_predictions
+def photos(example_data):
+    return example_data.final.test_predictions
 
 
 def test_scores_are_those_of_scikit_learn(photos):

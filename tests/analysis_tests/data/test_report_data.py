@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 
-def test_the_best_trial_is_the_one_that_was_handed_over(example, findings):
-    assert findings.best == example.best.number
-    assert findings.best_value == pytest.approx(example.best.best)
-    assert findings.config["learning_rate"] == example.best.params["learning_rate"]
-    assert findings.ranked["trial"].iloc[0] == findings.best
+def test_the_best_trial_is_the_one_that_was_handed_over(example, example_data):
+    assert example_data.best == example.best.number
+    assert example_data.best_value == pytest.approx(example.best.best)
+    assert example_data.config["learning_rate"] == example.best.params["learning_rate"]
+    assert example_data.ranked["trial"].iloc[0] == example_data.best
 
 
 def test_before_the_end_the_best_is_the_best_so_far(example, changed):
@@ -17,11 +17,11 @@ def test_before_the_end_the_best_is_the_best_so_far(example, changed):
     assert found.config["dense_units"] == example.best.params["dense_units"]
 
 
-def test_the_interval_surrounds_what_the_final_stage_reported(findings):
-    reported = findings.final.figures("after", "test")
-    assert findings.test_macro_f1.value == pytest.approx(reported["macro_f1"])
-    assert findings.test_macro_f1.low < reported["macro_f1"] < findings.test_macro_f1.high
-    assert findings.test_accuracy.low < reported["accuracy"] < findings.test_accuracy.high
+def test_the_interval_surrounds_what_the_final_stage_reported(example_data):
+    reported = example_data.final.figures("after", "test")
+    assert example_data.test_macro_f1.value == pytest.approx(reported["macro_f1"])
+    assert example_data.test_macro_f1.low < reported["macro_f1"] < example_data.test_macro_f1.high
+    assert example_data.test_accuracy.low < reported["accuracy"] < example_data.test_accuracy.high
 
 
 def test_no_interval_is_given_when_predictions_and_metrics_disagree(changed):
@@ -55,7 +55,7 @@ def test_without_a_final_stage_nothing_is_made_up(changed):
     assert found.test_macro_f1 is None
 
 
-def test_numbers_of_the_final_stage_are_numbers(findings):
-    assert findings.final.predictions["probability"].between(0, 1).all()
-    assert findings.final.families["oversampled"].dtype == bool
-    assert pd.api.types.is_float_dtype(findings.final.families["test_f1_after"])
+def test_numbers_of_the_final_stage_are_numbers(example_data):
+    assert example_data.final.predictions["probability"].between(0, 1).all()
+    assert example_data.final.families["oversampled"].dtype == bool
+    assert pd.api.types.is_float_dtype(example_data.final.families["test_f1_after"])

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from analysis.render.svg import COLOURS, NARROW, WIDE, canvas, picture, standalone, thin
+from analysis.render.svg import COLOURS, NARROW, WIDE, Picture, canvas, standalone, thin
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def drawn():
         axes.set_title("a$b < c$ & d")
         return figure
 
-    return picture("some", "Title <b>", "What it shows & why", draw)
+    return Picture("some", "Title <b>", "What it shows & why", draw)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
@@ -54,7 +54,8 @@ def test_drawing_again_gives_the_same_bytes(drawn):
     def draw(size):
         return canvas(size, 100)[0]
 
-    assert picture("x", "t", "a", draw) == picture("x", "t", "a", draw)
+    first, second = Picture("x", "t", "a", draw), Picture("x", "t", "a", draw)
+    assert (first.wide, first.narrow) == (second.wide, second.narrow)
 
 
 def test_a_picture_as_a_file_brings_its_own_colours_for_light_and_dark(drawn):

@@ -6,8 +6,8 @@ import pytest
 from analysis.report.cautions import cautions
 
 
-def titles(findings, level="alarm"):
-    return [caution.title for caution in cautions(findings) if caution.level == level]
+def titles(example_data, level="alarm"):
+    return [caution.title for caution in cautions(example_data) if caution.level == level]
 
 
 def edit(file, **changes):
@@ -15,12 +15,12 @@ def edit(file, **changes):
     file.write_text(json.dumps(values | changes))
 
 
-def test_a_clean_experiment_raises_no_alarm(findings):
-    assert titles(findings) == []
+def test_a_clean_experiment_raises_no_alarm(example_data):
+    assert titles(example_data) == []
 
 
-def test_photos_left_out_families_never_tested_and_failed_trials_are_noted(example, findings):
-    text = {caution.title: caution.text for caution in cautions(findings)}
+def test_photos_left_out_families_never_tested_and_failed_trials_are_noted(example, example_data):
+    text = {caution.title: caution.text for caution in cautions(example_data)}
     assert "5 near-duplicate and 3 unreadable" in text["8 photos left out"]
     assert "cnidaria_mussidae has too few photos" in text["1 family never tested"]
     assert "not finite" in text["1 trial failed"]

@@ -4,19 +4,16 @@ import shutil
 
 import pytest
 
-from analysis.report.report import write_report
-from tests.analysis_tests.example_photos import write_example_photos
+from analysis.data.experiment import read
+from analysis.data.report_data import report_data
+from analysis.render.section import Heading, Section, Table
+from analysis.render.svg import Picture, canvas
+from analysis.report import report
+from analysis.report.report import SECTIONS, write_report
+from analysis.report.sections import confusion, families
+from tests.analysis_tests.example import make_example
 from tests.analysis_tests.page import Page
 from trainables.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def written(example, tmp_path_factory):
-    """The report of the example, with photos of mistakes as a real final stage leaves them."""
-    folder = tmp_path_factory.mktemp("report")
-    experiment = shutil.copytree(example.experiment, folder / "experiment")
-    write_example_photos(experiment / "final")
-    return write_report(experiment, folder / "report")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +50,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(page, text):
 def test_a_screen_reader_can_tell_everything_on_the_page(page):
     assert page.unheard() == []
     assert len(page.all("table")) > 8
-    assert len(page.all("svg")) == 2 * 14
+    assert len(page.all("svg")) == 2 * 13
     assert len(page.all("img")) == 2 * 12 + 6
 
 
@@ -80,25 +77,19 @@ def test_headings_go_down_without_a_gap(page):
 def test_pictures_and_tables_lie_beside_the_page(written):
     names = {file.stem for file in (written.parent / "figures").glob("*.svg")}
     assert {"history", "rungs", "slices", "curves", "families", "confusion", "calibration", "counts"} <= names
-    assert {"importance", "coordinates", "contours", "spending"} <= names
+    assert {"importance", "coordinates", "spending"} <= names
     assert (written.parent / "trials.csv").is_file()
     assert not [file for file in written.parent.rglob("*") if file.name.startswith(".")]
 
 
-@pytest.fixture
-def without_pictures(monkeypatch):
-    """For tests that look at words: drawing takes seconds."""
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))
-
-
-@pytest.mark.usefixtures("without_pictures")
+@pytest.mark.usefixtures("without_drawing")
 def test_warnings_come_before_the_summary(copied):
     (copied / "best.json").unlink()
     text = write_report(copied).read_text()
     assert 0 < text.index("This sweep is unfinished") < text.index('id="summary"')
 
 
-@pytest.mark.usefixtures("without_pictures")
+@pytest.mark.usefixtures("without_drawing")
 def test_without_a_final_stage_the_report_says_how_to_make_it(copied):
     shutil.rmtree(copied / "final")
     text = write_report(copied).read_text()
@@ -106,7 +97,13 @@ def test_without_a_final_stage_the_report_says_how_to_make_it(copied):
     assert 'id="families"' not in text
 
 
-def test_names_from_the_data_cannot_break_the_page(copied):
+@pytest.mark.parametrize("drawn", [False, True], ids=["words", "pictures"])
+def test_names_from_the_data_cannot_break_the_page(copied, monkeypatch, request, drawn):
+    """Neither the whole page nor the pictures that hold such names."""
+    if drawn:
+        monkeypatch.setattr(report, "SECTIONS", (families.section, confusion.section))
+    else:
+        request.getfixturevalue("without_drawing")
     for file in (copied / "final").glob("*.csv"):
         file.write_text(file.read_text().replace("chordata_felidae", "chordata_<b>&$x$"))
     text = write_report(copied).read_text()
@@ -115,6 +112,7 @@ def test_names_from_the_data_cannot_break_the_page(copied):
     assert Page(text).wrong == []
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_second_report_replaces_the_first_and_its_leftovers(copied, written):
     shutil.copytree(written.parent, copied / "report")
     first = copied / "report" / "index.html"
@@ -126,7 +124,7 @@ def test_a_second_report_replaces_the_first_and_its_leftovers(copied, written):
     assert "There is no final model yet" in first.read_text()
 
 
-@pytest.mark.usefixtures("without_pictures")
+@pytest.mark.usefixtures("without_drawing")
 def test_a_page_of_somebody_else_is_not_overwritten(copied):
     (copied / "report").mkdir()
     (copied / "report" / "index.html").write_text("mine")
@@ -142,9 +140,42 @@ def test_a_report_that_fails_leaves_nothing_behind(copied):
     assert not (copied / "report").exists()
 
 
-def test_an_empty_sweep_still_has_a_report(tmp_path):
-    from tests.analysis_tests.example import make_example
+@pytest.fixture(scope="module", params=["ended", "without a final stage", "empty"])
+def some_data(request, example_data, tmp_path_factory):
+    if request.param == "ended":
+        return example_data
+    trials = 0 if request.param == "empty" else 4
+    example = make_example(tmp_path_factory.mktemp("some"), trials=trials, final=False, cost="model_mb")
+    return report_data(read(example.experiment))
 
+
+@pytest.mark.usefixtures("without_drawing")
+def test_every_section_is_whole_or_left_out(some_data):
+    """The contract of all sections: names are unique, each row has a cell for each heading, and nothing is unheard."""
+    made = [found for section in SECTIONS if (found := section(some_data)) is not None]
+    parts = [part for section in made for part in section.parts]
+    names = [part.name for part in parts if isinstance(part, Table | Picture)]
+    assert all(section.parts for section in made)
+    assert len(names) == len({(type(part), part.name) for part in parts if isinstance(part, Table | Picture)})
+    for table in parts:
+        if isinstance(table, Table):
+            assert {len(row.cells) for row in table.rows} <= {len(table.heads)}, table.name
+    assert all(part.title and part.alt for part in parts if isinstance(part, Picture))
+
+
+def test_a_section_is_added_by_naming_it(copied, monkeypatch):
+    def section(data):
+        dots = Picture("mine", "My picture", f"best is {data.best}", lambda size: canvas(size, 50)[0])
+        return Section(Heading("mine", "My section", "Mine"), (dots,))
+
+    monkeypatch.setattr(report, "SECTIONS", (report.SECTIONS[0], section, report.SECTIONS[-1]))
+    text = write_report(copied).read_text()
+    assert text.index('<a href="#mine">Mine</a>') < text.index('<h2 id="heading-mine">My section</h2>')
+    assert text.index('id="figure-mine"') < text.index('id="terms"')
+    assert [file.name for file in (copied / "report" / "figures").iterdir()] == ["mine.svg"]
+
+
+def test_an_empty_sweep_still_has_a_report(tmp_path):
     text = write_report(make_example(tmp_path, trials=0, final=False).experiment).read_text()
     assert "No trial has a result yet" in text
 
@@ -152,8 +183,6 @@ def test_an_empty_sweep_still_has_a_report(tmp_path):
 @pytest.mark.slow
 def test_two_thousand_trials_make_a_page_under_five_megabytes(tmp_path):
     import time
-
-    from tests.analysis_tests.example import make_example
 
     experiment = make_example(tmp_path, trials=2000, families=202).experiment
     started = time.process_time()  # of this process: a busy machine is not the report's fault

@@ -2,11 +2,12 @@ import json
 import shutil
 
 from analysis.render.wording import percent
-from analysis.report.summary import budget, oversampling_sentences, sentences, tiles
+from analysis.report.sections.final_model import oversampling_sentences
+from analysis.report.summary import budget, sentences, tiles
 
 
-def test_the_summary_tells_who_won_with_what_and_by_how_much(example, findings):
-    said = " ".join(sentences(findings))
+def test_the_summary_tells_who_won_with_what_and_by_how_much(example, example_data):
+    said = " ".join(sentences(example_data))
     best = example.best
     assert f"The best, trial {best.number}, reached a validation macro F1 of {percent(best.best)}" in said
     assert f"in epoch {best.best_epoch} with" in said
@@ -16,30 +17,30 @@ def test_the_summary_tells_who_won_with_what_and_by_how_much(example, findings):
     assert f"Next came trial {second.number} with {percent(second.best)}" in said
 
 
-def test_the_summary_tells_what_was_saved(example, findings):
+def test_the_summary_tells_what_was_saved(example, example_data):
     run = sum(len(trial.curve) for trial in example.trials)
-    assert budget(findings).run == run
-    assert budget(findings).saved == 9 * 20 - run
-    assert f"saved {180 - run} of 180 epochs" in " ".join(sentences(findings))
+    assert budget(example_data).run == run
+    assert budget(example_data).saved == 9 * 20 - run
+    assert f"saved {180 - run} of 180 epochs" in " ".join(sentences(example_data))
 
 
-def test_a_sweep_that_has_not_ended_is_counted_from_its_trials(findings, changed):
+def test_a_sweep_that_has_not_ended_is_counted_from_its_trials(example_data, changed):
     found = changed(lambda folder: [(folder / name).unlink() for name in ("best.json", "sweep_summary.json")])
-    assert budget(found) == budget(findings)
+    assert budget(found) == budget(example_data)
 
 
-def test_the_summary_gives_the_test_score_with_its_interval(findings):
-    said, interval = sentences(findings)[-1], findings.test_macro_f1
+def test_the_summary_gives_the_test_score_with_its_interval(example_data):
+    said, interval = sentences(example_data)[-1], example_data.test_macro_f1
     assert (
         f"Its test macro F1, which counts every family alike, is {percent(interval.value)} (95\u202f% interval" in said
     )
     assert f"{100 * interval.low:.1f}\u2060–\u2060{percent(interval.high)}" in said
-    assert f"of {len(findings.final.test_predictions)} test photos" in said
+    assert f"of {len(example_data.final.test_predictions)} test photos" in said
 
 
-def test_the_largest_numbers_are_those_of_the_final_model(findings):
-    test = findings.final.figures("after", "test")
-    assert [tile.number for tile in tiles(findings)][:2] == [percent(test["macro_f1"]), percent(test["accuracy"])]
+def test_the_largest_numbers_are_those_of_the_final_model(example_data):
+    test = example_data.final.figures("after", "test")
+    assert [tile.number for tile in tiles(example_data)][:2] == [percent(test["macro_f1"]), percent(test["accuracy"])]
 
 
 def test_without_a_final_stage_no_test_score_is_claimed(changed):
@@ -48,9 +49,9 @@ def test_without_a_final_stage_no_test_score_is_claimed(changed):
     assert not any("test" in tile.label for tile in tiles(found))
 
 
-def test_the_oversampling_is_told(findings):
-    weak = len(findings.final.metrics["oversampled_families"])
-    said = oversampling_sentences(findings)
+def test_the_oversampling_is_told(example_data):
+    weak = len(example_data.final.metrics["oversampled_families"])
+    said = oversampling_sentences(example_data)
     assert f"below 30\u202f% for {weak} famil" in said
     assert "2 augmented copies" in said
     assert "after oversampling was kept, because" in said

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from analysis.data.frames import EPOCH_COLUMNS, TRIAL_COLUMNS, Frames
-from analysis.report.sections.backbones import describe, models, models_picture
+from analysis.render.svg import WIDE
+from analysis.report.sections.backbones import describe, draw, models
 
 
 @pytest.fixture
@@ -44,4 +45,5 @@ def test_the_picture_says_in_words_what_it_shows(backbones: Frames) -> None:
     found = models(backbones)
     assert found is not None
     assert "inception_v3: validation accuracy 51.0" in describe(found)
-    assert "simple_cnn" in models_picture(found).wide
+    words = [label.get_text() for label in draw(found, WIDE).axes[0].get_xticklabels()]
+    assert "simple_cnn" in words

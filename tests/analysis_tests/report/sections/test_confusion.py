@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.report.sections.confusion import confused_pairs, confusion, describe
+from analysis.report.sections.confusion import PAIRS_SHOWN, confused_pairs, confusion, describe, pairs_table
 
 PHOTOS = pd.DataFrame(
     [("a_x", "a_x")] * 5 + [("a_x", "a_y")] * 3 + [("a_y", "a_x")] * 3 + [("a_y", "a_z")] + [("a_z", "a_z")] * 4,
@@ -38,3 +38,11 @@ def test_a_model_without_mistakes_has_no_matrix():
 
 def test_the_description_names_the_largest_mistakes():
     assert "3 of y taken for x" in describe(confusion(PHOTOS))
+
+
+def test_mistakes_are_counted(example_data):
+    photos = example_data.final.test_predictions
+    table = pairs_table(example_data)
+    wrong = int((photos["family"] != photos["predicted"]).sum())
+    assert table.note.startswith(f"{wrong} test photos of {len(photos)} were named wrongly")
+    assert len(table.rows) == PAIRS_SHOWN

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.report.sections.families import DRAWN, describe, families
+from analysis.report.sections.families import DRAWN, describe, families, families_table
 
 
 def table(rows):
@@ -37,8 +37,19 @@ def test_without_oversampling_there_is_nothing_to_compare():
     assert "Lowest on test: y" in describe(data)
 
 
-def test_the_description_counts_who_rose_and_who_fell(findings):
-    own = findings.final.families
+def test_the_description_counts_who_rose_and_who_fell(example_data):
+    own = example_data.final.families
     change = (own["test_f1_after"] - own["test_f1_before"]).to_numpy(float)
     said = describe(families(own))
     assert f"{np.sum(change > 0)} rose and {np.sum(change < 0)} fell" in said
+
+
+def test_families_stand_lowest_first_and_untested_ones_last(example_data):
+    rows = families_table(example_data).rows
+    assert len(rows) == 30
+    assert rows[-1].cells[0] == "mussidae"
+    assert set(rows[-1].cells[4:]) == {"–"}
+    after = [float(row.cells[7].split("\u202f")[0]) for row in rows[:-1]]
+    assert after == sorted(after)
+    marked = {row.cells[0] for row in rows if row.cells[0].endswith(" +")}
+    assert len(marked) == len(example_data.final.metrics["oversampled_families"])

@@ -37,7 +37,7 @@ def test_of_many_trials_some_are_drawn_and_no_improvement_is_lost():
     assert {0, 1234, 4321} <= set(data.trials)
 
 
-def test_the_history_of_an_experiment_ends_at_its_best_trial(example, findings):
-    data = history(findings.frames.trials, "val_macro_f1", "max")
+def test_the_history_of_an_experiment_ends_at_its_best_trial(example, example_data):
+    data = history(example_data.frames.trials, "val_macro_f1", "max")
     assert data.best_trials[-1] == example.best.number
     assert data.best_values[-1] == pytest.approx(example.best.best)

@@ -1,8 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.sections.importance import FEWEST, describe, importance_picture, importances
+from analysis.render.svg import Picture
+from analysis.report.sections.importance import FEWEST, describe, draw, importances
 
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
@@ -64,5 +67,7 @@ def test_trials_that_failed_do_not_count():
 
 
 def test_the_same_trials_give_the_same_picture():
-    first, second = (importance_picture(importances(trials(30, by_chance), SPACE, "max")) for _ in range(2))
+    first, second = (
+        Picture("x", "t", "a", partial(draw, importances(trials(30, by_chance), SPACE, "max"))).narrow for _ in range(2)
+    )
     assert first == second

@@ -3,16 +3,16 @@ import pandas as pd
 from analysis.report.sections.learning_curves import DRAWN, HIGHLIGHTED, describe_stage, learning_curves, stage_curves
 
 
-def test_the_best_trials_are_ranked_and_drawn_last(example, findings):
-    data = learning_curves(findings.frames.trials, findings.frames.epochs, "val_macro_f1", "max")
+def test_the_best_trials_are_ranked_and_drawn_last(example, example_data):
+    data = learning_curves(example_data.frames.trials, example_data.frames.epochs, "val_macro_f1", "max")
     ranked = sorted((trial for trial in example.trials if trial.state.name != "FAIL"), key=lambda trial: -trial.best)
     assert [curve.rank for curve in data.curves[-HIGHLIGHTED:]] == [5, 4, 3, 2, 1]
     assert [curve.trial for curve in data.curves[-HIGHLIGHTED:]] == [t.number for t in ranked[:HIGHLIGHTED]][::-1]
     assert data.curves[-1].values == tuple(example.best.curve)
 
 
-def test_curves_say_which_trials_were_stopped(example, findings):
-    data = learning_curves(findings.frames.trials, findings.frames.epochs, "val_macro_f1", "max")
+def test_curves_say_which_trials_were_stopped(example, example_data):
+    data = learning_curves(example_data.frames.trials, example_data.frames.epochs, "val_macro_f1", "max")
     pruned = {trial.number for trial in example.trials if trial.state.name == "PRUNED"}
     assert {curve.trial for curve in data.curves if curve.stopped} == pruned
 
@@ -27,14 +27,14 @@ def test_of_many_trials_the_best_are_always_drawn():
     assert data.total == 1000
 
 
-def test_both_stages_of_the_final_training_have_their_own_curves(findings):
-    before, after = stage_curves(findings.final.history, "macro_f1")
-    rows = findings.final.history.query("stage == 'after'")
+def test_both_stages_of_the_final_training_have_their_own_curves(example_data):
+    before, after = stage_curves(example_data.final.history, "macro_f1")
+    rows = example_data.final.history.query("stage == 'after'")
     assert (before.stage, after.stage) == ("before", "after")
     assert after.validation == tuple(rows["val_macro_f1"])
     assert after.train == tuple(rows["train_macro_f1"])
     assert f"epoch {int(rows['epoch'].max())}" in describe_stage(after)
 
 
-def test_a_metric_that_was_not_logged_gives_no_curve(findings):
-    assert stage_curves(findings.final.history, "auc") == []
+def test_a_metric_that_was_not_logged_gives_no_curve(example_data):
+    assert stage_curves(example_data.final.history, "auc") == []

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from analysis.report.sections.parallel_coordinates import DRAWN, coordinates, coordinates_picture, describe
+from analysis.report.sections.parallel_coordinates import DRAWN, coordinates, describe, section
 
 
 def trials(count):
@@ -30,12 +32,14 @@ def test_the_best_are_told_in_words():
     )
 
 
-def test_of_many_trials_the_best_are_all_drawn_and_the_caption_owns_up():
+def test_of_many_trials_the_best_are_all_drawn_and_the_caption_owns_up(example_data):
     data = coordinates(trials(5000), "val_macro_f1", "max")
     assert DRAWN <= data.drawn <= DRAWN + data.top
     best = np.sort(trials(5000)["value"])[::-1][: data.top]
     assert list(data.axes[-1].positions[: data.top]) == list(best)
-    assert "of 5,000 trials are drawn" in coordinates_picture(data).note
+    frames = replace(example_data.frames, trials=trials(5000))
+    (picture,) = section(replace(example_data, frames=frames)).parts
+    assert "of 5,000 trials are drawn" in picture.note
 
 
 def test_a_lower_loss_is_drawn_as_the_best():

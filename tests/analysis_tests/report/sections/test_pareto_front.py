@@ -5,23 +5,30 @@ import pytest
 from analysis import side_by_side
 from analysis.data.experiment import read
 from analysis.data.frames import together
-from analysis.data.report_data import find
+from analysis.data.report_data import report_data
 from analysis.render.svg import WIDE
+from analysis.report import glossary, report, summary
 from analysis.report.report import write_report
-from analysis.report.sections.pareto_front import DRAWN, describe, draw, front, front_sentence, front_table
+from analysis.report.sections import pareto_front
+from analysis.report.sections.pareto_front import DRAWN, describe, draw, front, front_table
+from analysis.report.summary import front_sentence
 from tests.analysis_tests.example import make_example
 from tests.analysis_tests.page import Page
 
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """Findings of a sweep that weighed macro F1 against model size."""
-    return find(read(make_example(tmp_path_factory.mktemp("weighed"), final=False, cost="model_mb").experiment))
+    """A sweep with macro F1 and model size as objectives."""
+    return report_data(
+        read(make_example(tmp_path_factory.mktemp("two_objectives"), final=False, cost="model_mb").experiment)
+    )
 
 
 @pytest.fixture(scope="module")
 def page(scored):
-    return Page(write_report(scored.experiment.folder).read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SECTIONS", (summary.section, pareto_front.section, glossary.section))
+        return Page(write_report(scored.experiment.folder).read_text())
 
 
 def trials(values, costs, on_it, states=None):
@@ -84,16 +91,21 @@ def test_the_report_has_a_section_on_it_with_the_command_for_another_than_the_be
     assert (scored.experiment.folder / "report" / "figures" / "front.svg").is_file()
 
 
-def test_nothing_of_it_is_in_the_report_of_one_objective(findings, tmp_path):
-    text = write_report(findings.experiment.folder, tmp_path / "report").read_text()
+@pytest.mark.usefixtures("without_drawing")
+def test_nothing_of_it_is_in_the_report_of_one_objective(example_data, tmp_path):
+    text = write_report(example_data.experiment.folder, tmp_path / "report").read_text()
     assert "front" not in text.lower().replace("in front of", "")
-    assert "front" not in findings.frames.trials and front_table(findings) is None and front_sentence(findings) == ""
+    assert (
+        "front" not in example_data.frames.trials
+        and front_table(example_data) is None
+        and front_sentence(example_data) == ""
+    )
     assert not (tmp_path / "report" / "figures" / "front.svg").exists()
 
 
-def test_experiments_of_both_kinds_can_be_laid_together(scored, findings):
-    both = together({"one": findings.frames, "two": scored.frames}).trials
+def test_experiments_of_both_kinds_can_be_laid_together(scored, example_data):
+    both = together({"one": example_data.frames, "two": scored.frames}).trials
     assert both.loc[both["experiment"] == "one", "model_mb"].isna().all()
     assert both.loc[both["experiment"] == "two", "model_mb"].notna().all()
-    board = side_by_side(findings.experiment.folder, scored.experiment.folder)
+    board = side_by_side(example_data.experiment.folder, scored.experiment.folder)
     assert board["settings"].nunique() == 2

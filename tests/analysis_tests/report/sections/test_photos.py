@@ -3,9 +3,9 @@ import base64
 import pytest
 
 from analysis.data.experiment import read
-from analysis.data.report_data import find
+from analysis.data.report_data import report_data
 from analysis.report.report import write_report
-from analysis.report.sections.photos import MISTAKES, examples, photographs
+from analysis.report.sections.photos import MISTAKES_SHOWN, examples
 from tests.analysis_tests.example_photos import write_example_photos
 from trainables.errors import UserError
 
@@ -17,17 +17,17 @@ def with_photos(copied):
 
 
 def test_mistakes_are_shown_with_what_they_were_taken_for(with_photos):
-    found = examples(find(read(with_photos)))
+    found = examples(report_data(read(with_photos)))
     first = found.mistakes[0]
     assert first.says == "felidae, taken for canidae, 97\u202f% sure"
     assert first.alt == "Test photo of felidae, taken for canidae"
     assert first.address.startswith("data:image/jpeg;base64,")
     assert base64.b64decode(first.why.partition(",")[2])[:2] == b"\xff\xd8"
-    assert len(found.mistakes) == MISTAKES
+    assert len(found.mistakes) == MISTAKES_SHOWN
 
 
 def test_a_confusion_stands_with_training_photos_to_compare(with_photos):
-    found = find(read(with_photos))
+    found = report_data(read(with_photos))
     pair, other = examples(found).confused
     test = found.final.test_predictions
     own = test[test["family"] == "chordata_felidae"]
@@ -38,23 +38,23 @@ def test_a_confusion_stands_with_training_photos_to_compare(with_photos):
     assert other.title.startswith("canidae taken for ursidae")
 
 
-def test_the_page_shows_them(with_photos, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))
+@pytest.mark.usefixtures("without_drawing")
+def test_the_page_shows_them(with_photos):
     page = write_report(with_photos).read_text()
     assert "felidae, taken for canidae, 97" in page
     assert "Training photo of canidae" in page
     assert "Grad-CAM" in page
 
 
-def test_a_final_stage_that_left_no_photos_is_no_error(findings):
-    assert examples(findings) == ((), ())
+def test_a_final_stage_that_left_no_photos_is_no_error(example_data):
+    assert examples(example_data) == ((), ())
 
 
 def test_a_photo_that_was_removed_is_left_out(with_photos):
     (with_photos / "final" / "pictures" / "mistake_00.jpg").unlink()
     (with_photos / "final" / "pictures" / "examples" / "000.jpg").unlink()
-    found = examples(find(read(with_photos)))
-    assert len(found.mistakes) == MISTAKES - 1
+    found = examples(report_data(read(with_photos)))
+    assert len(found.mistakes) == MISTAKES_SHOWN - 1
     assert len(found.confused[0].photos) == 1
 
 
@@ -64,18 +64,4 @@ def test_a_photo_that_was_removed_is_left_out(with_photos):
 def test_a_damaged_table_is_one_line(with_photos, content):
     (with_photos / "final" / "pictures" / "mistakes.csv").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"mistakes\.csv is damaged"):
-        examples(find(read(with_photos)))
-
-
-def test_the_final_stages_pictures_stand_in_the_page_with_a_description(copied, monkeypatch):
-    monkeypatch.setattr("analysis.report.report.draw_all", lambda findings: iter(()))  # drawing takes seconds
-    folder = copied / "final" / "pictures"
-    folder.mkdir()
-    (folder / "samples.jpg").write_bytes(b"\xff\xd8a picture")
-    page = write_report(copied).read_text()
-    assert base64.b64encode(b"\xff\xd8a picture").decode() in page
-    assert 'alt="Rows of up to six training photos' in page
-
-
-def test_without_pictures_there_are_none(copied):
-    assert photographs(find(read(copied))) == []
+        examples(report_data(read(with_photos)))

@@ -62,8 +62,8 @@ def test_planned_rungs_are_those_that_the_sweep_itself_uses():
         assert planned_rungs({"early_stopping": settings}, longest) == rung_epochs(grace, factor, longest)
 
 
-def test_the_experiments_rungs_agree_with_its_stop_records(example, findings):
-    found = rungs(findings.frames.trials, findings.frames.epochs, "val_macro_f1", "max", RUNGS)
+def test_the_experiments_rungs_agree_with_its_stop_records(example, example_data):
+    found = rungs(example_data.frames.trials, example_data.frames.epochs, "val_macro_f1", "max", RUNGS)
     for rung in found.rungs:
         stopped = {trial.number for trial in example.trials if trial.stop.get("rung") == rung.epoch}
         assert {n for n, out in zip(rung.trials, rung.stopped, strict=True) if out} == stopped

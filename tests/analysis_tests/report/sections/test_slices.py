@@ -43,8 +43,8 @@ def test_the_best_trial_is_drawn_however_many_there_are():
     assert data.total == 3000
 
 
-def test_the_description_names_the_best_settings(example, findings):
-    data = slices(findings.frames.trials, "val_macro_f1", "max", {"learning_rate"})
+def test_the_description_names_the_best_settings(example, example_data):
+    data = slices(example_data.frames.trials, "val_macro_f1", "max", {"learning_rate"})
     assert data.values[data.best] == example.best.best
     assert f"dense units {example.best.params['dense_units']}" in describe(data)
 

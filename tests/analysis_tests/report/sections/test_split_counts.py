@@ -1,6 +1,6 @@
 import numpy as np
 
-from analysis.report.sections.split_counts import counts_table, describe, split_counts
+from analysis.report.sections.split_counts import counts_table, describe, split_counts, splits_table
 
 MANIFEST = {
     "class_names": ["a_x", "a_y", "a_z"],
@@ -22,3 +22,9 @@ def test_families_stand_with_most_photos_first():
 
 def test_without_a_manifest_there_are_no_counts():
     assert len(counts_table(None)) == 0
+
+
+def test_splits_add_up_to_the_manifest(example_data):
+    rows = splits_table(example_data).rows
+    counts = example_data.experiment.manifest["counts"]
+    assert [row.cells[1] for row in rows] == [f"{sum(counts[s].values()):,}" for s in ("train", "validation", "test")]

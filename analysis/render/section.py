@@ -1,0 +1,152 @@
+"""Section of a page: heading, prose, tables and pictures.
+
+render/macros.html.j2 has a macro for each kind of part, named as its class in small letters.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from analysis.render.svg import Picture
+
+
+class Heading(NamedTuple):
+    """`anchor` is what links lead to; `short` stands in the page's contents where the title is long."""
+
+    anchor: str
+    title: str
+    short: str = ""
+
+
+class Head(NamedTuple):
+    """A column's heading, below `group` where several columns share one.
+
+    `kind` is "num" (right-aligned), "plain" (not broken into lines), "fact" or "why" (sentences).
+    """
+
+    text: str
+    kind: str = ""
+    group: str = ""
+
+
+class Line(NamedTuple):
+    """A row: the first cell is its heading; `best` rows stand out."""
+
+    cells: tuple[str, ...]
+    best: bool = False
+
+
+class Table(NamedTuple):
+    """A table of finished text; `name` is unique in a page, `note` says under the caption what a reader must know.
+
+    `sticky` keeps the first column in sight on a phone; `breakout` lets the table be wider than the text.
+    """
+
+    name: str
+    caption: str
+    heads: tuple[Head, ...]
+    rows: tuple[Line, ...]
+    note: str = ""
+    sticky: bool = True
+    breakout: bool = False
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings over columns with how many columns each spans; empty when no column has one."""
+        spans: list[tuple[str, int]] = []
+        for head in self.heads:
+            if spans and head.group and spans[-1][0] == head.group:
+                spans[-1] = (head.group, spans[-1][1] + 1)
+            else:
+                spans.append((head.group, 1))
+        return spans if any(group for group, _ in spans) else []
+
+
+class Prose(NamedTuple):
+    """A paragraph (Markup where it has links), under `heading` if there is one; `style` are CSS classes."""
+
+    text: str
+    heading: str = ""
+    style: str = ""
+
+
+class Terms(NamedTuple):
+    """Names with what they are: `style` is "settings" (short values in columns) or "terms" (sentences)."""
+
+    entries: Mapping[str, str]
+    style: str
+
+
+class Tile(NamedTuple):
+    """One large number: what it is, the number, and what to know with it."""
+
+    label: str
+    number: str
+    more: str
+
+
+class Tiles(NamedTuple):
+    """Large numbers, the most important first."""
+
+    tiles: tuple[Tile, ...]
+
+
+class Photo(NamedTuple):
+    """A small photo as a data address; `alt` says what it shows, `says` is the line under it ("" for none).
+
+    `why` is the same photo with what spoke for the answer (Grad-CAM) laid over it, "" where there is none.
+    """
+
+    address: str
+    alt: str
+    says: str = ""
+    why: str = ""
+
+
+class Cards(NamedTuple):
+    """Photos, each with a line under it."""
+
+    photos: tuple[Photo, ...]
+
+
+class ConfusedPhotos(NamedTuple):
+    """Test photos of one family that were taken for another, and training photos of that other one."""
+
+    title: str
+    photos: tuple[Photo, ...]
+    other: str
+    compare: tuple[Photo, ...]
+
+
+class Photograph(NamedTuple):
+    """A large JPEG as a data address, with its caption and the text for those who cannot see it."""
+
+    name: str
+    title: str
+    alt: str
+    address: str
+
+
+Part = Table | Prose | Terms | Tiles | Cards | ConfusedPhotos | Photograph | Picture
+
+
+class Section(NamedTuple):
+    """What stands under a heading, in order; sections that follow each other with one heading share it."""
+
+    heading: Heading
+    parts: tuple[Part, ...]
+
+
+def joined(sections: Iterable[Section]) -> list[Section]:
+    """Neighbours with the same heading as one section."""
+    return [
+        Section(heading, tuple(part for each in same for part in each.parts))
+        for heading, same in groupby(sections, key=lambda section: section.heading)
+    ]
+
+
+def command(line: str) -> Prose:
+    """A command line to copy."""
+    return Prose(Markup("<code>{}</code>").format(line))
