@@ -1,11 +1,11 @@
-"""Read an experiment's records: the only module that analysis uses. It imports neither Ray nor TensorFlow."""
+"""Reading of an experiment's records, for analysis; imports neither Ray nor TensorFlow."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,12 @@ class TrialRecord:
     """One trial as the study and its log of epochs hold it.
 
     `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of them
-    and `best_epoch` its epoch (None without a result); `stop` is {"kind", "epoch", "reason", …}, None while the trial
-    runs; `cost` what its model costs, None where the sweep weighs none; `config` all fields of TrialConfig; `epochs`
-    the results of all epochs in the contract's names, NaN as None; `started` and `ended` are ISO 8601 local times;
-    `seconds` the wall-clock time between them.
+    and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started` and `ended` are
+    ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
+
+    The fields with a default are the trial's user attributes of the same names, so that a further one is read by
+    naming it here: `stop` is {"kind", "epoch", "reason", …}, None while the trial runs; `cost` what its model costs,
+    None where the sweep weighs none; `seconds` the wall-clock time that it took.
     """
 
     number: int
@@ -54,16 +56,20 @@ class TrialRecord:
     values: dict[int, float]
     value: float | None
     best_epoch: int | None
-    stop: dict[str, Any] | None
-    cost: float | None
     config: dict[str, Any]
-    seed: int | None
-    host: str | None
-    device: str | None
-    seconds: float | None
     started: str | None
     ended: str | None
     epochs: tuple[dict[str, Any], ...]
+    stop: dict[str, Any] | None = None
+    cost: float | None = None
+    seed: int | None = None
+    host: str | None = None
+    device: str | None = None
+    seconds: float | None = None
+
+
+# What each result of a trial says and its end keeps in the study, as user attributes of these names.
+KEPT_OF_RESULTS = ("host", "device")
 
 
 @dataclass(frozen=True)
@@ -217,16 +223,11 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         values=dict(sorted(values.items())),
         value=values.get(epoch),
         best_epoch=epoch,
-        stop=attrs.get("stop"),
-        cost=attrs.get("cost"),
         config=attrs.get("config", {}),
-        seed=attrs.get("seed"),
-        host=attrs.get("host"),
-        device=attrs.get("device"),
-        seconds=attrs.get("seconds"),
         started=trial.datetime_start.isoformat() if trial.datetime_start else None,
         ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
         epochs=read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE),
+        **{field.name: attrs.get(field.name) for field in fields(TrialRecord) if field.default is None},
     )
 
 

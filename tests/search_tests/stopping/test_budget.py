@@ -10,6 +10,7 @@ from search.callbacks.budget import WatchBudget, check_budget
 from search.config.schema import Budget, sweep_config
 from search.stopping.budget import Spending
 from search.study.trial_end import Stop, TrialEnd
+from search.tune.observers import ObserverCallback
 from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
@@ -87,19 +88,21 @@ class Watched:
     def __init__(self, folder: Path, gpus: float = 0.0, **budget: Any) -> None:
         self.now, self.sweep_state = 0.0, SweepState()
         self.watch = WatchBudget(sweep(folder, budget=budget), gpus, self.sweep_state, lambda: self.now)
-        self._trials = {number: FakeTrial({"run": {"trial": number}}) for number in range(9)}
+        self.callback = ObserverCallback([self.watch], "val_macro_f1", self.sweep_state)
+        self._trials = {number: FakeTrial({"run": {"trial": number, "known_epochs": 0}}) for number in range(9)}
 
-    def start(self, number: int) -> None:
-        self.watch.on_trial_start(0, [], self._trials[number])
+    def start(self, number: int, known_epochs: int = 0) -> None:
+        self._trials[number].config["run"]["known_epochs"] = known_epochs
+        self.callback.on_trial_start(0, [], self._trials[number])
 
     def report(self, number: int, epoch: int) -> None:
-        self.watch.on_trial_result(0, [], self._trials[number], {"epoch": epoch})
-        self.watch.on_step_end(0, [])
+        self.callback.on_trial_result(0, [], self._trials[number], {"epoch": epoch})
+        self.watch.step()
 
     def end(self, number: int, best: float) -> None:
         self.sweep_state.trial_ends[number] = TrialEnd("COMPLETE", Stop("max_epochs", 1, "ran"), best, 1)
-        self.watch.on_trial_complete(0, [], self._trials[number])
-        self.watch.on_step_end(0, [])
+        self.callback.on_trial_complete(0, [], self._trials[number])
+        self.watch.step()
 
     @property
     def reason(self) -> str | None:
@@ -124,7 +127,7 @@ def test_gpu_time_is_each_trials_share_also_between_results(tmp_path: Path) -> N
     watched.end(0, 0.5)
     assert watched.reason is None
     watched.now = 5000.0  # 3000 s and 5000 s at half a GPU
-    watched.watch.on_step_end(0, [])
+    watched.watch.step()
     assert watched.reason == "budget: 1.11 GPU-hours were used, of 1"
 
 
@@ -154,8 +157,8 @@ def test_what_an_earlier_run_spent_is_counted_on(tmp_path: Path) -> None:
         state=SimpleNamespace(is_finished=lambda: False),
     )
     watched.watch.restore([cut_off, ended])
-    watched.start(1)
-    watched.report(1, 2)  # A trial taken up repeats its last result.
+    watched.start(1, known_epochs=2)
+    watched.report(1, 2)  # A resumed trial repeats its last result.
     assert watched.reason is None
     watched.report(1, 3)
     assert watched.reason == "budget: 5 epochs were run, of 5"
