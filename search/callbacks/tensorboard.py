@@ -45,8 +45,20 @@ class TensorBoardRuns(Observer):
             return
         run = self._runs[trial.number] = _Run(run_folder(self._experiment, trial.number))
         values = {knob: knob_value(trial.config, knob) for knob in self._knobs}
-        run.add(_experiment_summary(values, [f"best_{self._metric}", *self._costs]))
-        run.add(_session_start(f"trial {trial.number:04d}", values))
+        types = {knob: _data_type(value) for knob, value in values.items()}
+        knobs = [HParamInfo(name=knob, type=DataType.Value(kind)) for knob, kind in types.items()]
+        tags = [f"best_{self._metric}", *self._costs]
+        metrics = [MetricInfo(name=MetricName(tag=tag), display_name=tag) for tag in tags]
+        run.add(_hparams("experiment", experiment=Experiment(hparam_infos=knobs, metric_infos=metrics)))
+        start = SessionStartInfo(group_name=f"trial {trial.number:04d}")
+        for knob, kind in types.items():
+            if kind == "DATA_TYPE_BOOL":
+                start.hparams[knob].bool_value = values[knob]
+            elif kind == "DATA_TYPE_FLOAT64":
+                start.hparams[knob].number_value = values[knob]
+            else:
+                start.hparams[knob].string_value = str(values[knob])
+        run.add(_hparams("session_start_info", session_start_info=start))
         if not self._laid_out:  # One run says for all of them how the Custom Scalars tab is laid out.
             run.add(custom_scalars(_layout(self._metric)))
             self._laid_out = True
@@ -84,7 +96,8 @@ class TensorBoardRuns(Observer):
     def _close(self, number: int, *, failed: bool) -> None:
         run = self._runs.pop(number, None)
         if run is not None:
-            run.add(_session_end(failed=failed))
+            status = Status.Value("STATUS_FAILURE" if failed else "STATUS_SUCCESS")
+            run.add(_hparams("session_end_info", session_end_info=SessionEndInfo(status=status)))
             run.close()
 
 
@@ -141,36 +154,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _experiment_summary(values: dict[str, Any], tags: list[str]) -> Summary:
-    knobs = [HParamInfo(name=name, type=DataType.Value(_data_type(value))) for name, value in values.items()]
-    metrics = [MetricInfo(name=MetricName(tag=tag), display_name=tag) for tag in tags]
-    content = HParamsPluginData(experiment=Experiment(hparam_infos=knobs, metric_infos=metrics), version=0)
-    return _summary("_hparams_/experiment", content)
-
-
-def _session_start(name: str, values: dict[str, Any]) -> Summary:
-    start = SessionStartInfo(group_name=name)
-    for knob, value in values.items():
-        kind = _data_type(value)
-        if kind == "DATA_TYPE_BOOL":
-            start.hparams[knob].bool_value = value
-        elif kind == "DATA_TYPE_FLOAT64":
-            start.hparams[knob].number_value = value
-        else:
-            start.hparams[knob].string_value = str(value)
-    return _summary("_hparams_/session_start_info", HParamsPluginData(session_start_info=start, version=0))
-
-
-def _session_end(*, failed: bool) -> Summary:
-    status = Status.Value("STATUS_FAILURE" if failed else "STATUS_SUCCESS")
-    return _summary(
-        "_hparams_/session_end_info", HParamsPluginData(session_end_info=SessionEndInfo(status=status), version=0)
-    )
-
-
-def _summary(tag: str, content: HParamsPluginData) -> Summary:
-    data = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
-    return Summary(value=[Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data))])
+def _hparams(name: str, **content: Any) -> Summary:
+    """A message of the HParams plugin, such as `experiment`."""
+    packed = HParamsPluginData(version=0, **content).SerializeToString()
+    data = SummaryMetadata.PluginData(plugin_name="hparams", content=packed)
+    return Summary(value=[Summary.Value(tag=f"_hparams_/{name}", metadata=SummaryMetadata(plugin_data=data))])
 
 
 def _data_type(value: Any) -> str:
