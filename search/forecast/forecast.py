@@ -85,11 +85,12 @@ def forecast(config: SweepConfig, measured: Throughput, nodes: int, photos: Mapp
 
 def forecast_lines(expected: Forecast, config: SweepConfig, measured: Throughput) -> list[str]:
     """Return the lines that state the measurement and the forecast."""
-    trials = "1 trial" if measured.concurrent == 1 else f"{packing.concurrent} trials"
-    threads = f"{packing.threads} thread{'s' if packing.threads > 1 else ''}{' each' if packing.concurrent > 1 else ''}"
+    trials = "1 trial" if measured.concurrent == 1 else f"{measured.concurrent} trials"
+    threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
+    each = " each" if measured.concurrent > 1 else ""
     return [
-        f"measured     {trials} at once with {threads}: {packing.train:.0f} photos/s in training, "
-        f"{packing.prefix:.0f} through what is frozen",
+        f"measured     {trials} at once with {threads}{each}: {measured.train:.0f} photos/s in training, "
+        f"{measured.prefix:.0f} through what is frozen",
         f"forecast     about {duration(expected.seconds)}, {duration(expected.most_seconds)} if no trial is stopped: "
         f"{config.trials} trials of {expected.epochs:.1f} epochs, and {duration(expected.fill_seconds)} to compute "
         f"{expected.store_bytes / 1e9:.2f} GB once",
