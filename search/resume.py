@@ -1,4 +1,4 @@
-"""Resume of a sweep after its driver has died, or with more trials.
+"""Resume of a sweep after its driver died, or with more trials.
 
 Only the study and the trials' checkpoints are read. A resume is a new Ray Tune run: its searcher begins with the trials
 that the study holds as RUNNING (the same Optuna trials, with their numbers, seeds and configurations), its

@@ -1,4 +1,4 @@
-"""Run of a sweep: checks, Ray, the trials under Ray Tune, the results."""
+"""Run of a sweep: checks, Ray, trials, results."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Observer that shows a sweep: a live table on a terminal, plain lines elsewhere."""
+"""Observer that shows a sweep: live table or plain lines."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Live table of a sweep's trials: the values it shows, and how they are drawn."""
+"""Live table of a sweep's trials: its values and its drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -129,7 +129,7 @@ LEARNING = 0.6
 def expected_epochs(rule: EarlyStopping, most: int, trials: int, learns: bool = False) -> float:
     """How many epochs a trial runs on average if each rung lets the best 1/reduction_factor go on.
 
-    The first `min_results` at a rung have nobody to be judged against, and go on. Median stopping is taken as stopping
+    The first `min_results` at a rung have too few to be judged against, and go on. Median stopping is taken as stopping
     half of the trials when its grace is over.
 
     Args:

@@ -1,4 +1,4 @@
-"""Measurement of how many trials a machine without GPUs runs best at once.
+"""Measurement of how many trials a CPU-only machine runs best.
 
 Two trials with a thread each do more than one with two threads where a step's products are too small to be shared, and
 less where memory is the limit: which it is depends on the backbone, the picture's size and the machine. So a few

@@ -1,4 +1,4 @@
-"""Shares of the machine: how many trials run at once, and what each gets."""
+"""Shares of the machine: trials at once, and what each gets."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Ray Tune scheduler that stops trials by a stopping rule and records why."""
+"""Ray Tune scheduler that stops trials by a stopping rule."""
 
 import math
 from collections.abc import Callable

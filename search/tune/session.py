@@ -1,4 +1,4 @@
-"""Ray session: one on this machine, or a running cluster that is joined."""
+"""Ray session: a local one, or a running cluster that is joined."""
 
 import logging
 import os
