@@ -20,7 +20,7 @@ class KeepBestCheckpoints(Observer):
     the weights of its best epoch too. Where all of them take more than `quota` bytes, the kept ones of ended trials
     go first, the worst of them before the others, then the older generation of running trials. The newest generation
     of a running trial is never deleted, so the quota holds as far as that allows. Where a model's cost counts too, a
-    trial is among the best when fewer than `keep` others beat it (search/study/pareto.py): with 1, those of the front stay.
+    trial is among the best when fewer than `keep` others beat it (search/study/pareto.py): with 1, the front stays.
     """
 
     def __init__(

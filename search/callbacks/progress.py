@@ -14,6 +14,7 @@ from search.callbacks.progress_table import SweepView, TrialView, drawing, figur
 from search.config.schema import SweepConfig
 from search.config.space import knob_value
 from search.forecast.forecast import duration
+from search.stopping.rules import better_of
 from search.study.study import best_value, cost_of
 from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
@@ -77,8 +78,7 @@ class Progress(Observer):
         row.epoch, row.value = result.epoch, result.value
         row.cost = result.reported.get(self._view.cost, row.cost) if self._view.cost else row.cost
         if row.value is not None and math.isfinite(row.value):
-            better = max if self._view.mode == "max" else min
-            row.best = row.value if row.best is None else better(row.best, row.value)
+            row.best = row.value if row.best is None else better_of(self._view.mode, row.best, row.value)
         now = time.monotonic()
         if now - self._last_line >= _SECONDS_BETWEEN_EPOCH_LINES:
             self._last_line = now
