@@ -93,15 +93,10 @@ def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str
     return summary
 
 
-def best_trial(trials: list[FrozenTrial], config: SweepConfig) -> FrozenTrial | None:
-    """Return the trial with the best epoch, also among those that were stopped; None without a result."""
-    return next(iter(front_trials(trials, config)), None)
-
-
 def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenTrial]:
     """Return the trials that no other beats at a cost no higher, best epoch first; without costs that is one trial.
 
-    A trial that failed after good epochs is left out: what it did cannot be relied on.
+    Trials that were stopped count too. One that failed after good epochs does not: what it did cannot be relied on.
     """
     results = {trial.number: trial for trial in trials}
     ended = [result for trial in trials if (result := scored(trial)) is not None]
