@@ -32,7 +32,7 @@ from search.stopping.replay import RuleReplay
 from search.stopping.rules import make_rule
 from search.study.opening import check_name, open_study
 from search.study.storage import opened_storage
-from search.study.study import close_open_trials, open_trials, own_trials, scored
+from search.study.study import close_open_trials, open_trials, own_trials
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
@@ -174,24 +174,20 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
 def observers(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState) -> list[Observer]:
     """Return what follows the sweep, in the order in which each hears of an event: the log comes first."""
     plan, config = driver.plan, driver.plan.config
-    earlier = own_trials(study, plan.owner)
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
-    checkpoints = KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, quota, config.mirror)
-    checkpoints.restore((trial.number, scored(trial)) for trial in earlier if trial.state.is_finished())
-    progress = Progress(config, driver.part.concurrent)
-    progress.restore(earlier)
     found: list[Observer] = [
         EpochLog(plan.experiment),
-        checkpoints,
+        KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, quota, config.mirror),
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), config.cost),
-        progress,
+        Progress(config, driver.part.concurrent),
     ]
     if driver.mirror is not None:
         found.append(WakeMirror(driver.mirror, sweep_state))
     if config.budget.limited:
-        watch = WatchBudget(config, driver.part.gpus, sweep_state)
-        watch.restore(earlier)
-        found.append(watch)
+        found.append(WatchBudget(config, driver.part.gpus, sweep_state))
+    earlier = own_trials(study, plan.owner)
+    for observer in found:
+        observer.restore(earlier)
     return found
 
 

@@ -1,7 +1,7 @@
 """Observer that ends a sweep cleanly when its budget is spent."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial
 
@@ -42,7 +42,7 @@ class WatchBudget(Observer):
         self._started = clock()
         self._last_seen: dict[int, float] = {}
 
-    def restore(self, trials: Iterable[FrozenTrial]) -> None:
+    def restore(self, trials: Sequence[FrozenTrial]) -> None:
         """Count what trials of an earlier run have spent."""
         for trial in sorted(trials, key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete)):
             values, attrs = trial.intermediate_values, trial.user_attrs

@@ -1,10 +1,13 @@
 """Observer that keeps checkpoints of the best trials, within a quota."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from optuna.trial import FrozenTrial
+
 from search.study.pareto import Mode, ScoredTrial, front
+from search.study.study import scored
 from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from trainables.errors import UserError
@@ -36,12 +39,13 @@ class KeepBestCheckpoints(Observer):
         self._running: dict[int, str] = {}
         self._held: set[int] | None = None
 
-    def restore(self, ended: Iterable[tuple[int, ScoredTrial | None]]) -> None:
-        """Begin where the driver before this one left off: ended trials' numbers, and their results unless failed."""
+    def restore(self, trials: Sequence[FrozenTrial]) -> None:
+        """Keep and delete as for trials that end now."""
         if self._mirror is not None:  # A question to the URL for each of a thousand ended trials would take minutes.
             self._held = {int(name.partition("/")[0]) for name in _sizes(f"{self._mirror}/{CHECKPOINTS}")}
-        for number, result in ended:
-            self._end(number, result)
+        for trial in trials:
+            if trial.state.is_finished():
+                self._end(trial.number, scored(trial))
         self._held = None
 
     def epoch(self, trial: ObservedTrial, result: EpochResult) -> None:

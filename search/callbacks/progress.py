@@ -40,9 +40,9 @@ class Progress(Observer):
         self._drawn = 0.0
         self._last_line = 0.0
 
-    def restore(self, earlier: Sequence[FrozenTrial]) -> None:
+    def restore(self, trials: Sequence[FrozenTrial]) -> None:
         """Show the trials that ended before this driver began."""
-        for trial in earlier:
+        for trial in trials:
             if trial.state.is_finished():
                 params = {knob: trial.params.get(knob) for knob in self._knobs}
                 row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)

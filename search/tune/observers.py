@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
@@ -47,6 +48,9 @@ class EpochResult:
 
 class Observer:
     """Follows a sweep without knowing Ray; what a subclass leaves out does nothing."""
+
+    def restore(self, trials: Sequence[FrozenTrial]) -> None:
+        """Begin where the driver before this one left off: `trials` of this experiment are in the study already."""
 
     def opened(self) -> None:
         """The sweep begins."""

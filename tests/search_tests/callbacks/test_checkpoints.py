@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.callbacks.checkpoints import KeepBestCheckpoints
-from search.study.pareto import Mode, ScoredTrial
+from search.study.pareto import Mode
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
 from trainables.files.experiment import trial_folder
@@ -37,6 +38,14 @@ def left(folder: Path) -> dict[int, list[int]]:
     return {number: [epoch_of(file) for file in found] for number, found in sorted(files.items()) if found}
 
 
+def frozen(number: int, state: str, best: float | None) -> FrozenTrial:
+    values, value = {} if best is None else {1: best}, best if state == "COMPLETE" else None
+    attrs = {"best_epoch": None if best is None else 1}
+    trial = create_trial(state=TrialState[state], value=value, intermediate_values=values, user_attrs=attrs)
+    trial.number = number
+    return trial
+
+
 @pytest.mark.parametrize(("keep", "mode", "expected"), KEPT)
 @pytest.mark.parametrize("resumed", [False, True])
 def test_the_best_ended_trials_and_the_running_ones_keep_theirs(
@@ -46,10 +55,7 @@ def test_the_best_ended_trials_and_the_running_ones_keep_theirs(
     for number in [*range(len(OUTCOMES)), 99]:
         write(tmp_path, number)
     if resumed:
-        keeper.restore(
-            (number, None if state == "FAIL" or best is None else ScoredTrial(number, best))
-            for number, (state, best) in enumerate(OUTCOMES)
-        )
+        keeper.restore([frozen(number, state, best) for number, (state, best) in enumerate(OUTCOMES)])
     else:
         for number, (state, best) in enumerate(OUTCOMES):
             keeper.ended(ObservedTrial(number, {}), TrialEnd(state, ENDED, best, 1))  # type: ignore[arg-type]
@@ -76,7 +82,7 @@ def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_
 ) -> None:
     size = max([write(tmp_path, number) for number in range(4)])
     keeper = KeepBestCheckpoints(tmp_path, "max", 5, quota=files * size + size // 2)
-    keeper.restore([(0, ScoredTrial(0, 0.1)), (1, ScoredTrial(1, 0.9))])
+    keeper.restore([frozen(0, "COMPLETE", 0.1), frozen(1, "COMPLETE", 0.9), frozen(2, "RUNNING", 0.95)])
     for number in (2, 3):
         keeper.epoch(ObservedTrial(number, {}), EpochResult(2, None, {}))
     assert left(tmp_path) == expected
@@ -91,7 +97,7 @@ def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, resumed: bool)
             Checkpoints(place, 1).write({"weights": np.zeros(1000, np.float32)}, {"epoch": epoch})
     keeper = KeepBestCheckpoints(tmp_path / "folder", "max", 1, quota=15_000, mirror=url)
     if resumed:
-        keeper.restore([(0, ScoredTrial(0, 0.9)), (1, ScoredTrial(1, 0.5)), (7, None)])
+        keeper.restore([frozen(0, "COMPLETE", 0.9), frozen(1, "PRUNED", 0.5), frozen(7, "FAIL", None)])
     else:
         for number, best in enumerate((0.9, 0.5)):
             keeper.ended(ObservedTrial(number, {}), TrialEnd("COMPLETE", ENDED, best, 1))
