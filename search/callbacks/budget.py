@@ -57,7 +57,7 @@ class WatchBudget(Observer):
 
     def epoch(self, trial: ObservedTrial, result: EpochResult) -> None:
         """Count the epoch, unless `restore` counted it."""
-        if not result.counted:
+        if not result.known:
             self._spending.add_epoch()
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:

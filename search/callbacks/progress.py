@@ -73,7 +73,7 @@ class Progress(Observer):
     def epoch(self, trial: ObservedTrial, result: EpochResult) -> None:
         """Show the epoch."""
         row = self._row(trial)
-        self._view.epochs_here += not result.counted
+        self._view.epochs_here += not result.known
         self._fill_seconds += result.reported.get("store_fill_seconds") or 0.0
         row.epoch, row.value = result.epoch, result.value
         row.cost = result.reported.get(self._view.cost, row.cost) if self._view.cost else row.cost

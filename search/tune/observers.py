@@ -34,7 +34,7 @@ class EpochResult:
     """One epoch of a trial: its objective (None where it is missing), and all that was `reported` of it by name.
 
     `first`: no other result of the trial has reached this driver, so that files of a driver before it may hold this
-    epoch and later ones. `counted`: the study held this epoch before this driver began. `stop` says why the scheduler
+    epoch and later ones. `known`: the study held this epoch before this driver began. `stop` says why the scheduler
     ends the trial here.
     """
 
@@ -42,7 +42,7 @@ class EpochResult:
     value: float | None
     reported: Mapping[str, Any]
     first: bool = False
-    counted: bool = False
+    known: bool = False
     stop: Stop | None = None
 
 
@@ -121,7 +121,7 @@ class ObserverCallback(TrialProgressCallback):
             value=None if value is None else float(value),
             reported=result,
             first=last is None,
-            counted=epoch <= seen.known_epochs,
+            known=epoch <= seen.known_epochs,
             stop=self._sweep_state.stops.get(seen.number),
         )
         for observer in self._observers:

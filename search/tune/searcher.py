@@ -72,11 +72,11 @@ class StudySearch(OptunaSearch):
             begun = self._resumed.pop(0)
             config = TrialConfig.model_validate(begun.user_attrs["config"])
             return self._open_trial(trial_id, optuna.Trial(self.study, begun._trial_id), config, begun)
-        proposal = self._suggester.next()
-        if isinstance(proposal, str):
-            self._sweep_state.finished = proposal
+        suggested = self._suggester.next()
+        if isinstance(suggested, str):
+            self._sweep_state.finished = suggested
             return str(Searcher.FINISHED)
-        suggestion, config = proposal
+        suggestion, config = suggested
         trial = begin(self.study, suggestion, {DRIVER: self._plan.experiment_id, **self._attrs(config)})
         if trial.number != suggestion.number:  # Another driver of this study began one at the same moment.
             # The trial's seed follows from its number.

@@ -171,7 +171,7 @@ def test_a_note_of_a_trial_is_printed_and_epochs_of_the_driver_before_are_not_ta
     progress.opened()
     progress.began(trial(3))
     progress.noted(trial(3), "the checkpoint of epoch 2 is damaged")
-    progress.epoch(trial(3), EpochResult(1, 0.5, {}, counted=True))
+    progress.epoch(trial(3), EpochResult(1, 0.5, {}, known=True))
     assert "trial 3: the checkpoint of epoch 2 is damaged\n" in out.getvalue()
     assert progress._view.seconds_left(60.0) is None
     progress.epoch(trial(3), EpochResult(2, 0.5, {}))

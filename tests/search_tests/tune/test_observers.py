@@ -114,11 +114,11 @@ def test_a_note_is_passed_on_with_a_repeated_epoch_too(callback: ObserverCallbac
     assert len([entry for entry in heard if entry[1] == "noted"]) == 2
 
 
-def test_what_the_study_held_before_this_driver_is_counted_already_and_the_first_result_says_that_it_is(
+def test_what_the_study_held_before_this_driver_is_known_and_the_first_result_says_that_it_is(
     callback: ObserverCallback, heard: list[Any]
 ) -> None:
     report(callback, trial(known_epochs=2), 2, 3)
-    assert [(result.epoch, result.first, result.counted) for result in results(heard)] == [
+    assert [(result.epoch, result.first, result.known) for result in results(heard)] == [
         (2, True, True), (3, False, False)
     ]  # fmt: skip
 
