@@ -1,10 +1,10 @@
-"""Read an experiment's records: the only module that analysis uses. It imports neither Ray nor TensorFlow."""
+"""Reading of an experiment's records, for analysis; imports neither Ray nor TensorFlow."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,10 @@ from search.study.storage import open_for_reading
 from trainables.data.dataset import MANIFEST
 from trainables.data.remote import read_manifest
 from trainables.errors import UserError
+from trainables.files import experiment as files
 from trainables.files.bucket import is_url
-from trainables.files.experiment import (
-    BEST_FILE,
-    EPOCHS_FILE,
-    FINAL_FOLDER,
-    METRICS_FILE,
-    PROVENANCE_FILE,
-    STUDY_FILE,
-    SUMMARY_FILE,
-    SWEEP_FILE,
-    front_file,
-    trial_folder,
-)
 from trainables.files.output import read_rows
-from trainables.files.remote_experiment import local_copy as local_copy  # For whoever may import this module alone.
+from trainables.files.remote_experiment import local_copy as local_copy  # For analysis, which imports no other.
 from trainables.handoff import Handoff, read_handoff
 
 Row = dict[str, str]
@@ -42,10 +31,12 @@ class TrialRecord:
     """One trial as the study and its log of epochs hold it.
 
     `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of them
-    and `best_epoch` its epoch (None without a result); `stop` is {"kind", "epoch", "reason", …}, None while the trial
-    runs; `cost` what its model costs, None where the sweep weighs none; `config` all fields of TrialConfig; `epochs`
-    the results of all epochs in the contract's names, NaN as None; `started` and `ended` are ISO 8601 local times;
-    `seconds` the wall-clock time between them.
+    and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started` and `ended` are
+    ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
+
+    The fields with a default are the trial's user attributes of the same names, so that a further one is read by
+    naming it here: `stop` is {"kind", "epoch", "reason", …}, None while the trial runs; `cost` what its model costs,
+    None where the sweep weighs none; `seconds` the wall-clock time that it took.
     """
 
     number: int
@@ -54,16 +45,20 @@ class TrialRecord:
     values: dict[int, float]
     value: float | None
     best_epoch: int | None
-    stop: dict[str, Any] | None
-    cost: float | None
     config: dict[str, Any]
-    seed: int | None
-    host: str | None
-    device: str | None
-    seconds: float | None
     started: str | None
     ended: str | None
     epochs: tuple[dict[str, Any], ...]
+    stop: dict[str, Any] | None = None
+    cost: float | None = None
+    seed: int | None = None
+    host: str | None = None
+    device: str | None = None
+    seconds: float | None = None
+
+
+# What each result of a trial says and its end keeps in the study, as user attributes of these names.
+KEPT_OF_RESULTS = ("host", "device")
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class FinalRecord:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All records of one sweep; `summary` and `best` are None until it ended, `final` until the final stage did.
+    """All records of one sweep; `summary` and `best` are None until it ends, `final` until the final stage ends.
 
     `manifest` is the dataset's, None where the dataset cannot be reached from here.
     """
@@ -95,7 +90,7 @@ class Experiment:
 
     @property
     def ended(self) -> bool:
-        """Whether the sweep has ended and handed its best configuration over."""
+        """Whether the sweep has ended and written its best configuration."""
         return self.best is not None
 
     @property
@@ -106,7 +101,7 @@ class Experiment:
 
     def front_file(self, number: int) -> Path:
         """Return where a trial of the front stands for the final stage, once the sweep has ended."""
-        return front_file(self.folder, number)
+        return files.front_file(self.folder, number)
 
     @property
     def front(self) -> tuple[int, ...]:
@@ -123,21 +118,27 @@ def read_experiment(folder: Path | str) -> Experiment:
     """Read the records of a sweep that has ended, or of one that is still running.
 
     Args:
-        folder: or a URL: then what is read is a copy of its records on this machine (trainables/remote_records.py).
+        folder: or a URL: then a copy on this machine is read (trainables/files/remote_experiment.py).
 
     Raises:
         UserError: the folder holds no sweep, or one of its records is damaged.
     """
     folder, sweep = read_sweep_record(folder)
+    where = parse_url(sweep["storage"]) if sweep.get("storage") else folder / files.STUDY_FILE
+    best, final = folder / files.BEST_FILE, folder / files.FINAL_FOLDER
+    manifest = None if is_url(sweep["dataset"]) else _json(Path(sweep["dataset"]) / MANIFEST)
+    if is_url(sweep["dataset"]):
+        with contextlib.suppress(UserError):  # The report says that it could not be reached.
+            manifest = read_manifest(sweep["dataset"]).model_dump(mode="json")
     return Experiment(
         folder=folder,
         sweep=sweep,
-        provenance=_json(folder / PROVENANCE_FILE) or {},
-        trials=_trials(folder, sweep),
-        summary=_json(folder / SUMMARY_FILE),
-        best=read_handoff(folder / BEST_FILE) if (folder / BEST_FILE).is_file() else None,
-        manifest=_manifest(sweep["dataset"]),
-        final=read_final(folder / FINAL_FOLDER) if (folder / FINAL_FOLDER / METRICS_FILE).is_file() else None,
+        provenance=_json(folder / files.PROVENANCE_FILE) or {},
+        trials=tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials),
+        summary=_json(folder / files.SUMMARY_FILE),
+        best=read_handoff(best) if best.is_file() else None,
+        manifest=manifest,
+        final=read_final(final) if (final / files.METRICS_FILE).is_file() else None,
     )
 
 
@@ -148,10 +149,10 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
         UserError: the folder holds no sweep.
     """
     folder = local_copy(folder).absolute()
-    _must_hold(folder, SWEEP_FILE)
-    sweep = yaml.safe_load((folder / SWEEP_FILE).read_text())
+    _must_hold(folder, files.SWEEP_FILE)
+    sweep = yaml.safe_load((folder / files.SWEEP_FILE).read_text())
     if not sweep.get("storage"):
-        _must_hold(folder, STUDY_FILE)
+        _must_hold(folder, files.STUDY_FILE)
     return folder, sweep
 
 
@@ -163,9 +164,9 @@ def study_storage(folder: Path) -> str:
     """
     folder, sweep = read_sweep_record(folder)
     if not sweep.get("storage"):
-        return f"sqlite:///{folder / STUDY_FILE}"
+        return f"sqlite:///{folder / files.STUDY_FILE}"
     url = parse_url(sweep["storage"])
-    with open_for_reading(url):  # Whoever is given the address would fail in more words.
+    with open_for_reading(url):  # What is given the address would fail in more words.
         return optuna_address(url)
 
 
@@ -175,10 +176,11 @@ def read_final(folder: Path) -> FinalRecord:
     Raises:
         UserError: metrics.json, its marker, is missing or damaged.
     """
-    metrics = _json(folder / METRICS_FILE)
+    metrics = _json(folder / files.METRICS_FILE)
     if metrics is None:
         raise UserError(f"{folder} holds no metrics.json; `python -m trainables retrain` writes it when it ends")
-    tables = {name: _table(folder / f"{name}.csv") for name in ("history", "predictions", "families")}
+    names = (files.HISTORY_FILE, files.PREDICTIONS_FILE, files.FAMILIES_FILE)
+    tables = {Path(name).stem: tuple(read_rows(folder / name)) if (folder / name).is_file() else () for name in names}
     return FinalRecord(folder=folder, metrics=metrics, **tables)
 
 
@@ -200,11 +202,6 @@ def _must_hold(folder: Path, name: str) -> None:
         raise UserError(f"{folder} holds no {name}, so it is no experiment; `python -m search run` writes one")
 
 
-def _trials(folder: Path, sweep: dict[str, Any]) -> tuple[TrialRecord, ...]:
-    where = parse_url(sweep["storage"]) if sweep.get("storage") else folder / STUDY_FILE
-    return tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
-
-
 def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
     attrs, values = trial.user_attrs, trial.intermediate_values
     epoch = attrs.get("best_epoch")
@@ -217,25 +214,12 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         values=dict(sorted(values.items())),
         value=values.get(epoch),
         best_epoch=epoch,
-        stop=attrs.get("stop"),
-        cost=attrs.get("cost"),
         config=attrs.get("config", {}),
-        seed=attrs.get("seed"),
-        host=attrs.get("host"),
-        device=attrs.get("device"),
-        seconds=attrs.get("seconds"),
         started=trial.datetime_start.isoformat() if trial.datetime_start else None,
         ended=trial.datetime_complete.isoformat() if trial.datetime_complete else None,
-        epochs=read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE),
+        epochs=read_epochs(files.trial_folder(folder, trial.number) / files.EPOCHS_FILE),
+        **{field.name: attrs.get(field.name) for field in fields(TrialRecord) if field.default is None},
     )
-
-
-def _manifest(dataset: str) -> dict[str, Any] | None:
-    if not is_url(dataset):
-        return _json(Path(dataset) / MANIFEST)
-    with contextlib.suppress(UserError):  # The report says that it could not be reached.
-        return read_manifest(dataset).model_dump(mode="json")
-    return None
 
 
 def _json(file: Path) -> dict[str, Any] | None:
@@ -250,10 +234,6 @@ def _json(file: Path) -> dict[str, Any] | None:
     return value
 
 
-def _table(file: Path) -> tuple[Row, ...]:
-    return tuple(read_rows(file)) if file.is_file() else ()
-
-
 def seconds_of_epochs(folder: Path) -> float:
     """Return how long the epochs in a trial's folder took, in seconds."""
-    return sum(epoch.get("epoch_seconds") or 0.0 for epoch in read_epochs(folder / EPOCHS_FILE))
+    return sum(epoch.get("epoch_seconds") or 0.0 for epoch in read_epochs(folder / files.EPOCHS_FILE))

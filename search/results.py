@@ -1,13 +1,15 @@
-"""What a sweep hands over when it ends: sweep_summary.json, and best.json last; of two objectives, the front too."""
-
-from __future__ import annotations
+"""Results of a sweep: sweep_summary.json, the Pareto front, best.json last."""
 
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from search.forecast.forecast import as_json, saved
+import optuna
+from optuna.trial import FrozenTrial
+
+from search.config.schema import SweepConfig
+from search.forecast.forecast import Forecast, as_json, saved
 from search.records import read_epochs
 from search.sampling.suggestions import count_repeats
 from search.study.pareto import front
@@ -18,13 +20,6 @@ from trainables.files.output import write_json
 from trainables.handoff import Handoff, write_handoff
 from trainables.versions import git_commit, versions
 
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
-
-    from search.config.schema import SweepConfig
-    from search.forecast.forecast import Forecast
-
 
 def write_results(
     study: optuna.Study,
@@ -34,7 +29,7 @@ def write_results(
     seconds: float,
     expected: Forecast | None = None,
 ) -> Handoff:
-    """Write the summary and the best configuration; the order says which of them to trust.
+    """Write the summary, the front of two objectives, and last the best configuration, which says that all are there.
 
     Raises:
         UserError: no trial has a result; the line says why the first one failed.
@@ -61,53 +56,51 @@ def write_results(
 
 
 def read_summary(experiment: Path) -> dict[str, Any]:
-    """Return what a sweep that has ended says of itself."""
+    """Return the summary of a sweep that has ended."""
     summary: dict[str, Any] = json.loads((experiment / SUMMARY_FILE).read_text())
     return summary
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
     """Count what the sweep did; `epochs_saved` is against running every trial for all of its epochs."""
-    epochs = sum(_epochs(trial) for trial in trials)
-    best = best_trial(trials, config)
-    members = {"front": [_member(trial) for trial in front_trials(trials, config)]} if config.cost else {}
-    return {
+    stops = [trial.user_attrs.get("stop", {}) for trial in trials]
+    ran = zip(trials, stops, strict=True)
+    epochs = sum(max([*trial.intermediate_values, stop.get("epoch") or 0]) for trial, stop in ran)
+    members = front_trials(trials, config)
+    best = next(iter(members), None)
+    summary = {
         "format": 1,
         "ended_because": ended_because,
         "trials": dict(Counter(trial.state.name for trial in trials)),
-        "stopped_by": dict(Counter(trial.user_attrs.get("stop", {}).get("kind", "unknown") for trial in trials)),
+        "stopped_by": dict(Counter(stop.get("kind", "unknown") for stop in stops)),
         "epochs_run": epochs,
         "epochs_saved": len(trials) * config.max_epochs - epochs,
         "wall_seconds": round(seconds, 1),
         "best_trial": None if best is None else best.number,
         "best_value": None if best is None else best.intermediate_values[best.user_attrs["best_epoch"]],
         "best_epoch": None if best is None else best.user_attrs["best_epoch"],
-        **members,
     }
-
-
-def best_trial(trials: list[FrozenTrial], config: SweepConfig) -> FrozenTrial | None:
-    """Return the trial with the best epoch, also among those that were stopped; None without a result."""
-    return next(iter(front_trials(trials, config)), None)
+    if config.cost:
+        summary["front"] = [
+            {
+                "trial": member.number,
+                "value": best_value(member),
+                "epoch": member.user_attrs["best_epoch"],
+                "cost": cost_of(member),
+            }
+            for member in members
+        ]
+    return summary
 
 
 def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenTrial]:
     """Return the trials that no other beats at a cost no higher, best epoch first; without costs that is one trial.
 
-    A trial that failed after good epochs is left out: what it did cannot be relied on.
+    Trials that were stopped count too. One that failed after good epochs does not: what it did cannot be relied on.
     """
     results = {trial.number: trial for trial in trials}
     ended = [result for trial in trials if (result := scored(trial)) is not None]
     return [results[member.number] for member in front(ended, config.mode)]
-
-
-def _member(trial: FrozenTrial) -> dict[str, Any]:
-    found = {"trial": trial.number, "value": best_value(trial), "epoch": trial.user_attrs["best_epoch"]}
-    return {**found, "cost": cost_of(trial)}
-
-
-def _epochs(trial: FrozenTrial) -> int:
-    return max(max(trial.intermediate_values, default=0), trial.user_attrs.get("stop", {}).get("epoch") or 0)
 
 
 def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Handoff:
@@ -131,7 +124,7 @@ def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Hando
 
 def _no_result(trials: list[FrozenTrial], folder: Path) -> str:
     if not trials:
-        return "the sweep ended before its first trial began, so there is nothing to hand over"
+        return "the sweep ended before its first trial began, so it has no result"
     first = trials[0]
     reason = first.user_attrs.get("stop", {}).get("reason", "it ended before its first epoch")
     details = trial_folder(folder, first.number) / ERROR_FILE

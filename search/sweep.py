@@ -1,4 +1,4 @@
-"""Run a sweep: check everything, start Ray, let Tune run the trials, hand the best one over."""
+"""Run of a sweep: checks, Ray, trials, results."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from ray import tune
 from search.callbacks.budget import WatchBudget, check_budget
 from search.callbacks.checkpoints import KeepBestCheckpoints
 from search.callbacks.epoch_log import EpochLog
-from search.callbacks.mirror import BringToMirror
+from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.file import write_sweep
@@ -32,12 +32,12 @@ from search.stopping.replay import RuleReplay
 from search.stopping.rules import make_rule
 from search.study.opening import check_name, open_study
 from search.study.storage import opened_storage
-from search.study.study import close_open_trials, open_trials, own_trials, scored
+from search.study.study import close_open_trials, open_trials, own_trials
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
-from search.tune.interrupt import EndWithoutWaiting, ctrl_c
-from search.tune.memory import ForgetEndedTrials
+from search.tune.interrupt import ctrl_c
+from search.tune.observers import Observer, ObserverCallback
 from search.tune.resources import Node, Share, share
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
 from search.tune.searcher import StudySearch
@@ -74,39 +74,48 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
         raise UserError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
     dataset = check(config)
-    check_name(config, dataset.fingerprint, join)
+    fingerprint = dataset.fingerprint
+    check_name(config, fingerprint, join)
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
-    earlier = gather(config, dataset.fingerprint) if config.warm_start else None
+    earlier = gather(config, fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
-        part, expected = divided(config, nodes, dataset, trainable)
+        part, expected = allocate(config, nodes, dataset, trainable)
         check_budget(config.budget, part.gpus)
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment), mirrored(config) as mirror:
             if earlier is not None:
                 write_warm_start(earlier, experiment)
                 print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
-            plan = _begin(config, part, dataset.fingerprint, warnings)
+            record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
+            write_json(record, experiment / PROVENANCE_FILE)
+            write_sweep(config, experiment)
+            plan = Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
             with opened_storage(experiment, config.storage) as storage:
-                study = open_study(config, dataset.fingerprint, storage, join)
-                return drive(Driver(plan, part, trainable, expected, mirror), study, config.trials, started)
+                study = open_study(config, fingerprint, storage, join)
+                return drive(SweepDriver(plan, part, trainable, expected, mirror), study, config.trials, started)
 
 
 def check(config: SweepConfig) -> Dataset:
-    """Refuse what would fail later, and return the dataset."""
-    for weights in _weights(config):
-        check_weights(weights)
+    """Refuse what would fail later, and return the dataset.
+
+    Raises:
+        UserError: a file of weights or the dataset is missing, or a backbone does not take an image size.
+    """
+    for spec in _searched_or_fixed(config, "weights"):
+        for weights in spec.values() if isinstance(spec, dict) else [spec]:
+            check_weights(weights)
     for backbone in _searched_or_fixed(config, "backbone"):
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
     return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)
 
 
-def divided(
+def allocate(
     config: SweepConfig, nodes: Sequence[Node], dataset: Dataset, trainable: type[tune.Trainable] | None
 ) -> tuple[Share, Forecast | None]:
-    """Each trial's share of the machine, and what the sweep will cost; measured where the trials are our own."""
+    """Return each trial's share of the machine, and what the sweep will cost; measured where the trials are our own."""
     grows = cluster_grows()
     if grows:
         nodes = first_nodes(config.resources, config.trials)
@@ -114,13 +123,13 @@ def divided(
         return share(config.resources, nodes, grows), None
     photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
     resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
-    if grows:  # What was measured is how many trials a node holds; how many nodes there will be, nobody knows.
+    if grows:  # How many trials a node holds was measured; how many nodes there will be is not known.
         resources = resources.model_copy(update={"concurrent_trials": config.resources.concurrent_trials})
     return share(resources, nodes, grows), expected
 
 
 @dataclass(frozen=True)
-class Driver:
+class SweepDriver:
     """One process's part of a sweep: the plan, a trial's share of the machine, what trains (None: ours), the cost.
 
     `mirror` brings the records to a URL, where the sweep has one.
@@ -133,35 +142,53 @@ class Driver:
     mirror: Mirror | None = None
 
 
-def drive(driver: Driver, study: optuna.Study, trials: int, started: float) -> Handoff:
-    """Run trials until there are as many as asked for, and hand the best one over.
+def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float) -> Handoff:
+    """Run trials until there are as many as asked for, and write the results.
 
-    Trials of this experiment that are open in the study, because a driver before this one was killed, come first.
+    Trials of this experiment that are open in the study, because the driver before this one was killed, come first.
 
     Args:
         trials: how many to run, those included.
         started: when this process began, in monotonic seconds.
     """
-    plan, sweep_state = driver.plan, SweepState()
-    config = plan.config
+    plan, config, sweep_state = driver.plan, driver.plan.config, SweepState()
     searcher = StudySearch(plan, sweep_state, study, open_trials(study, plan.owner))
     try:
         _fit(driver, searcher, sweep_state, trials)
     except Exception as error:
-        raise UserError(broken_off(error, plan.experiment)) from error
+        # Ray wraps what the scheduler found wrong into its own error; the plain one is in `sweep_state`.
+        if sweep_state.error is None:
+            raise UserError(broken_off(error, plan.experiment)) from error
     except BaseException:
         print(how_to_go_on(plan.experiment), file=sys.stderr)
         raise
-    because = _close(study, plan, sweep_state)
+    stop = sweep_state.ending or Stop("failed", None, str(sweep_state.error or "the sweep ended under it"))
+    close_open_trials(study, stop, config.mode, plan.owner)
     if sweep_state.error is not None:
         raise sweep_state.error
+    because = sweep_state.ending.reason if sweep_state.ending else sweep_state.finished or "all trials ended"
     fingerprint = plan.origin["dataset_fingerprint"]
     return write_results(study, config, fingerprint, because, time.monotonic() - started, driver.expected)
 
 
-def _weights(config: SweepConfig) -> list[str]:
-    specs = _searched_or_fixed(config, "weights")
-    return [one for spec in specs for one in (spec.values() if isinstance(spec, dict) else [spec])]
+def observers(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState) -> list[Observer]:
+    """Return what follows the sweep, in the order in which each hears of an event: the log comes first."""
+    plan, config = driver.plan, driver.plan.config
+    quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
+    found: list[Observer] = [
+        EpochLog(plan.experiment),
+        KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, quota, config.mirror),
+        TensorBoardRuns(plan.experiment, config.metric, list(config.space), config.cost),
+        Progress(config, driver.part.concurrent),
+    ]
+    if driver.mirror is not None:
+        found.append(WakeMirror(driver.mirror, sweep_state))
+    if config.budget.limited:
+        found.append(WatchBudget(config, driver.part.gpus, sweep_state))
+    earlier = own_trials(study, plan.owner)
+    for observer in found:
+        observer.restore(earlier)
+    return found
 
 
 def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
@@ -174,24 +201,20 @@ def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
     return [getattr(TrialConfig.model_validate(config.trial), name)]
 
 
-def _begin(config: SweepConfig, part: Share, fingerprint: str, warnings: list[str]) -> Plan:
-    """Write what says how the experiment came to be."""
-    experiment = Path(config.experiment)
-    record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
-    write_json(record, experiment / PROVENANCE_FILE)
-    write_sweep(config, experiment)
-    return Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
-
-
-def _fit(driver: Driver, searcher: StudySearch, sweep_state: SweepState, trials: int) -> None:
+def _fit(driver: SweepDriver, searcher: StudySearch, sweep_state: SweepState, trials: int) -> None:
     """Let Ray Tune run the trials until they are done or `sweep_state` ends them."""
     plan, part, config = driver.plan, driver.part, driver.plan.config
-    callbacks = _callbacks(driver, searcher.study, sweep_state)
+    callback = ObserverCallback(observers(driver, searcher.study, sweep_state), config.metric, sweep_state)
     rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
     record = RuleReplay(searcher.study, rule)
     record.replay()
+    trainable = driver.trainable
+    if trainable is None:
+        from trainables.trial import FineTuneTrial
+
+        trainable = FineTuneTrial
     tuner = tune.Tuner(
-        tune.with_resources(driver.trainable or _fine_tune_trial(), part.as_ray()),
+        tune.with_resources(trainable, part.as_ray()),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=StudyScheduler(config, rule, sweep_state, record.replay if config.storage else None),
@@ -207,65 +230,19 @@ def _fit(driver: Driver, searcher: StudySearch, sweep_state: SweepState, trials:
             storage_path=str(plan.experiment),
             stop=EndWhenAsked(sweep_state),
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
-            # None of Ray's: the trainable keeps its own, which a resumed driver finds too (trainables/checkpoint.py).
+            # None of Ray's: the trainable keeps its own, which a resumed driver finds too (training/checkpoint.py).
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=callbacks,
+            callbacks=[callback],
             verbose=0,
         ),
     )
     with ctrl_c(sweep_state):
         try:
             tuner.fit()
-        except Exception:
-            # Ray wraps what the scheduler found wrong into its own error; the plain one is in `sweep_state`.
-            if sweep_state.error is None:
-                raise
         finally:
             # Ray does so itself, but not after a second Ctrl-C, which must leave the terminal as it was too.
-            for callback in callbacks:
-                callback.on_experiment_end([])
-
-
-def _callbacks(driver: Driver, study: optuna.Study, sweep_state: SweepState) -> list[tune.Callback]:
-    plan, config = driver.plan, driver.plan.config
-    earlier = own_trials(study, plan.owner)
-    quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
-    checkpoints = KeepBestCheckpoints(
-        plan.experiment, config.mode, config.keep_checkpoints, sweep_state, quota, config.mirror
-    )
-    checkpoints.restore((trial.number, scored(trial)) for trial in earlier if trial.state.is_finished())
-    progress = Progress(config, driver.part.concurrent, sweep_state)
-    progress.restore(earlier)
-    callbacks = [
-        EpochLog(plan.experiment, sweep_state),
-        checkpoints,
-        TensorBoardRuns(plan.experiment, config.metric, list(config.space), sweep_state, config.cost),
-        progress,
-        EndWithoutWaiting(sweep_state),
-        ForgetEndedTrials(),
-    ]
-    if driver.mirror is not None:
-        callbacks.append(BringToMirror(driver.mirror, sweep_state))
-    if config.budget.limited:
-        watch = WatchBudget(config, driver.part.gpus, sweep_state)
-        watch.restore(earlier)
-        callbacks.append(watch)
-    return callbacks
-
-
-def _close(study: optuna.Study, plan: Plan, sweep_state: SweepState) -> str:
-    """End the trials that were still running, and say why the sweep ended."""
-    stop = sweep_state.ending or Stop("failed", None, str(sweep_state.error or "the sweep ended under it"))
-    sweep_state.trial_ends |= close_open_trials(study, stop, plan.config.mode, plan.owner)
-    return sweep_state.ending.reason if sweep_state.ending else sweep_state.finished or "all trials ended"
+            callback.on_experiment_end([])
 
 
 def _trial_name(trial: Any) -> str:
     return f"trial_{trial_number(trial):04d}"
-
-
-def _fine_tune_trial() -> type[tune.Trainable]:
-    from trainables.trial import FineTuneTrial
-
-    trial: type[tune.Trainable] = FineTuneTrial
-    return trial

@@ -1,79 +1,66 @@
-"""Which checkpoints of a sweep stay: those of running trials, and of the best ones that ended."""
+"""Observer that keeps checkpoints of the best trials, within a quota."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from ray.tune import Callback
-from ray.tune.experiment import Trial
+from optuna.trial import FrozenTrial
 
-from search.config.trial_plan import run_settings, trial_number
 from search.study.pareto import Mode, ScoredTrial, front
-from search.tune.state import SweepState
+from search.study.study import scored
+from search.study.trial_end import TrialEnd
+from search.tune.observers import EpochResult, ObservedTrial, Observer
 from trainables.errors import UserError
 from trainables.files.experiment import CHECKPOINTS, checkpoint_root
 from trainables.files.file_store import open_store
 from trainables.training.checkpoint import newest_first
 
 
-class KeepBestCheckpoints(Callback):
+class KeepBestCheckpoints(Observer):
     """Deletes the checkpoints of ended trials, but for the `keep` best so far, and keeps all within a disk quota.
 
     A running trial's are what it goes on from after a lost worker or a lost driver; those of a trial that ended hold
     the weights of its best epoch too. Where all of them take more than `quota` bytes, the kept ones of ended trials
     go first, the worst of them before the others, then the older generation of running trials. The newest generation
     of a running trial is never deleted, so the quota holds as far as that allows. Where a model's cost counts too, a
-    trial is among the best when fewer than `keep` others beat it (search/pareto.py): with 1, those of the front stay.
+    trial is among the best when fewer than `keep` others beat it (search/study/pareto.py): with 1, the front stays.
     """
 
     def __init__(
-        self,
-        experiment: Path,
-        mode: Mode,
-        keep: int,
-        sweep_state: SweepState,
-        quota: int | None = None,
-        mirror: str | None = None,
+        self, experiment: Path, mode: Mode, keep: int, quota: int | None = None, mirror: str | None = None
     ) -> None:
-        """Args: `mirror` is the URL below which the checkpoints lie, in place of the experiment's folder."""
+        """Args: `quota` is in bytes; `mirror` the URL that has the checkpoints in place of the experiment's folder."""
         self._experiment = experiment
         self._mirror = mirror
         self._mode = mode
         self._keep = keep
-        self._sweep_state = sweep_state
         self._quota = quota
         self._kept: list[ScoredTrial] = []
         self._running: dict[int, str] = {}
         self._held: set[int] | None = None
 
-    def restore(self, ended: Iterable[tuple[int, ScoredTrial | None]]) -> None:
-        """Begin where a driver before this one has left off: ended trials' numbers, and their results unless failed."""
-        self._held = None if self._mirror is None else _numbers(self._mirror)
-        for number, result in ended:
-            self._end(number, result)
+    def restore(self, trials: Sequence[FrozenTrial]) -> None:
+        """Keep and delete as for trials that end now."""
+        if self._mirror is not None:  # A question to the URL for each of a thousand ended trials would take minutes.
+            self._held = {int(name.partition("/")[0]) for name in _sizes(f"{self._mirror}/{CHECKPOINTS}")}
+        for trial in trials:
+            if trial.state.is_finished():
+                self._end(trial.number, scored(trial))
         self._held = None
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
-    ) -> None:
+    def epoch(self, trial: ObservedTrial, result: EpochResult) -> None:
         """Make room, where the quota asks for it; the trial has just written its checkpoint."""
-        number = trial_number(trial)
         # At a URL this is below the root, where another configuration's may lie too (Plan.checkpoint_place).
-        self._running[number] = run_settings(trial).checkpoint_dir
+        self._running[trial.number] = trial.checkpoints or self._root(trial.number)
         if self._quota is not None:
             self._make_room(self._quota)
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Keep or delete the checkpoints of a trial that has ended, and of the one that it displaces."""
-        number = trial_number(trial)
-        trial_end = self._sweep_state.trial_ends.get(number)
-        if trial_end is None or trial_end.state == "FAIL" or trial_end.best is None:
-            self._end(number, None)
+        if end is None or end.state == "FAIL" or end.best is None:
+            self._end(trial.number, None)
         else:
-            self._end(number, ScoredTrial(number, trial_end.best, trial_end.cost))
-
-    on_trial_error = on_trial_complete
+            self._end(trial.number, ScoredTrial(trial.number, end.best, end.cost))
 
     def _end(self, number: int, result: ScoredTrial | None) -> None:
         self._running.pop(number, None)
@@ -96,16 +83,10 @@ class KeepBestCheckpoints(Callback):
             excess -= _delete(place, but=1)
 
     def _delete(self, number: int) -> int:
-        # A question to the URL for each of a thousand ended trials would take minutes.
         return 0 if self._held is not None and number not in self._held else _delete(self._root(number))
 
     def _root(self, number: int) -> str:
         return checkpoint_root(self._experiment, self._mirror, number)
-
-
-def _numbers(mirror: str) -> set[int]:
-    """Return the numbers of the trials that have checkpoints below the URL."""
-    return {int(name.partition("/")[0]) for name in _sizes(f"{mirror}/{CHECKPOINTS}")}
 
 
 def _delete(place: str, but: int = 0) -> int:

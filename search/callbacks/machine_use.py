@@ -1,4 +1,4 @@
-"""How busy this machine is: processor, memory and GPUs, in a few words for a person who watches."""
+"""Use of this machine's processor, memory and GPUs, in a few words."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ _NVIDIA_SMI = ("nvidia-smi", "--query-gpu=utilization.gpu,memory.used,memory.tot
 
 
 class Gpu(NamedTuple):
-    """One GPU: per cent of the last moments in which it computed, and memory in MiB."""
+    """One GPU: per cent of the last moments in which it computed; memory in MiB."""
 
     percent: float
     used: float
@@ -39,12 +39,17 @@ class MachineUse:
             self._looked = now
             memory = psutil.virtual_memory()
             cpu = f"CPU {psutil.cpu_percent():.0f} %, memory {_of(memory.total - memory.available, memory.total)}"
-            self._words = ", ".join([cpu, *map(_gpu_words, enumerate(self._gpus()))])
+            gpus = [
+                f"{f'GPU {number}:' if number else 'GPU'} {gpu.percent:.0f} %, "
+                f"{_of(gpu.used * 2**20, gpu.total * 2**20)}"
+                for number, gpu in enumerate(self._gpus())
+            ]
+            self._words = ", ".join([cpu, *gpus])
         return self._words
 
 
 def nvidia_gpus() -> list[Gpu]:
-    """Ask nvidia-smi; no GPUs where it is not there or does not answer."""
+    """Ask nvidia-smi; no GPUs where it is missing or does not answer."""
     if shutil.which(_NVIDIA_SMI[0]) is None:
         return []
     try:
@@ -63,12 +68,6 @@ def parse(reported: str) -> list[Gpu]:
         except (ValueError, TypeError):
             continue
     return gpus
-
-
-def _gpu_words(numbered: tuple[int, Gpu]) -> str:
-    number, gpu = numbered
-    name = f"GPU {number}:" if number else "GPU"
-    return f"{name} {gpu.percent:.0f} %, {_of(gpu.used * 2**20, gpu.total * 2**20)}"
 
 
 def _of(used: float, total: float) -> str:

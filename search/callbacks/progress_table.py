@@ -1,32 +1,29 @@
-"""The live table of trials, as text."""
+"""Live table of a sweep's trials: its values and its drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from search.config.registry import STOP_RULES
 from search.config.schema import SweepConfig
+from search.forecast.forecast import expected_epochs
 from search.study.pareto import Mode, ScoredTrial, front
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24
-
-
 _FAILURES = 3
-
-
+# The first trials to end ran longest or shortest: what was expected counts as much as this many of them.
 _EXPECTED_TRIALS = 5
-
-
 _STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
 
 
 @dataclass
 class TrialView:
-    """What the table shows of a trial."""
+    """What the table shows of a trial; `stopped_at` is the rung at which a scheduler stopped it."""
 
     number: int
     params: dict[str, Any]
@@ -37,12 +34,15 @@ class TrialView:
     why: str = ""
     cost: float = 0.0
     stopped_at: int | None = None
-    """The rung at which a scheduler stopped it."""
 
 
 @dataclass
 class SweepView:
-    """What the table shows of the sweep; a plain value, so that drawing it can be tested without Ray."""
+    """What the table shows of the sweep; a plain value, so that drawing it can be tested without Ray.
+
+    `cost` is what a model costs, by name, where the sweep weighs that; `expected_epochs` how many a trial is expected
+    to run (`max_epochs` unless given); `epochs_here` what this driver saw run.
+    """
 
     metric: str
     mode: Mode
@@ -51,12 +51,17 @@ class SweepView:
     concurrent: int
     rungs: tuple[int, ...] = ()
     cost: str | None = None
-    """What a model costs, by name, where the sweep weighs that."""
     expected_epochs: float | None = None
-    """How many a trial is expected to run; `max_epochs` unless given."""
     rows: dict[int, TrialView] = field(default_factory=dict)
     epochs_here: int = 0
-    """What this driver saw run."""
+
+    @classmethod
+    def of(cls, config: SweepConfig, concurrent: int) -> "SweepView":
+        """Return the view of a sweep before its first trial; without rungs where its scheduler has none."""
+        rule, epochs = config.early_stopping, config.max_epochs
+        rungs = tuple(STOP_RULES[rule.kind].rungs(rule.grace_epochs, rule.reduction_factor, epochs))
+        expected = expected_epochs(rule, epochs, config.trials, config.learns)
+        return cls(config.metric, config.mode, config.trials, epochs, concurrent, rungs, config.cost, expected)
 
     def best(self) -> TrialView | None:
         """Return the trial with the best value so far."""
@@ -79,6 +84,10 @@ class SweepView:
         """Return the trials that have begun and not ended."""
         return [row for row in self.rows.values() if row.state == "RUNNING"]
 
+    def slots(self) -> int:
+        """Count the trials that can run at once, also on nodes that came after the sweep had begun."""
+        return max(self.concurrent, len(self.running()))
+
     def seconds_left(self, spent: float) -> float | None:
         """Estimate how long the sweep still takes; None before the first epoch.
 
@@ -88,7 +97,6 @@ class SweepView:
         """
         if not self.epochs_here:
             return None
-        # The first trials to end ran longest or shortest: what was expected counts as much as this many of them.
         ended = [row.epoch for row in self.rows.values() if row.state != "RUNNING"]
         expected = self.max_epochs if self.expected_epochs is None else self.expected_epochs
         mean = (_EXPECTED_TRIALS * expected + sum(ended)) / (_EXPECTED_TRIALS + len(ended))
@@ -96,9 +104,22 @@ class SweepView:
         open_epochs += mean * max(0, self.trials - len(self.rows))
         return open_epochs * spent / self.epochs_here / self.slots()
 
-    def slots(self) -> int:
-        """Count the trials that can run at once, also on nodes that came after the sweep had begun."""
-        return max(self.concurrent, len(self.running()))
+
+def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> Group:
+    """Draw the trials, why the latest failures failed, and in words the sweep, its rungs and the machine's use."""
+    failures = [row for row in view.rows.values() if row.state == "FAIL"][-_FAILURES:]
+    best = view.best()
+    so_far = f"best {figure(best.best)} (trial {best.number})" if best else "no result yet"
+    members = f", {len(view.front())} on the front" if view.cost else ""
+    lines = [f"{view.ended()} of {view.trials} trials ended, {so_far}{members}, {clock}"]
+    if view.rungs:
+        lines.append(f"rungs: {'; '.join(_rung_words(view, rung) for rung in view.rungs)}")
+    lines.append(f"{len(view.running())} of {view.slots()} slots busy; this machine: {machine}")
+    return Group(
+        table(view, knobs),
+        *(Text(f"trial {row.number} failed: {row.why}", style=_STYLES["FAIL"]) for row in failures),
+        *map(Text, lines),
+    )
 
 
 def table(view: SweepView, knobs: Sequence[str]) -> Table:
@@ -113,35 +134,12 @@ def table(view: SweepView, knobs: Sequence[str]) -> Table:
             str(row.number),
             Text(row.state, style=_STYLES.get(row.state, "")),
             f"{row.epoch}/{view.max_epochs}",
-            *(_plain(row.params[knob]) for knob in knobs),
-            _figure(row.value),
-            Text(_figure(row.best), style="bold green" if row.number in best else ""),
+            *(knob_words(row.params[knob]) for knob in knobs),
+            figure(row.value),
+            Text(figure(row.best), style="bold green" if row.number in best else ""),
             *(f"{row.cost:.1f}" for _ in costs),
         )
     return drawn
-
-
-def rungs_of(config: SweepConfig) -> tuple[int, ...]:
-    """Return the epochs at which the sweep's scheduler compares trials; none where it has no rungs."""
-    stopping = config.early_stopping
-    rungs = STOP_RULES[stopping.kind].rungs
-    return tuple(rungs(stopping.grace_epochs, stopping.reduction_factor, config.max_epochs))
-
-
-def rung_words(view: SweepView) -> str:
-    """Say how many trials came to each rung and how many ended there."""
-    parts = []
-    for rung in view.rungs:
-        reached = sum(row.epoch >= rung for row in view.rows.values())
-        stopped = sum(row.stopped_at == rung for row in view.rows.values())
-        parts.append(f"epoch {rung}: {reached} reached, {stopped} stopped")
-    return f"rungs: {'; '.join(parts)}" if parts else ""
-
-
-def failed(view: SweepView) -> list[str]:
-    """Say why the latest trials that failed did."""
-    rows = [row for row in view.rows.values() if row.state == "FAIL"]
-    return [f"trial {row.number} failed: {row.why}" for row in rows[-_FAILURES:]]
 
 
 def shown(view: SweepView) -> list[TrialView]:
@@ -155,9 +153,17 @@ def shown(view: SweepView) -> list[TrialView]:
     return sorted([*first, *rest], key=lambda row: row.number)
 
 
-def _plain(value: Any) -> str:
+def knob_words(value: Any) -> str:
+    """Write a knob's value in few characters."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """Write an objective."""
     return "–" if value is None else f"{value:.4f}"
+
+
+def _rung_words(view: SweepView, rung: int) -> str:
+    reached = sum(row.epoch >= rung for row in view.rows.values())
+    stopped = sum(row.stopped_at == rung for row in view.rows.values())
+    return f"epoch {rung}: {reached} reached, {stopped} stopped"

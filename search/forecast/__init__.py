@@ -1,1 +1,1 @@
-"""What a sweep will cost, measured before its first trial."""
+"""Forecast of a sweep's cost, measured before its first trial."""

@@ -1,4 +1,4 @@
-"""What a sweep will cost, said before its first trial; and what it saved, said after its last."""
+"""Forecast of a sweep's cost, and count of what it saved."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -47,7 +47,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a sweep had from the store, counted in views of photos, and how long computing them again would have taken.
+    """What a sweep read from the store, counted in views of photos, and how long computing them again would have taken.
 
     `seconds` is over all trials, at the rate at which this sweep filled the store; None where it filled nothing.
     """
@@ -59,7 +59,7 @@ class Saved:
     seconds: float | None
 
 
-def forecast(config: SweepConfig, packing: Throughput, nodes: int, photos: Mapping[str, int]) -> Forecast:
+def forecast(config: SweepConfig, measured: Throughput, nodes: int, photos: Mapping[str, int]) -> Forecast:
     """Work out the cost from the measured speed of one node.
 
     Args:
@@ -69,27 +69,28 @@ def forecast(config: SweepConfig, packing: Throughput, nodes: int, photos: Mappi
     trial = TrialConfig.model_validate(config.trial)
     views = min(trial.augment_views, config.max_epochs)
     rows = photos["train"] * views + photos["validation"]
-    epoch = photos["train"] / packing.train + photos["validation"] / packing.evaluate
+    epoch = photos["train"] / measured.train + photos["validation"] / measured.evaluate
     epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
-    fill = rows / packing.prefix
+    fill = rows / measured.prefix
     pixels = (photos["train"] + photos["validation"]) * trial.image_size**2 * 3
     return Forecast(
         fill_seconds=fill,
         train_seconds=config.trials * epochs * epoch / nodes,
-        store_bytes=rows * packing.bytes_per_photo + pixels,
+        store_bytes=rows * measured.bytes_per_photo + pixels,
         epochs=epochs,
         most_seconds=fill + config.trials * config.max_epochs * epoch / nodes,
-        concurrent=packing.concurrent * nodes,
+        concurrent=measured.concurrent * nodes,
     )
 
 
-def forecast_lines(expected: Forecast, config: SweepConfig, packing: Throughput) -> list[str]:
-    """Say the forecast and the measurement behind it."""
-    trials = "1 trial" if packing.concurrent == 1 else f"{packing.concurrent} trials"
-    threads = f"{packing.threads} thread{'s' if packing.threads > 1 else ''}{' each' if packing.concurrent > 1 else ''}"
+def forecast_lines(expected: Forecast, config: SweepConfig, measured: Throughput) -> list[str]:
+    """Return the lines that state the measurement and the forecast."""
+    trials = "1 trial" if measured.concurrent == 1 else f"{measured.concurrent} trials"
+    threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
+    each = " each" if measured.concurrent > 1 else ""
     return [
-        f"measured     {trials} at once with {threads}: {packing.train:.0f} photos/s in training, "
-        f"{packing.prefix:.0f} through what is frozen",
+        f"measured     {trials} at once with {threads}{each}: {measured.train:.0f} photos/s in training, "
+        f"{measured.prefix:.0f} through what is frozen",
         f"forecast     about {duration(expected.seconds)}, {duration(expected.most_seconds)} if no trial is stopped: "
         f"{config.trials} trials of {expected.epochs:.1f} epochs, and {duration(expected.fill_seconds)} to compute "
         f"{expected.store_bytes / 1e9:.2f} GB once",
@@ -97,20 +98,16 @@ def forecast_lines(expected: Forecast, config: SweepConfig, packing: Throughput)
 
 
 def saved(epochs: Iterable[Mapping[str, Any]]) -> Saved:
-    """Add up what the epochs of all trials say about the store."""
-    rows = filled = filled_bytes = 0
-    seconds = 0.0
-    for epoch in epochs:
-        rows += epoch.get("store_rows") or 0
-        filled += epoch.get("store_filled") or 0
-        filled_bytes += epoch.get("store_filled_bytes") or 0
-        seconds += epoch.get("store_fill_seconds") or 0.0
+    """Add up what the epochs of all trials report about the store."""
+    named = ("store_rows", "store_filled", "store_filled_bytes", "store_fill_seconds")
+    counts = [[epoch.get(name) or 0 for name in named] for epoch in epochs]
+    rows, filled, filled_bytes, seconds = map(sum, zip(*counts, strict=True)) if counts else (0, 0, 0, 0.0)
     without = rows * seconds / filled - seconds if filled else None
     return Saved(rows, filled, filled_bytes, seconds, without)
 
 
 def saved_line(summary: Mapping[str, Any]) -> str:
-    """Say what was saved, from sweep_summary.json."""
+    """Return the line that states what was saved, from sweep_summary.json."""
     use, epochs = summary.get("store"), summary["epochs_saved"] + summary["epochs_run"]
     line = f"saved        {summary['epochs_saved']} of {epochs} epochs by early stopping"
     if not use or not use["rows"]:  # A summary of an earlier version has none.

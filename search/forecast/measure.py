@@ -1,4 +1,4 @@
-"""Choose by measurement how many trials a machine without GPUs runs at once.
+"""Measurement of how many trials a CPU-only machine runs best.
 
 Two trials with a thread each do more than one with two threads where a step's products are too small to be shared, and
 less where memory is the limit: which it is depends on the backbone, the picture's size and the machine. So a few
@@ -38,7 +38,7 @@ Way = tuple[int, int]
 def plan_resources(
     config: SweepConfig, nodes: Sequence[Node], classes: int, photos: Mapping[str, int]
 ) -> tuple[Resources, Forecast | None]:
-    """Fill in what `resources` leaves open, and say beforehand what the sweep will cost.
+    """Fill in what `resources` leaves open, and print beforehand what the sweep will cost.
 
     Where nothing is measured (`resources.measure` is false, there are GPUs, or it fails) `resources` stays as it is,
     and there is no forecast.
@@ -51,24 +51,28 @@ def plan_resources(
     fixed = share(wanted, [node] * len(nodes))
     ways = divisions(node.cpus) if free else [(-(-fixed.concurrent // len(nodes)), fixed.threads)]
     try:
-        packing = _measured(config, node, ways, classes)
+        measured = _measured(config, node, ways, classes)
     except RayError as error:
         # The trials may still run, and if not they will say why.
         print(f"measured     nothing, and so no forecast: {describe(error).reason}", flush=True)
         return wanted, None
-    expected = forecast(config, packing, len(nodes), photos)
-    print("\n".join([*forecast_lines(expected, config, packing), *_faster(config)]), flush=True)
+    expected = forecast(config, measured, len(nodes), photos)
+    print("\n".join(forecast_lines(expected, config, measured)), flush=True)
+    undecided = "precision" not in config.trial and "precision" not in config.space
+    if undecided and {"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()):
+        gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see README)"
+        print(f"faster       this processor has bfloat16: {gain}", flush=True)
     if not free:
         return wanted, expected
-    chosen = {"concurrent_trials": packing.concurrent * len(nodes), "threads_per_trial": packing.threads}
+    chosen = {"concurrent_trials": measured.concurrent * len(nodes), "threads_per_trial": measured.threads}
     return wanted.model_copy(update=chosen), expected
 
 
-def best(packings: Sequence[Throughput]) -> Throughput:
+def best(measured: Sequence[Throughput]) -> Throughput:
     """Choose the fastest, unless one with fewer trials at once is nearly as fast."""
-    fastest = max(packing.train for packing in packings)
-    good = [packing for packing in packings if packing.train * WORTH_ANOTHER_TRIAL >= fastest]
-    return min(good, key=lambda packing: packing.concurrent)
+    fastest = max(each.train for each in measured)
+    good = [each for each in measured if each.train * WORTH_ANOTHER_TRIAL >= fastest]
+    return min(good, key=lambda each: each.concurrent)
 
 
 def divisions(cpus: int) -> list[Way]:
@@ -79,7 +83,15 @@ def divisions(cpus: int) -> list[Way]:
 
 def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int) -> Throughput:
     """The best way, from the store's folder if it was measured there before."""
-    trial, plan = _typical_trial(config), Plan(config, 1)
+    # The fixed knobs of the sweep; of searched ones that change the speed, the first choice.
+    chosen = {
+        name: knob.values[0]
+        for name, knob in config.space.items()
+        if isinstance(knob, Choices) and name in ("backbone", "image_size", "batch_size", "optimizer", "precision")
+    }
+    # The weights' file need not be at hand, and the values do not change the speed.
+    trial = TrialConfig.model_validate({**config.trial, **chosen, "weights": "random"})
+    plan = Plan(config, 1)
     cache = plan.store / "measured.json"
     unfrozen = plan.unfrozen_layers()
     facts = [trial.model_dump(mode="json"), unfrozen, classes, node.cpus, ways, _cpuinfo("model name"), versions()]
@@ -93,16 +105,16 @@ def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int
 
 
 def _measure(trial: TrialConfig, plan: Sequence[int], classes: int, ways: Sequence[Way]) -> list[Throughput]:
-    packings: list[Throughput] = []
+    measured: list[Throughput] = []
     for concurrent, threads in ways:
         speeds = _run_probes(trial, plan, classes, concurrent, threads)
-        packings.append(_together(speeds, concurrent, threads))
+        measured.append(_together(speeds, concurrent, threads))
         resident = max(speed.resident_bytes for speed in speeds)
         if 2 * concurrent * resident > MEMORY_SHARE * psutil.virtual_memory().total:
             break
-        if len(packings) > 1 and packings[-1].train < packings[-2].train:
+        if len(measured) > 1 and measured[-1].train < measured[-2].train:
             break  # Finer divisions only get slower from here.
-    return packings
+    return measured
 
 
 def _run_probes(trial: TrialConfig, plan: Sequence[int], classes: int, concurrent: int, threads: int) -> list[Any]:
@@ -128,26 +140,6 @@ def _together(speeds: Sequence[Any], concurrent: int, threads: int) -> Throughpu
     size = sum(tail.bytes_per_photo for tail in speeds[0].tails.values())
     prefix = sum(speed.prefix for speed in speeds)
     return Throughput(concurrent, threads, average("train"), average("evaluate"), prefix, size)
-
-
-def _typical_trial(config: SweepConfig) -> TrialConfig:
-    """The fixed knobs of the sweep; of searched ones that change the speed, the first choice."""
-    chosen = {
-        name: knob.values[0]
-        for name, knob in config.space.items()
-        if isinstance(knob, Choices) and name in ("backbone", "image_size", "batch_size", "optimizer", "precision")
-    }
-    # The weights' file need not be at hand, and the values do not change the speed.
-    return TrialConfig.model_validate({**config.trial, **chosen, "weights": "random"})
-
-
-def _faster(config: SweepConfig) -> list[str]:
-    """Say that the processor has bfloat16, where the sweep file leaves it open what to compute in."""
-    undecided = "precision" not in config.trial and "precision" not in config.space
-    if not undecided or not {"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()):
-        return []
-    gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see README)"
-    return [f"faster       this processor has bfloat16: {gain}"]
 
 
 def _cpuinfo(name: str) -> str:

@@ -1,1 +1,1 @@
-"""Where Ray Tune plugs in: searcher, scheduler, callbacks, session."""
+"""Where Ray Tune plugs in: searcher, scheduler, observers, session."""

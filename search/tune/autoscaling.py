@@ -1,10 +1,9 @@
-"""Wait for the first node of a cluster whose nodes come when they are asked for.
+"""Wait for the first node of a cluster that Ray's autoscaler grows.
 
-A cluster whose head offers no CPUs (as in cluster/aws.yaml, gcp.yaml and KubeRay's files) is taken for one that grows:
-its workers come from Ray's autoscaler, from none on. What a trial gets can only be worked out from a node that is
-there, so the first one is asked for by placement groups, and waited for. Groups live no longer than their driver: one
-that is killed leaves no request behind that keeps machines running. From then on the trials' own requests are what the
-autoscaler hears.
+A cluster whose head offers no CPUs (as in cluster/aws.yaml, gcp.yaml and KubeRay's files) is taken for one that grows,
+from no workers on. A trial's share follows from a node's size, so the first node is asked for by placement groups, and
+waited for. Groups live no longer than their driver: one that is killed leaves no request behind that keeps machines
+running. From then on the autoscaler gets the trials' own requests.
 """
 
 import time
@@ -25,7 +24,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def cluster_grows() -> bool:
-    """Say whether the cluster is one whose nodes come when asked for: its head offers no CPUs."""
+    """Say whether the cluster's nodes come when asked for: its head offers no CPUs."""
     return any(node["Alive"] and not node["Resources"].get("CPU") for node in ray.nodes())
 
 
@@ -37,7 +36,7 @@ def first_nodes(settings: Resources, trials: int, patience: float = PATIENCE_SEC
         patience: in seconds.
 
     Raises:
-        UserError: no node came.
+        UserError: no node came within `patience`.
     """
     slot = slot_of(settings)
     nodes = nodes_of_trials()
@@ -47,11 +46,21 @@ def first_nodes(settings: Resources, trials: int, patience: float = PATIENCE_SEC
     wanted = 1 if settings.concurrent_trials == "auto" else min(settings.concurrent_trials, trials)
     # A group for each slot, not one for all: a cluster that cannot grow so far would start nothing for that one.
     asked = [placement_group([slot]) for _ in range(wanted)]
+    started = time.monotonic()
     try:
-        return _await(slot, patience)
+        while time.monotonic() - started < patience:
+            nodes = nodes_of_trials()
+            if any(fits(node, slot) for node in nodes):
+                print(f"waited       {time.monotonic() - started:.0f} s for the first node", flush=True)
+                return nodes
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
         for group in asked:
             remove_placement_group(group)
+    raise UserError(
+        f"resources: no node that offers {_words(slot)} came in {patience / 60:g} minutes; "
+        "`ray status` on the head says what the autoscaler tries, and the cluster file what a worker has"
+    )
 
 
 def slot_of(settings: Resources) -> dict[str, float]:
@@ -59,20 +68,6 @@ def slot_of(settings: Resources) -> dict[str, float]:
     cpus = 1.0 if settings.threads_per_trial == "auto" else float(settings.threads_per_trial)
     gpus = 0.0 if settings.gpus_per_trial == "auto" else float(settings.gpus_per_trial)
     return {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-
-
-def _await(slot: dict[str, float], patience: float) -> Sequence[Node]:
-    started = time.monotonic()
-    while time.monotonic() - started < patience:
-        nodes = nodes_of_trials()
-        if any(fits(node, slot) for node in nodes):
-            print(f"waited       {time.monotonic() - started:.0f} s for the first node", flush=True)
-            return nodes
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-    raise UserError(
-        f"resources: no node that offers {_words(slot)} came in {patience / 60:g} minutes; "
-        "`ray status` on the head says what the autoscaler tries, and the cluster file what a worker has"
-    )
 
 
 def _words(slot: dict[str, float]) -> str:

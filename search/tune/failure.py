@@ -1,4 +1,4 @@
-"""Why a trial failed, read from what Ray leaves of it."""
+"""Failures of trials and of the sweep, read from Ray's errors."""
 
 import re
 import traceback
@@ -36,12 +36,17 @@ class Failure:
 
 
 def read_failure(trial: Trial) -> Failure:
-    """Say what went wrong last with this trial."""
-    return describe(_last_error(trial), trial.num_failures)
+    """Say what went wrong last with this trial: the error that Ray has just written into its folder on the driver.
+
+    Not `Trial.get_pickled_error`: it reads from the storage folder, which is synchronised later.
+    """
+    file = trial.pickled_error_file
+    error = ray.cloudpickle.loads(Path(file).read_bytes()) if file is not None and Path(file).exists() else None
+    return describe(error if isinstance(error, Exception) else None, trial.num_failures)
 
 
 def describe(error: Exception | None, times: int = 1) -> Failure:
-    """Put an error of Ray's into words; `times` is how often the trial has failed by now."""
+    """Put an error of Ray's into words; `times` is how often the trial has failed."""
     if error is None:
         return Failure("it failed without leaving its error")
     details = str(error)
@@ -63,14 +68,11 @@ def broken_off(error: Exception, experiment: Path) -> str:
     """Say in one line that, and why, a sweep broke off, with the traceback in the experiment's driver_error.txt."""
     details = experiment / DRIVER_ERROR_FILE
     details.write_text("".join(traceback.format_exception(error)))
-    kind, message = _kind_and_message(_first_cause(error))
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    kind, message = _kind_and_message(cause if isinstance(cause, Exception) else RuntimeError(str(cause)))
     return f"the sweep broke off: {kind}: {message} (more in {details}); {how_to_go_on(experiment)}"
-
-
-def _first_cause(error: BaseException) -> Exception:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
 
 
 def _kind_and_message(error: Exception) -> tuple[str, str]:
@@ -81,15 +83,3 @@ def _kind_and_message(error: Exception) -> tuple[str, str]:
     # A traceback, or TensorFlow's "in user code:" with one below it: the last line says what happened.
     match = _LAST_LINE.fullmatch(lines[-1])
     return (match["kind"], match["message"]) if match else (type(cause or error).__name__, lines[-1])
-
-
-def _last_error(trial: Trial) -> Exception | None:
-    """The exception that Ray has just written into the trial's folder on the driver.
-
-    Not `Trial.get_pickled_error`: it reads from the storage folder, which is synchronised later.
-    """
-    file = trial.pickled_error_file
-    if file is None or not Path(file).exists():
-        return None
-    error = ray.cloudpickle.loads(Path(file).read_bytes())
-    return error if isinstance(error, Exception) else None

@@ -1,19 +1,18 @@
-"""Ctrl-C: once, the epochs in progress finish and the best is handed over; twice, everything stops at once."""
+"""Ctrl-C: once ends a sweep cleanly, twice stops it at once."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from search.tune.state import SweepState
 
-# Whoever stops a job from outside waits a minute before it is killed (cluster/jobs.py); the hand-over must fit too.
+# A job that is stopped from outside has a minute before it is killed (cluster/jobs.py); writing the results must fit.
 GRACE_SECONDS = 30.0
 
 
@@ -40,14 +39,7 @@ def ctrl_c(sweep_state: SweepState) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class EndWithoutWaiting(Callback):
-    """Lets a sweep that is to end do so as soon as no epoch is in progress, before its grace is over."""
-
-    def __init__(self, sweep_state: SweepState) -> None:
-        self._sweep_state = sweep_state
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
-        """Look whether any trial still trains."""
-        ending = self._sweep_state.ending
-        if ending is not None and not any(trial.status == Trial.RUNNING for trial in trials):
-            self._sweep_state.end("interrupted", ending.reason)
+def end_without_waiting(sweep_state: SweepState, trials: Iterable[Trial]) -> None:
+    """End a sweep that is to end as soon as no epoch is in progress, before its grace is over."""
+    if sweep_state.ending is not None and not any(trial.status == Trial.RUNNING for trial in trials):
+        sweep_state.end("interrupted", sweep_state.ending.reason)

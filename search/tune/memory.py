@@ -1,8 +1,7 @@
-"""Have Ray forget trials that have ended: the study and the log of epochs hold all that is known of them."""
+"""What Ray keeps in memory of a trial that has ended."""
 
-from typing import Any
+from collections.abc import Iterable
 
-from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
@@ -19,40 +18,24 @@ _KEPT_OF_RUN = (
 )
 
 
-class ForgetEndedTrials(Callback):
-    """Keeps the driver's memory from growing with every trial.
+def forget_ended(ended: Iterable[Trial]) -> list[Trial]:
+    """Have Ray forget trials that have ended; return those with which it has something to do yet.
 
-    Ray keeps of every trial its statistics of each metric (two queues and six numbers apiece), its last result and its
-    configuration several times over: some 70 KB by the end of a trial, for tables that a sweep never shows.
+    The study and the log of epochs hold all that is known of them. Ray keeps of every trial its statistics of each
+    metric (two queues and six numbers apiece), its last result and its configuration several times over: some 70 KB by
+    the end of a trial, for tables that a sweep never shows.
     """
-
-    def __init__(self) -> None:
-        self._ended: list[Trial] = []
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        """Remember it; Ray has something to do with it yet in this step."""
-        self._ended.append(trial)
-
-    on_trial_error = on_trial_complete
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
-        """Forget the trials that are over."""
-        waiting = []
-        for trial in self._ended:
-            if trial.is_finished() and not trial.is_saving:
-                _forget(trial)
-            else:
-                waiting.append(trial)
-        self._ended = waiting
-
-
-def _forget(trial: Trial) -> None:
-    before = trial.run_metadata
-    after = _TrainingRunMetadata()
-    after.checkpoint_manager = type(before.checkpoint_manager)(None)
-    after.last_result = {key: before.last_result[key] for key in _KEPT if key in before.last_result}
-    for name in _KEPT_OF_RUN:
-        setattr(after, name, getattr(before, name))
-    trial.run_metadata = after
-    trial.config = {"run": run_settings(trial)}
-    trial.evaluated_params = {}
+    waiting = []
+    for trial in ended:
+        if not trial.is_finished() or trial.is_saving:
+            waiting.append(trial)
+            continue
+        before, after = trial.run_metadata, _TrainingRunMetadata()
+        after.checkpoint_manager = type(before.checkpoint_manager)(None)
+        after.last_result = {key: before.last_result[key] for key in _KEPT if key in before.last_result}
+        for name in _KEPT_OF_RUN:
+            setattr(after, name, getattr(before, name))
+        trial.run_metadata = after
+        trial.config = {"run": run_settings(trial)}
+        trial.evaluated_params = {}
+    return waiting

@@ -1,4 +1,4 @@
-"""How many trials run at once, and what each of them gets."""
+"""Shares of the machine: trials at once, and what each gets."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Node:
 class Share:
     """What a trial gets (`threads` CPU threads, `gpus` GPUs, possibly a fraction) and how many run at once.
 
-    With `grows`, `concurrent` is how many the nodes that are there now hold; as many run as there is room for later.
+    With `grows`, `concurrent` is how many the present nodes hold; as many run as there is room for later.
     """
 
     concurrent: int
@@ -48,23 +48,27 @@ class Share:
 def share(settings: Resources, nodes: Sequence[Node], grows: bool = False) -> Share:
     """Divide the nodes among trials.
 
-    `auto`: one GPU per trial where there are any; as many trials as the GPUs hold, or else (where search/packing.py has
-    not measured better) one per four cores; and for each trial an equal part of its node's cores.
+    `auto`: one GPU per trial where there are any; as many trials as the GPUs hold, or else (where no better division
+    was measured, see search/forecast/measure.py) one per four cores; and for each trial an equal part of its node's
+    cores.
 
     Args:
-        grows: nodes come when asked for (search/autoscaling.py): `concurrent_trials` may then be more than the nodes
-            hold that are there now, and does not say what each of them is to hold.
+        grows: nodes come when asked for (search/tune/autoscaling.py): `concurrent_trials` may then be more than the
+            present nodes hold, and does not say what each of them is to hold.
 
     Raises:
         UserError: no node can hold a single trial.
     """
-    gpus = _gpus_per_trial(settings, nodes)
+    most_gpus = max(node.gpus for node in nodes)
+    gpus = float(most_gpus >= 1) if settings.gpus_per_trial == "auto" else float(settings.gpus_per_trial)
+    if gpus > most_gpus:
+        raise UserError(f"resources.gpus_per_trial: {gpus:g}, but the largest node has {most_gpus:g} GPUs")
     if settings.threads_per_trial != "auto":
         threads = settings.threads_per_trial
     else:
         wanted = settings.model_copy(update={"concurrent_trials": "auto"}) if grows else settings
         threads = min(_threads(wanted, node, gpus, len(nodes)) for node in nodes if node.gpus >= gpus)
-    fitting = sum(_fitting(node, threads, gpus) for node in nodes)
+    fitting = sum(min(node.cpus // threads, _slots(node, gpus) if gpus else node.cpus) for node in nodes)
     if fitting == 0:
         most = max(node.cpus for node in nodes)
         raise UserError(
@@ -82,19 +86,8 @@ def fits(node: Node, slot: Mapping[str, float]) -> bool:
 
 
 def this_node() -> Node:
-    """Describe this machine: the cores that this process may use, and no GPUs (Ray counts those)."""
+    """Return this machine: the cores that this process may use, and no GPUs (Ray counts those)."""
     return Node(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 0)
-
-
-def _gpus_per_trial(settings: Resources, nodes: Sequence[Node]) -> float:
-    most = max(node.gpus for node in nodes)
-    if settings.gpus_per_trial == "auto":
-        return 1.0 if most >= 1 else 0.0
-    if settings.gpus_per_trial > most:
-        raise UserError(
-            f"resources.gpus_per_trial: {settings.gpus_per_trial:g}, but the largest node has {most:g} GPUs"
-        )
-    return float(settings.gpus_per_trial)
 
 
 def _threads(settings: Resources, node: Node, gpus: float, nodes: int) -> int:
@@ -102,12 +95,12 @@ def _threads(settings: Resources, node: Node, gpus: float, nodes: int) -> int:
     if settings.concurrent_trials != "auto":
         trials = -(-settings.concurrent_trials // nodes)
     elif gpus:
-        trials = int(node.gpus / gpus + 1e-9)
+        trials = _slots(node, gpus)
     else:
         trials = node.cpus // THREADS_WORTH_GIVING
     return max(1, node.cpus // max(1, trials))
 
 
-def _fitting(node: Node, threads: int, gpus: float) -> int:
-    by_cpu = node.cpus // threads
-    return min(by_cpu, int(node.gpus / gpus + 1e-9)) if gpus else by_cpu
+def _slots(node: Node, gpus: float) -> int:
+    """How many trials with so much of a GPU each a node holds."""
+    return int(node.gpus / gpus + 1e-9)

@@ -1,4 +1,4 @@
-"""The one scheduler of a sweep: checks every result, asks the rule whether to stop, records why."""
+"""Ray Tune scheduler that stops trials by a stopping rule."""
 
 import math
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from trainables.files.experiment import ERROR_FILE, trial_folder
 
 
 class StudyScheduler(FIFOScheduler):
-    """Stops trials by a rule of search/rules.py, with the epoch as the clock.
+    """Stops trials by a rule of search/stopping/rules.py, with the epoch as the clock.
 
     It takes the place of Ray's AsyncHyperBandScheduler, each of whose deciding methods is wrong at our seam: a NaN
     never stops, the second arrival at a rung is judged against one sample, skipped reports miss rungs, a missing
@@ -31,7 +31,7 @@ class StudyScheduler(FIFOScheduler):
     def __init__(
         self, config: SweepConfig, rule: StopRule, sweep_state: SweepState, catch_up: Callable[[], None] | None = None
     ) -> None:
-        """Args: `catch_up` tells the rule what other drivers have reported; called whenever a trial is added."""
+        """Args: `catch_up` tells the rule what other drivers reported; called whenever a trial is added."""
         super().__init__()
         self._catch_up = catch_up
         self._metric = config.metric
@@ -58,12 +58,13 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on an epoch's result; a decision to stop is left in `SweepState.stops` with its reason."""
-        stop = self._judge(trial_number(trial), result)
+        number = trial_number(trial)
+        stop = self._judge(number, result)
         if stop is None and self._sweep_state.ending is not None:
             stop = replace(self._sweep_state.ending, epoch=int(result["epoch"]))
         if stop is None:
             return str(TrialScheduler.CONTINUE)
-        self._sweep_state.stops[trial_number(trial)] = stop
+        self._sweep_state.stops[number] = stop
         return str(TrialScheduler.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
@@ -81,16 +82,15 @@ class StudyScheduler(FIFOScheduler):
 
         A UserError that the trainable raised (weights that do not fit, say) would fail every trial: it ends the sweep.
         """
-        failure = read_failure(trial)
+        failure, number = read_failure(trial), trial_number(trial)
         if failure.ends_sweep:
             self._sweep_state.fail(UserError(failure.reason))
         crowded = failure.out_of_memory and bool(roomier(trial))
         if crowded and trial.num_failures <= trial.max_failures:
-            self._crowded.add(trial_number(trial))
+            self._crowded.add(number)
         elif not failure.worker_lost or trial.num_failures > trial.max_failures:
-            stop = Stop("failed", trial.last_result.get("epoch"), failure.reason)
-            self._sweep_state.stops[trial_number(trial)] = stop
-        folder = trial_folder(self._experiment, trial_number(trial))
+            self._sweep_state.stops[number] = Stop("failed", trial.last_result.get("epoch"), failure.reason)
+        folder = trial_folder(self._experiment, number)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ERROR_FILE).open("a") as details:
             details.write(f"{failure.reason}\n{failure.details}\n\n")
@@ -103,11 +103,14 @@ class StudyScheduler(FIFOScheduler):
         needed = (self._metric, "epoch", *([self._cost] if self._cost else []))
         missing = [key for key in needed if key not in result]
         if missing:
-            self._sweep_state.fail(UserError(_missing(missing[0], result)))
+            numbers = sorted(name for name, value in result.items() if isinstance(value, float) and "/" not in name)
+            lacks, has = f"has no {missing[0]!r}, so it cannot be searched by", f"it has: {', '.join(numbers)}"
+            self._sweep_state.fail(UserError(f"the trial's result {lacks}; {has}"))
             return Stop("failed", None, f"its result has no {missing[0]!r}")
         epoch, value = int(result["epoch"]), result[self._metric]
         if not math.isfinite(value):
-            return Stop("failed", epoch, _non_finite(self._metric, epoch, value, result))
+            reason = result.get("stop_reason") or f"{self._metric} was {value} at epoch {epoch}"
+            return Stop("failed", epoch, str(reason))
         cost = float(result[self._cost]) if self._cost else 0.0
         return self._rule.judge(number, epoch, float(value), cost)
 
@@ -132,12 +135,3 @@ class EndWhenAsked(Stopper):
     def stop_all(self) -> bool:
         """Say whether the sweep is to end now."""
         return self._sweep_state.cutting
-
-
-def _missing(key: str, result: dict[str, Any]) -> str:
-    numbers = sorted(name for name, value in result.items() if isinstance(value, float) and "/" not in name)
-    return f"the trial's result has no {key!r}, so it cannot be searched by; it has: {', '.join(numbers)}"
-
-
-def _non_finite(metric: str, epoch: int, value: float, result: dict[str, Any]) -> str:
-    return str(result.get("stop_reason") or f"{metric} was {value} at epoch {epoch}")

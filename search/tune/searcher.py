@@ -1,4 +1,4 @@
-"""OptunaSearch with the feedback right: what Ray knows of a trial's end reaches the study."""
+"""Ray Tune searcher over one Optuna study: suggestions, values and ends."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 from search.config.space import distributions
 from search.config.trial_plan import Plan
 from search.experiment.provenance import now
-from search.records import seconds_of_epochs
+from search.records import KEPT_OF_RESULTS, seconds_of_epochs
 from search.sampling.ask import begin
 from search.sampling.suggestions import Suggester
 from search.sampling.warm_start import read_warm_start
@@ -29,19 +29,19 @@ class StudySearch(OptunaSearch):
 
     Unlike the stock class: a trial that the scheduler stopped is PRUNED with all its values, not COMPLETE; a trial
     that failed is FAIL with the reason, never RUNNING for ever; the value is the best epoch's, not the last one's;
-    the epoch is the step; trials of a driver that was killed are taken up; and the trial's number travels in its
+    the epoch is the step; trials of a driver that was killed are resumed; and the trial's number travels in its
     configuration, so a result finds its Optuna trial whatever id Ray gives to a retry.
     """
 
     def __init__(
-        self, plan: Plan, sweep_state: SweepState, study: optuna.Study, taken_up: Sequence[FrozenTrial] = ()
+        self, plan: Plan, sweep_state: SweepState, study: optuna.Study, resumed: Sequence[FrozenTrial] = ()
     ) -> None:
-        """Args: `taken_up` are trials that a driver which is no more has begun: they come before new suggestions."""
+        """Args: `resumed` are trials that are open from a driver before this one: they come before new suggestions."""
         self._plan = plan
         self._sweep_state = sweep_state
         self._open: dict[int, _OpenTrial] = {}
         self._numbers: dict[str, int] = {}
-        self._taken_up = list(taken_up)
+        self._resumed = list(resumed)
         self._study_here = study
         config = plan.config
         super().__init__(
@@ -63,25 +63,25 @@ class StudySearch(OptunaSearch):
         self._ot_study = self._study_here
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the trainable's whole configuration (see Plan.settings) of a trial taken up, or of a new one."""
+        """Return the trainable's whole configuration (see Plan.settings), of a resumed trial or of a new one."""
         if self._sweep_state.stopping:
             return str(Searcher.FINISHED)
-        if self._taken_up:
-            return self._go_on(trial_id, self._taken_up.pop(0))
-        proposal = self._suggester.next()
-        if isinstance(proposal, str):
-            self._sweep_state.finished = proposal
+        if self._resumed:  # With the configuration that the trial began with, whatever the sweep says by now.
+            begun = self._resumed.pop(0)
+            config = TrialConfig.model_validate(begun.user_attrs["config"])
+            return self._open_trial(trial_id, optuna.Trial(self.study, begun._trial_id), config, begun)
+        suggested = self._suggester.next()
+        if isinstance(suggested, str):
+            self._sweep_state.finished = suggested
             return str(Searcher.FINISHED)
-        suggestion, config = proposal
+        suggestion, config = suggested
         trial = begin(self.study, suggestion, {DRIVER: self._plan.experiment_id, **self._attrs(config)})
         if trial.number != suggestion.number:  # Another driver of this study began one at the same moment.
-            config = self._describe_anew(trial)
+            # The trial's seed follows from its number.
+            config = self._plan.trial_config(trial.number, trial.params)
+            for name, value in self._attrs(config).items():
+                trial.set_user_attr(name, value)
         return self._open_trial(trial_id, trial, config)
-
-    def _go_on(self, trial_id: str, begun: FrozenTrial) -> dict[str, Any]:
-        """Take up a trial with the configuration that it began with, whatever the sweep says by now."""
-        trial = optuna.Trial(self.study, begun._trial_id)
-        return self._open_trial(trial_id, trial, TrialConfig.model_validate(begun.user_attrs["config"]), begun)
 
     def _open_trial(
         self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
@@ -89,13 +89,6 @@ class StudySearch(OptunaSearch):
         self._numbers[trial_id] = trial.number
         opened = self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
         return self._plan.settings(trial.number, config, opened.last_epoch or 0)
-
-    def _describe_anew(self, trial: optuna.Trial) -> TrialConfig:
-        """Write into the study the configuration of a trial that got another number, from which its seed follows."""
-        config = self._plan.trial_config(trial.number, trial.params)
-        for name, value in self._attrs(config).items():
-            trial.set_user_attr(name, value)
-        return config
 
     def _attrs(self, config: TrialConfig) -> dict[str, Any]:
         return {"config": config.model_dump(), "seed": config.seed, "provenance": self._plan.origin}
@@ -113,24 +106,23 @@ class StudySearch(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how the trial ended: by the scheduler's decision, by its own end, or by a failure."""
-        number = self._number(trial_id, result or {})
+        result = result or {}
+        number = self._number(trial_id, result)
         if number not in self._open:
             logging.getLogger(__name__).warning("trial %s has ended already; a further end is ignored", trial_id)
             return
         trial = self._open.pop(number)
         self._numbers.pop(trial_id, None)
-        unreported = trial.take(result or {}, self._metric)
-        stop = self._sweep_state.stops.get(number) or _own_end(result or {}, trial.last_epoch, error)
-        self._sweep_state.trial_ends[number] = tell_end(
-            self.study,
-            number,
-            trial.values,
-            stop,
-            self._plan.config.mode,
-            trial.attrs(),
-            unreported,
-            trial.cost or 0.0,
-        )
+        unreported, epoch = trial.take(result, self._metric), trial.last_epoch
+        stop = self._sweep_state.stops.get(number)
+        if stop is None and (error or epoch is None):
+            stop = Stop("failed", epoch, "the trial ended without saying why")
+        elif stop is None:  # By itself, as the trainable said it.
+            kind = result.get("stop_kind", "max_epochs")
+            stop = Stop(kind, epoch, result.get("stop_reason") or f"ended at epoch {epoch}")
+        mode, attrs, cost = self._plan.config.mode, trial.attrs(), trial.cost or 0.0
+        end = tell_end(self.study, number, trial.values, stop, mode, attrs, unreported, cost)
+        self._sweep_state.trial_ends[number] = end
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is the state, and a pickle of it could only disagree."""
@@ -143,7 +135,7 @@ class StudySearch(OptunaSearch):
 class _OpenTrial:
     """A trial between its suggestion and its end: the values so far, and where it ran.
 
-    A trial that was taken up begins with what the study and its log of epochs hold of it.
+    A resumed trial begins with what the study and its log of epochs hold of it.
     """
 
     def __init__(self, optuna_trial: optuna.Trial, begun: FrozenTrial | None, plan: Plan) -> None:
@@ -158,8 +150,7 @@ class _OpenTrial:
             here = {} if begun.user_attrs.get("provenance") == plan.origin else plan.origin
             entry = {"at": now(), "after_epoch": self.last_epoch or 0, **here}
             optuna_trial.set_user_attr("taken_up", [*begun.user_attrs.get("taken_up", []), entry])
-        self._host: str | None = None
-        self._device: str | None = None
+        self._kept: dict[str, Any] = {}
         self._weights: dict[str, Any] = {}
         self._notes: list[str] = list(begun.user_attrs.get("checkpoint_notes", [])) if begun else []
 
@@ -168,41 +159,29 @@ class _OpenTrial:
 
         A trial that began again (its worker was lost, or its driver) passes the same epochs twice.
         """
-        self.note(result)
-        value, epoch = result.get(metric), result.get("epoch")
-        if value is None or epoch is None or not math.isfinite(value) or epoch in self.values:
-            return {}
-        self.values[int(epoch)] = float(value)
-        return {int(epoch): float(value)}
-
-    def note(self, result: dict[str, Any]) -> None:
         if self.cost is None and self._cost_name in result:
             self.cost = float(result[self._cost_name])
-        self._host = result.get("host", result.get("hostname", self._host))
-        self._device = result.get("device", self._device)
+        here = {"host": result["hostname"]} if "hostname" in result else {}
+        self._kept |= here | {name: result[name] for name in KEPT_OF_RESULTS if name in result}
         self.last_epoch = result.get("epoch", self.last_epoch)
         # Ray hands on a result flattened: weights/kind, weights/detail …
         reported = {key.removeprefix("weights/"): value for key, value in result.items() if key.startswith("weights/")}
         self._weights = reported or self._weights
         if result.get("checkpoint_note"):
             self._notes.append(result["checkpoint_note"])
+        value, epoch = result.get(metric), result.get("epoch")
+        if value is None or epoch is None or not math.isfinite(value) or epoch in self.values:
+            return {}
+        self.values[int(epoch)] = float(value)
+        return {int(epoch): float(value)}
 
     def attrs(self) -> dict[str, Any]:
-        seconds = round(time.time() - self._started, 3)
+        """Return the user attributes of the trial that its end writes."""
         attrs = {
             COST: self.cost,
-            "host": self._host,
-            "device": self._device,
-            "seconds": seconds,
+            **self._kept,
+            "seconds": round(time.time() - self._started, 3),
             "weights": self._weights,
             "checkpoint_notes": self._notes,
         }
         return {key: value for key, value in attrs.items() if value not in (None, {}, [])}
-
-
-def _own_end(result: dict[str, Any], epoch: int | None, error: bool) -> Stop:
-    """Why a trial ended that no scheduler stopped, as the trainable said it."""
-    if error or epoch is None:
-        return Stop("failed", epoch, "the trial ended without saying why")
-    kind = result.get("stop_kind", "max_epochs")
-    return Stop(kind, epoch, result.get("stop_reason") or f"ended at epoch {epoch}")

@@ -1,10 +1,11 @@
-"""Start Ray on this machine, or join a running cluster, so that workers can import the checkout."""
+"""Ray session: a local one, or a running cluster that is joined."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -27,7 +28,7 @@ _EXCLUDES = [
     "*.keras",
 ]
 
-# Ray Tune's own loggers, reporter and signal handler give way to ours; see epoch_log, tensorboard, progress, sweep.
+# Ray Tune's own loggers, reporter and signal handler give way to ours (search/callbacks, search/tune/interrupt.py).
 _TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -35,7 +36,7 @@ _TUNE_SETTINGS = {
     # Ray's own snapshots of all trials, whose cost grows with each; nothing reads them, the study is the record.
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # The old output engine is the one that is silent when told to be.
+    # The old output engine is the one that can be silenced.
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
@@ -75,7 +76,9 @@ def nodes_of_trials() -> list[Node]:
 @contextmanager
 def _environment() -> Iterator[None]:
     """Ray Tune's settings and the path to the checkout, for this process and the workers that inherit from it."""
-    settings = {**_TUNE_SETTINGS, "PYTHONPATH": _python_path()}
+    # Workers of a local Ray inherit the environment; the checkout is not installed, and may not be the current folder.
+    path = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    settings = {**_TUNE_SETTINGS, "PYTHONPATH": path}
     before = {key: os.environ.get(key) for key in settings}
     os.environ.update(settings)
     try:
@@ -87,29 +90,16 @@ def _environment() -> Iterator[None]:
                 os.environ[key] = value
 
 
-def _python_path() -> str:
-    # Workers of a local Ray inherit the environment; the checkout is not installed, and may not be the current folder.
-    return os.pathsep.join(dict.fromkeys([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]))
-
-
 def _start(address: str | None, gpus: int | None) -> None:
+    options: dict[str, Any]
+    if address and address != "local":
+        environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
+        options = {"address": address, "runtime_env": environment}
+    else:  # Without "local", Ray would join a cluster that it finds on this machine.
+        cpus = this_node().cpus
+        options = {"address": "local", "num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
     try:
-        if address and address != "local":
-            ray.init(
-                address,
-                runtime_env={"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS},
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(
-                "local",  # Without it, Ray would join a cluster that it finds on this machine.
-                num_cpus=this_node().cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises a bare one when its own processes do not come up in time.
         where = f"the cluster at {address}" if address else "Ray on this machine"
         raise UserError(f"cannot reach {where}: {' '.join(str(error).split())}") from None

@@ -1,4 +1,4 @@
-"""What the searcher, the scheduler and the callbacks of one running sweep know together."""
+"""State of a running sweep, shared by searcher, scheduler and observers."""
 
 import math
 import time
@@ -13,10 +13,10 @@ from trainables.errors import UserError
 class SweepState:
     """The one mutable state of a running sweep: decisions by trial number, and the request to end.
 
-    The scheduler writes `stops`, the searcher turns them into `trial_ends`, the callbacks read both. `error` ends the
-    sweep as a failure; `ending` ends it cleanly, with the best so far handed over: running trials may finish their
-    epochs until `cut_at` (monotonic seconds). `finished` says why no further trial is begun,
-    while those that run go on.
+    The scheduler writes `stops`, the searcher turns them into `trial_ends`, the observers get both. `error` ends the
+    sweep as a failure; `ending` ends it cleanly, with the best so far as its result: running trials may finish their
+    epochs until `cut_at` (monotonic seconds). `finished` says why no further trial is begun, while those that run go
+    on.
     """
 
     stops: dict[int, Stop] = field(default_factory=dict)

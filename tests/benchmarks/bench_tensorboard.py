@@ -2,9 +2,9 @@
 
 Run:  python -m tests.benchmarks.bench_tensorboard --trials 20 200
 
-The event files are written by search/tensorboard.py itself, as a sweep of that many trials would: a third of them run
-for all epochs, the others are stopped early. The pages are opened in Chromium by tests/browser.py. Whatever else the
-machine does is in the times: compare the rows of one run.
+The event files are written by search/callbacks/tensorboard.py itself, as a sweep of that many trials would: a third of
+them run for all epochs, the others are stopped early. The pages are opened in Chromium by tests/browser.py. Whatever
+else the machine does is in the times: compare the rows of one run.
 """
 
 import argparse
@@ -17,10 +17,9 @@ import numpy as np
 
 from analysis.dashboard import LOOPBACK, tensorboard, wait_until_it_answers
 from search.callbacks.tensorboard import TensorBoardRuns
-from search.tune.state import SweepState
+from search.tune.observers import EpochResult, ObservedTrial
 from tests.browser import Browser, open_browser
 from tests.search_tests.synthetic import curve
-from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig
 
 KNOBS = ["learning_rate", "dropout", "dense_units", "unfrozen_layers"]
@@ -43,7 +42,7 @@ def main() -> None:
 
 def write_runs(experiment: Path, trials: int, epochs: int) -> None:
     """Write the TensorBoard runs of a sweep that never took place."""
-    runs = TensorBoardRuns(experiment, "val_macro_f1", KNOBS, SweepState())
+    runs = TensorBoardRuns(experiment, "val_macro_f1", KNOBS)
     generator = np.random.default_rng(0)
     for number in range(trials):
         config = TrialConfig(
@@ -54,11 +53,11 @@ def write_runs(experiment: Path, trials: int, epochs: int) -> None:
             epochs=epochs,
             seed=number,
         ).model_dump()
-        trial = FakeTrial({**config, "run": {"trial": number}})
-        runs.on_trial_start(0, [], trial)
+        trial = ObservedTrial(number, config)
+        runs.began(trial)
         for epoch, score in enumerate(curve(config)[: epochs if number % 3 == 0 else STOPPED_AFTER], start=1):
-            runs.on_trial_result(0, [], trial, _result(epoch, score, config["learning_rate"]))
-        runs.on_trial_complete(0, [], trial)
+            runs.epoch(trial, EpochResult(epoch, score, _result(epoch, score, config["learning_rate"])))
+        runs.ended(trial, None)
 
 
 def _result(epoch: int, score: float, rate: float) -> dict[str, float]:

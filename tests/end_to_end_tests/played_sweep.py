@@ -14,6 +14,7 @@ from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.file import dump_sweep
 from search.config.schema import SweepConfig
 from search.study.storage import open_storage
+from search.tune.observers import ObserverCallback
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 
@@ -26,7 +27,8 @@ class SeenSweep(PlayedSweep):
 
     def __init__(self, config: SweepConfig, storage: optuna.storages.BaseStorage) -> None:
         super().__init__(config, storage=storage)
-        self._board = TensorBoardRuns(Path(config.experiment), config.metric, list(config.space), self.sweep_state)
+        runs = TensorBoardRuns(Path(config.experiment), config.metric, list(config.space))
+        self._board = ObserverCallback([runs], config.metric, self.sweep_state)
 
     def report(self, trial: FakeTrial, epoch: int, value: float, *, last: bool = False) -> bool:
         if epoch == 1:

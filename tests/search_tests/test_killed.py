@@ -190,7 +190,7 @@ def test_checkpoints_that_were_lost_cost_epochs_and_nothing_else(tmp_path: Path,
         assert reported(storage) == expected
 
 
-def test_a_trial_that_was_taken_up_says_so_with_its_epoch(tmp_path: Path) -> None:
+def test_a_trial_that_was_resumed_says_so_with_its_epoch(tmp_path: Path) -> None:
     config = sweep(tmp_path, trials=1, seed=3)
     storage, checkpoints = DyingStorage(), dict[int, int]()
     study = continued_study(config, "fingerprint", storage)

@@ -34,7 +34,7 @@ from search.stopping.replay import replay
 from search.stopping.rules import HalvingRule, make_rule
 from search.study.storage import open_storage
 from search.study.study import create_study
-from search.tune.state import SweepState
+from search.tune.observers import EpochResult, observed
 from tests.checkout import ROOT
 from tests.checkpoint_files import generations
 from tests.search_tests.event_files import read_events
@@ -216,12 +216,12 @@ def test_note_12_hparams_survive_a_killed_driver_and_hold_the_best_value(tmp_pat
     trial = FakeTrial(config)
     trial.local_path, trial.init_local_path = str(tmp_path / "stock"), lambda: None
     trial.evaluated_params = {"learning_rate": 0.01}
-    stock, runs = TBXLoggerCallback(), TensorBoardRuns(tmp_path, "val_macro_f1", ["learning_rate"], SweepState())
+    stock, runs = TBXLoggerCallback(), TensorBoardRuns(tmp_path, "val_macro_f1", ["learning_rate"])
     stock.log_trial_start(trial)
-    runs.on_trial_start(0, [], trial)
+    runs.began(observed(trial))
     for result in results:
         stock.log_trial_result(0, trial, {**result, "training_iteration": result["epoch"]})
-        runs.on_trial_result(0, [], trial, result)
+        runs.epoch(observed(trial), EpochResult(result["epoch"], result["val_macro_f1"], result))
     # Neither is closed: this is what a killed driver leaves.
     assert not _hparams_tags(tmp_path / "stock")
     assert _hparams_tags(run_folder(tmp_path, 0)) == {"_hparams_/experiment", "_hparams_/session_start_info"}

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,8 @@ from search.config.file import read_sweep
 from search.config.schema import SweepConfig
 from search.records import Experiment, read_experiment
 from search.resume import resume_sweep
-from search.sweep import _begin, run_sweep
-from search.tune.resources import Share
+from search.sweep import run_sweep
+from search.tune.resources import Node, Share
 from tests.checkout import ROOT
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
@@ -153,21 +155,25 @@ def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None
 def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_ray(address: str | None) -> None:
-        raise UserError("no Ray here")
+    said: list[str] = []
+
+    @contextmanager
+    def no_ray(address: str | None) -> Iterator[list[Node]]:
+        said.append(capsys.readouterr().err)
+        yield []
 
     def warnings(dataset: Dataset, methods: list[str]) -> list[str]:
         return [f"twice: {method}" for method in methods]
 
     monkeypatch.setattr("search.sweep.double_corrections_in_trials", warnings)
     monkeypatch.setattr("search.sweep.ray_session", no_ray)
+    monkeypatch.setattr("search.sweep.allocate", lambda *_: (Share(concurrent=1, threads=1, gpus=0), None))
+    monkeypatch.setattr("search.sweep.drive", lambda *_: None)
     config = sweep(tmp_path, space={"imbalance": ["none", "effective_number"]}, trial={})
-    with pytest.raises(UserError, match="no Ray here"):
-        run_sweep(config)
-    assert capsys.readouterr().err == "warning: twice: none\nwarning: twice: effective_number\n"
-    Path(config.experiment).mkdir()
-    _begin(config, Share(concurrent=1, threads=1, gpus=0), "f1ngerprint", ["twice"])
-    assert json.loads((Path(config.experiment) / "provenance.json").read_text())["warnings"] == ["twice"]
+    run_sweep(config)
+    assert said == ["warning: twice: none\nwarning: twice: effective_number\n"]
+    kept = json.loads((Path(config.experiment) / "provenance.json").read_text())["warnings"]
+    assert kept == ["twice: none", "twice: effective_number"]
 
 
 def test_a_folder_that_holds_another_run_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

@@ -1,17 +1,16 @@
 """search/callbacks/checkpoints.py: what stays on the disk."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.callbacks.checkpoints import KeepBestCheckpoints
-from search.study.pareto import Mode, ScoredTrial
+from search.study.pareto import Mode
 from search.study.trial_end import Stop, TrialEnd
-from search.tune.state import SweepState
+from search.tune.observers import EpochResult, ObservedTrial
 from tests.checkpoint_files import generations
-from tests.search_tests.tune_loop import FakeTrial
 from trainables.files.experiment import trial_folder
 from trainables.files.file_store import open_store
 from trainables.training.checkpoint import Checkpoints, epoch_of, newest_first
@@ -40,33 +39,32 @@ def left(folder: Path) -> dict[int, list[int]]:
     return {number: [epoch_of(file) for file in found] for number, found in sorted(files.items()) if found}
 
 
-def trial(number: int, place: Path | str = "") -> FakeTrial:
-    return FakeTrial({"run": {"trial": number, "checkpoint_dir": str(place)}})
+def frozen(number: int, state: str, best: float | None) -> FrozenTrial:
+    values, value = {} if best is None else {1: best}, best if state == "COMPLETE" else None
+    attrs = {"best_epoch": None if best is None else 1}
+    trial = create_trial(state=TrialState[state], value=value, intermediate_values=values, user_attrs=attrs)
+    trial.number = number
+    return trial
 
 
 @pytest.mark.parametrize(("keep", "mode", "expected"), KEPT)
-@pytest.mark.parametrize("taken_up", [False, True])
+@pytest.mark.parametrize("resumed", [False, True])
 def test_the_best_ended_trials_and_the_running_ones_keep_theirs(
-    tmp_path: Path, keep: int, mode: Mode, expected: list[int], taken_up: bool
+    tmp_path: Path, keep: int, mode: Mode, expected: list[int], resumed: bool
 ) -> None:
-    sweep_state = SweepState()
-    callback = KeepBestCheckpoints(tmp_path, mode, keep, sweep_state)
+    keeper = KeepBestCheckpoints(tmp_path, mode, keep)
     for number in [*range(len(OUTCOMES)), 99]:
         write(tmp_path, number)
-    if taken_up:
-        callback.restore(
-            (number, None if state == "FAIL" or best is None else ScoredTrial(number, best))
-            for number, (state, best) in enumerate(OUTCOMES)
-        )
+    if resumed:
+        keeper.restore([frozen(number, state, best) for number, (state, best) in enumerate(OUTCOMES)])
     else:
         for number, (state, best) in enumerate(OUTCOMES):
-            sweep_state.trial_ends[number] = TrialEnd(state, ENDED, best, 1)  # type: ignore[arg-type]
-            callback.on_trial_complete(0, [], trial(number))
+            keeper.ended(ObservedTrial(number, {}), TrialEnd(state, ENDED, best, 1))  # type: ignore[arg-type]
     assert list(left(tmp_path)) == expected
 
 
 def test_what_a_trial_leaves_that_never_began_is_nothing(tmp_path: Path) -> None:
-    KeepBestCheckpoints(tmp_path, "max", 1, SweepState()).on_trial_error(0, [], trial(0))
+    KeepBestCheckpoints(tmp_path, "max", 1).ended(ObservedTrial(0, {}), None)
     assert not (tmp_path / "trials").exists()
 
 
@@ -84,43 +82,39 @@ def test_a_quota_costs_the_worst_ended_trial_first_and_never_what_a_running_one_
     tmp_path: Path, files: int, expected: dict[int, list[int]]
 ) -> None:
     size = max([write(tmp_path, number) for number in range(4)])
-    callback = KeepBestCheckpoints(tmp_path, "max", 5, SweepState(), quota=files * size + size // 2)
-    callback.restore([(0, ScoredTrial(0, 0.1)), (1, ScoredTrial(1, 0.9))])
-    result: dict[str, Any] = {"epoch": 2}
+    keeper = KeepBestCheckpoints(tmp_path, "max", 5, quota=files * size + size // 2)
+    keeper.restore([frozen(0, "COMPLETE", 0.1), frozen(1, "COMPLETE", 0.9), frozen(2, "RUNNING", 0.95)])
     for number in (2, 3):
-        callback.on_trial_result(0, [], trial(number, trial_folder(tmp_path, number)), result)
+        keeper.epoch(ObservedTrial(number, {}), EpochResult(2, None, {}))
     assert left(tmp_path) == expected
 
 
-@pytest.mark.parametrize("taken_up", [False, True])
-def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, taken_up: bool) -> None:
-    sweep_state = SweepState()
+@pytest.mark.parametrize("resumed", [False, True])
+def test_at_a_url_they_are_kept_and_deleted_alike(tmp_path: Path, resumed: bool) -> None:
     url = tmp_path.as_uri()
     places = [f"{url}/checkpoints/{number:04d}/abcd" for number in range(3)]
     for place in places:
         for epoch in (1, 2):
             Checkpoints(place, 1).write({"weights": np.zeros(1000, np.float32)}, {"epoch": epoch})
-    callback = KeepBestCheckpoints(tmp_path / "folder", "max", 1, sweep_state, quota=15_000, mirror=url)
-    if taken_up:
-        callback.restore([(0, ScoredTrial(0, 0.9)), (1, ScoredTrial(1, 0.5)), (7, None)])
+    keeper = KeepBestCheckpoints(tmp_path / "folder", "max", 1, quota=15_000, mirror=url)
+    if resumed:
+        keeper.restore([frozen(0, "COMPLETE", 0.9), frozen(1, "PRUNED", 0.5), frozen(7, "FAIL", None)])
     else:
         for number, best in enumerate((0.9, 0.5)):
-            sweep_state.trial_ends[number] = TrialEnd("COMPLETE", ENDED, best, 1)
-            callback.on_trial_complete(0, [], trial(number))
+            keeper.ended(ObservedTrial(number, {}), TrialEnd("COMPLETE", ENDED, best, 1))
     found = open_store(f"{url}/checkpoints").sizes()
     assert [name[:4] for name in newest_first(found)] == ["0002", "0000", "0002", "0000"]
-    callback.on_trial_result(0, [], trial(2, places[2]), {"epoch": 2})
+    running = ObservedTrial(2, {}, places[2])
+    keeper.epoch(running, EpochResult(2, None, {}))
     assert [name[:4] for name in newest_first(open_store(f"{url}/checkpoints").sizes())] == ["0002", "0002"]
-    callback._make_room(5000)
+    keeper._make_room(5000)
     assert [epoch_of(name) for name in open_store(f"{url}/checkpoints").sizes()] == [2]
     assert not (tmp_path / "folder").exists()
 
 
 def test_with_two_objectives_those_of_the_front_stay(tmp_path: Path) -> None:
-    sweep_state = SweepState()
-    callback = KeepBestCheckpoints(tmp_path, "max", 1, sweep_state)
+    keeper = KeepBestCheckpoints(tmp_path, "max", 1)
     for number, (best, cost) in enumerate([(0.5, 20.0), (0.7, 30.0), (0.4, 20.0), (0.3, 10.0), (0.6, 20.0)]):
         write(tmp_path, number)
-        sweep_state.trial_ends[number] = TrialEnd("COMPLETE", ENDED, best, 1, cost)
-        callback.on_trial_complete(0, [], trial(number))
+        keeper.ended(ObservedTrial(number, {}), TrialEnd("COMPLETE", ENDED, best, 1, cost))
     assert list(left(tmp_path)) == [1, 3, 4]

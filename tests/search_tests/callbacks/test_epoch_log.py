@@ -11,20 +11,14 @@ import pytest
 from search.callbacks.epoch_log import KEYS, EpochLog
 from search.records import read_epochs
 from search.study.trial_end import Stop
-from search.tune.state import SweepState
-from tests.search_tests.tune_loop import FakeTrial
+from search.tune.observers import EpochResult, ObservedTrial
 
-TRIAL = FakeTrial({"run": {"trial": 7}})
-
-
-@pytest.fixture
-def sweep_state() -> SweepState:
-    return SweepState()
+TRIAL = ObservedTrial(7, {})
 
 
 @pytest.fixture
-def log(tmp_path: Path, sweep_state: SweepState) -> EpochLog:
-    return EpochLog(tmp_path, sweep_state)
+def log(tmp_path: Path) -> EpochLog:
+    return EpochLog(tmp_path)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -33,30 +27,25 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def test_an_epoch_is_a_line_of_the_contracts_keys_and_no_others(tmp_path: Path, log: EpochLog) -> None:
     result = {"epoch": 1, "val_macro_f1": np.float32(0.5), "train_loss": math.nan, "pid": 7, "config": {}}
-    log.on_trial_result(0, [], TRIAL, result)
+    log.epoch(TRIAL, EpochResult(1, 0.5, result, first=True))
     assert lines(tmp_path) == [{"epoch": 1, "val_macro_f1": 0.5, "train_loss": None}]
     assert "val_cross_entropy" in KEYS and "learning_rate" in KEYS and "best_epoch" in KEYS
 
 
-def test_the_line_of_a_stopped_trial_says_why(tmp_path: Path, log: EpochLog, sweep_state: SweepState) -> None:
-    log.on_trial_result(0, [], TRIAL, {"epoch": 1, "val_macro_f1": 0.5, "done": False})
-    sweep_state.stops[7] = Stop("asha", 2, "too low")
-    log.on_trial_result(0, [], TRIAL, {"epoch": 2, "val_macro_f1": 0.4, "done": True})
+def test_the_line_of_a_stopped_trial_says_why(tmp_path: Path, log: EpochLog) -> None:
+    stop = Stop("asha", 2, "too low")
+    log.epoch(TRIAL, EpochResult(1, 0.5, {"epoch": 1, "val_macro_f1": 0.5, "done": False}))
+    log.epoch(TRIAL, EpochResult(2, 0.4, {"epoch": 2, "val_macro_f1": 0.4, "done": True}, stop=stop))
     assert lines(tmp_path)[1] == {
         "epoch": 2, "val_macro_f1": 0.4, "done": True, "stop_kind": "asha", "stop_reason": "too low"
     }  # fmt: skip
 
 
-def test_a_trial_that_begins_again_overwrites_what_it_repeats(tmp_path: Path, log: EpochLog) -> None:
-    for epoch in (1, 2, 3, 2):
-        log.on_trial_result(0, [], TRIAL, {"epoch": epoch, "val_macro_f1": epoch / 10})
-    assert [line["epoch"] for line in lines(tmp_path)] == [1, 2]
-
-
-def test_nothing_is_kept_in_memory_of_a_trial_that_ended(log: EpochLog) -> None:
-    log.on_trial_result(0, [], TRIAL, {"epoch": 1})
-    log.on_trial_complete(0, [], TRIAL)
-    assert log._last == {}
+def test_a_trial_resumed_by_another_driver_overwrites_what_it_repeats(tmp_path: Path, log: EpochLog) -> None:
+    for epoch in (1, 2, 3):
+        log.epoch(TRIAL, EpochResult(epoch, 0.5, {"epoch": epoch}, first=epoch == 1))
+    EpochLog(tmp_path).epoch(TRIAL, EpochResult(2, 0.5, {"epoch": 2, "val_macro_f1": 0.5}, first=True))
+    assert lines(tmp_path) == [{"epoch": 1}, {"epoch": 2, "val_macro_f1": 0.5}]
 
 
 def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:

@@ -2,41 +2,36 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from search.callbacks.progress import Progress
-from search.callbacks.progress_table import SweepView, TrialView, rung_words, rungs_of, shown, table
+from search.callbacks.progress_table import SweepView, TrialView, drawing, shown, table
 from search.forecast.forecast import duration
 from search.study.trial_end import Stop, TrialEnd
-from search.tune.state import SweepState
+from search.tune.observers import EpochResult, ObservedTrial
 from tests.search_tests.example import sweep
-from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig
 
 
-def trial(number: int) -> FakeTrial:
-    return FakeTrial({**TrialConfig(learning_rate=3e-4).model_dump(), "run": {"trial": number}})
+def trial(number: int) -> ObservedTrial:
+    return ObservedTrial(number, TrialConfig(learning_rate=3e-4).model_dump())
 
 
 def played(tmp_path: Path, *, terminal: bool) -> tuple[Progress, str]:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=140, height=50)
-    sweep_state = SweepState()
-    progress = Progress(sweep(tmp_path), 2, sweep_state, console)
-    progress.setup()
+    progress = Progress(sweep(tmp_path), 2, console)
+    progress.opened()
     for number in (0, 1):
-        progress.on_trial_start(0, [], trial(number))
+        progress.began(trial(number))
         for epoch, value in enumerate([0.5, 0.4], start=1):
-            progress.on_trial_result(0, [], trial(number), {"epoch": epoch, "val_macro_f1": value})
-            progress.on_step_end(0, [])
-    sweep_state.trial_ends[0] = TrialEnd("PRUNED", Stop("asha", 2, "it was too low", rung=1), 0.5, 1)
-    progress.on_trial_complete(0, [], trial(0))
-    sweep_state.trial_ends[2] = TrialEnd("FAIL", Stop("failed", None, "RuntimeError: no"), None, None)
-    progress.on_trial_error(0, [], trial(2))
-    progress.on_experiment_end([])
+            progress.epoch(trial(number), EpochResult(epoch, value, {}))
+            progress.step()
+    progress.ended(trial(0), TrialEnd("PRUNED", Stop("asha", 2, "it was too low", rung=1), 0.5, 1))
+    progress.ended(trial(2), TrialEnd("FAIL", Stop("failed", None, "RuntimeError: no"), None, None))
+    progress.closed()
     return progress, out.getvalue()
 
 
@@ -75,13 +70,13 @@ def test_on_a_terminal_it_draws_a_table(tmp_path: Path) -> None:
 
 def test_with_two_objectives_each_row_says_what_its_model_costs_and_the_front_is_counted(tmp_path: Path) -> None:
     out = io.StringIO()
-    console, sweep_state = Console(file=out, force_terminal=True, width=160), SweepState()
-    progress = Progress(sweep(tmp_path, objectives=["val_macro_f1", "model_mb"]), 1, sweep_state, console)
-    progress.setup()
+    console = Console(file=out, force_terminal=True, width=160)
+    progress = Progress(sweep(tmp_path, objectives=["val_macro_f1", "model_mb"]), 1, console)
+    progress.opened()
     for number, (value, cost) in enumerate([(0.5, 87.25), (0.6, 91.5), (0.4, 89.5)]):
-        progress.on_trial_start(0, [], trial(number))
-        progress.on_trial_result(0, [], trial(number), {"epoch": 1, "val_macro_f1": value, "model_mb": cost})
-    progress.on_experiment_end([])
+        progress.began(trial(number))
+        progress.epoch(trial(number), EpochResult(1, value, {"model_mb": cost}))
+    progress.closed()
     text = out.getvalue()
     assert "model_mb" in text and "87.2" in text and "91.5" in text
     assert "best 0.6000 (trial 1), 2 on the front" in text
@@ -118,9 +113,11 @@ def test_the_table_has_a_column_per_searched_knob_whatever_they_are() -> None:
 
 
 def test_rungs_are_named_only_where_the_scheduler_has_them(tmp_path: Path) -> None:
-    assert rungs_of(sweep(tmp_path)) == (1, 3)
-    assert rungs_of(sweep(tmp_path, early_stopping={"kind": "median"})) == ()
-    assert rung_words(rows((0, "COMPLETE", 0.3))) == ""
+    assert SweepView.of(sweep(tmp_path), 2).rungs == (1, 3)
+    assert SweepView.of(sweep(tmp_path, early_stopping={"kind": "median"}), 2).rungs == ()
+    out = io.StringIO()
+    Console(file=out, width=100).print(drawing(rows((0, "COMPLETE", 0.3)), ["dropout"], "9s elapsed", "CPU 1 %"))
+    assert "rungs" not in out.getvalue()
 
 
 def test_time_left_follows_from_the_epochs_so_far_and_how_many_a_trial_is_expected_to_run() -> None:
@@ -139,16 +136,13 @@ def test_a_first_trial_that_ran_to_its_end_and_filled_the_store_is_not_taken_for
 ) -> None:
     out, now = io.StringIO(), [0.0]
     monkeypatch.setattr("search.callbacks.progress.time.monotonic", lambda: now[0])
-    sweep_state = SweepState()
-    progress = Progress(sweep(tmp_path, trials=100), 1, sweep_state, Console(file=out))
-    progress.setup()
-    progress.on_trial_start(0, [], trial(0))
+    progress = Progress(sweep(tmp_path, trials=100), 1, Console(file=out))
+    progress.opened()
+    progress.began(trial(0))
     for epoch in range(1, 10):
         now[0] += 20
-        result = {"epoch": epoch, "val_macro_f1": 0.5, "store_fill_seconds": 10.0}
-        progress.on_trial_result(0, [], trial(0), result)
-    sweep_state.trial_ends[0] = TrialEnd("COMPLETE", Stop("end", None, "all epochs run"), 0.5, 9)
-    progress.on_trial_complete(0, [], trial(0))
+        progress.epoch(trial(0), EpochResult(epoch, 0.5, {"store_fill_seconds": 10.0}))
+    progress.ended(trial(0), TrialEnd("COMPLETE", Stop("max_epochs", None, "all epochs run"), 0.5, 9))
     left = progress._view.seconds_left(9 * 10.0)
     assert left is not None and 99 * 2 * 10 < left < 99 * 6 * 10
     assert f"3m00s elapsed, about {duration(left)} left" in out.getvalue()
@@ -162,9 +156,23 @@ def test_durations_are_written_for_people(seconds: float, text: str) -> None:
 
 
 def test_a_value_that_is_not_a_number_does_not_become_the_best(tmp_path: Path) -> None:
-    progress = Progress(sweep(tmp_path), 1, SweepState(), Console(file=io.StringIO()))
-    progress.setup()
-    results: list[dict[str, Any]] = [{"epoch": 1, "val_macro_f1": float("nan")}, {"epoch": 2}]
-    for result in results:
-        progress.on_trial_result(0, [], trial(0), result)
+    progress = Progress(sweep(tmp_path), 1, Console(file=io.StringIO()))
+    progress.opened()
+    for epoch, value in ((1, float("nan")), (2, None)):
+        progress.epoch(trial(0), EpochResult(epoch, value, {}))
     assert progress._view.best() is None
+
+
+def test_a_note_of_a_trial_is_printed_and_epochs_of_the_driver_before_are_not_taken_for_fast_ones(
+    tmp_path: Path,
+) -> None:
+    out = io.StringIO()
+    progress = Progress(sweep(tmp_path), 1, Console(file=out, width=100))
+    progress.opened()
+    progress.began(trial(3))
+    progress.noted(trial(3), "the checkpoint of epoch 2 is damaged")
+    progress.epoch(trial(3), EpochResult(1, 0.5, {}, known=True))
+    assert "trial 3: the checkpoint of epoch 2 is damaged\n" in out.getvalue()
+    assert progress._view.seconds_left(60.0) is None
+    progress.epoch(trial(3), EpochResult(2, 0.5, {}))
+    assert progress._view.seconds_left(60.0) is not None

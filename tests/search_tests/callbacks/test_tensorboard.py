@@ -10,25 +10,29 @@ from tensorboard.plugins.custom_scalar import metadata as custom_scalar_metadata
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 
+from search.callbacks.epoch_log import EpochLog
 from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.schema import REPORTED
 from search.study.trial_end import Stop, TrialEnd
-from search.tune.state import SweepState
+from search.tune.observers import EpochResult, ObservedTrial
 from tests.search_tests.event_files import EventAccumulator, read_events
-from tests.search_tests.tune_loop import FakeTrial
 from trainables.config import TrialConfig
 from trainables.files.experiment import run_folder
 
 KNOBS = ["learning_rate", "backbone", "augmentation.rotation", "augmentation.horizontal_flip"]
 
 
-def trial(number: int, **knobs: Any) -> FakeTrial:
-    return FakeTrial({**TrialConfig(**knobs).model_dump(), "run": {"trial": number}})
+def trial(number: int, **knobs: Any) -> ObservedTrial:
+    return ObservedTrial(number, TrialConfig(**knobs).model_dump())
+
+
+def result(epoch: int, value: float, first: bool = False, **more: Any) -> EpochResult:
+    return EpochResult(epoch, value, {"epoch": epoch, "val_macro_f1": value, **more}, first)
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> TensorBoardRuns:
-    return TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, SweepState())
+    return TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS)
 
 
 def read(folder: Path, number: int) -> EventAccumulator:
@@ -47,7 +51,7 @@ def hparams(events: EventAccumulator, tag: str) -> Any:
 
 def test_hparams_are_there_from_the_start_of_every_trial(runs: TensorBoardRuns, tmp_path: Path) -> None:
     for number, backbone in enumerate(["inception_v3", "mobilenet_v2"]):
-        runs.on_trial_start(0, [], trial(number, backbone=backbone, learning_rate=0.01))
+        runs.began(trial(number, backbone=backbone, learning_rate=0.01))
     for number, backbone in enumerate(["inception_v3", "mobilenet_v2"]):
         events = read(tmp_path, number)
         experiment = hparams(events, metadata.EXPERIMENT_TAG)
@@ -61,9 +65,9 @@ def test_hparams_are_there_from_the_start_of_every_trial(runs: TensorBoardRuns, 
 
 
 def test_the_metric_of_hparams_is_the_best_value_so_far(runs: TensorBoardRuns, tmp_path: Path) -> None:
-    runs.on_trial_start(0, [], trial(3))
+    runs.began(trial(3))
     for epoch, value in enumerate([0.2, 0.6, math.nan, 0.4], start=1):
-        runs.on_trial_result(0, [], trial(3), {"epoch": epoch, "val_macro_f1": value, "train_loss": 2.0, "pid": 4})
+        runs.epoch(trial(3), result(epoch, value, train_loss=2.0, pid=4))
     events = read(tmp_path, 3)
     best = [(point.step, point.value) for point in events.Scalars("best_val_macro_f1")]
     assert best == [(1, pytest.approx(0.2)), (2, pytest.approx(0.6)), (4, pytest.approx(0.6))]
@@ -72,9 +76,9 @@ def test_the_metric_of_hparams_is_the_best_value_so_far(runs: TensorBoardRuns, t
 
 
 def test_what_a_model_costs_is_the_second_metric_of_hparams(tmp_path: Path) -> None:
-    runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, SweepState(), "model_mb")
-    runs.on_trial_start(0, [], trial(0))
-    runs.on_trial_result(0, [], trial(0), {"epoch": 1, "val_macro_f1": 0.5, "model_mb": 88.5})
+    runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, "model_mb")
+    runs.began(trial(0))
+    runs.epoch(trial(0), result(1, 0.5, model_mb=88.5))
     events = read(tmp_path, 0)
     metrics = hparams(events, metadata.EXPERIMENT_TAG).metric_infos
     assert [info.name.tag for info in metrics] == ["best_val_macro_f1", "model_mb"]
@@ -85,28 +89,44 @@ def test_what_a_model_costs_is_the_second_metric_of_hparams(tmp_path: Path) -> N
     ("state", "status"), [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAIL", "STATUS_FAILURE")]
 )
 def test_the_session_ends_with_how_the_trial_ended(tmp_path: Path, state: Any, status: str) -> None:
-    sweep_state = SweepState()
-    runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, sweep_state)
-    runs.on_trial_start(0, [], trial(0))
-    sweep_state.trial_ends[0] = TrialEnd(state, Stop("max_epochs", 1, "r"), 0.1, 1)
-    runs.on_trial_complete(0, [], trial(0))
+    runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS)
+    runs.began(trial(0))
+    runs.ended(trial(0), TrialEnd(state, Stop("max_epochs", 1, "r"), 0.1, 1))
     end = hparams(read(tmp_path, 0), metadata.SESSION_END_INFO_TAG)
     assert Status.Name(end.status) == status
-    assert runs._writers == {} and runs._best == {}
+    assert runs._runs == {}
 
 
 def test_a_trial_that_is_tried_again_goes_on_in_its_run(runs: TensorBoardRuns, tmp_path: Path) -> None:
     for epoch in (1, 2):
-        runs.on_trial_start(0, [], trial(0))
-        runs.on_trial_result(0, [], trial(0), {"epoch": epoch, "val_macro_f1": 0.1})
+        runs.began(trial(0))
+        runs.epoch(trial(0), result(epoch, 0.1))
     assert len(list(run_folder(tmp_path, 0).iterdir())) == 1
-    runs.on_experiment_end([])
+    runs.closed()
     assert [point.step for point in read(tmp_path, 0).Scalars("val_macro_f1")] == [1, 2]
+
+
+def test_a_trial_resumed_by_another_driver_goes_on_where_it_repeats_the_first(tmp_path: Path) -> None:
+    for resumed, epochs in ((False, (1, 2, 3)), (True, (2, 3, 4))):
+        log, runs = EpochLog(tmp_path), TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS)
+        runs.began(trial(0))
+        for epoch in epochs:
+            value = 0.9 if epoch == 1 else epoch / 10
+            for observer in (log, runs):
+                observer.epoch(trial(0), result(epoch, value + resumed / 100, first=epoch == epochs[0]))
+        runs.closed()
+        if not resumed:
+            (written,) = run_folder(tmp_path, 0).iterdir()  # Its name holds the second in which it was made.
+            written.rename(written.with_name("events.out.tfevents.0000000000.here"))
+    points = {tag: read(tmp_path, 0).Scalars(tag) for tag in ("val_macro_f1", "best_val_macro_f1")}
+    values = [(point.step, point.value) for point in points["val_macro_f1"]]
+    assert values == [(1, pytest.approx(0.9)), *((epoch, pytest.approx(epoch / 10 + 0.01)) for epoch in (2, 3, 4))]
+    assert [point.value for point in points["best_val_macro_f1"]] == pytest.approx([0.9] * 4)
 
 
 def test_one_run_lays_out_the_custom_scalars_of_all(runs: TensorBoardRuns, tmp_path: Path) -> None:
     for number in (0, 1):
-        runs.on_trial_start(0, [], trial(number))
+        runs.began(trial(number))
     tag = custom_scalar_metadata.CONFIG_SUMMARY_TAG
     assert tag not in read(tmp_path, 1).Tags()["tensors"]
     (written,) = read(tmp_path, 0).Tensors(tag)
@@ -121,6 +141,6 @@ def test_one_run_lays_out_the_custom_scalars_of_all(runs: TensorBoardRuns, tmp_p
 def test_runs_sort_as_trials_do(runs: TensorBoardRuns, tmp_path: Path) -> None:
     """TensorBoard sorts names as text."""
     for number in (2, 10):
-        runs.on_trial_start(0, [], trial(number))
+        runs.began(trial(number))
     names = [hparams(read(tmp_path, number), metadata.SESSION_START_INFO_TAG).group_name for number in (2, 10)]
     assert names == sorted(names) == ["trial 0002", "trial 0010"]

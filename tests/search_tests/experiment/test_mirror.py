@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.callbacks.mirror import BringToMirror
+from search.callbacks.mirror import WakeMirror
 from search.config.file import write_sweep
 from search.config.schema import SweepConfig
 from search.experiment import lease
@@ -20,6 +20,7 @@ from search.resume import read_resumed
 from search.study.opening import continued_study, settle
 from search.study.storage import open_storage, opened_storage
 from search.study.study import open_trials
+from search.tune.observers import ObservedTrial
 from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.test_killed import ATTRS
@@ -174,8 +175,8 @@ def test_a_driver_whose_experiment_was_taken_over_ends_and_brings_nothing_more(
     begun(tmp_path / "w", sweep_yaml="a")
     with pytest.raises(lease.LeaseLost, match="was taken over by process"), mirrored(config) as mirror:
         assert mirror is not None
-        callback = BringToMirror(mirror, sweep_state)
-        callback.on_step_end(1, [])
+        observer = WakeMirror(mirror, sweep_state)
+        observer.step()
         assert sweep_state.error is None
         deadline = time.monotonic() + 20
         while "study.db" not in (tmp_path / "w" / ".mirror.json").read_text() and time.monotonic() < deadline:
@@ -186,8 +187,8 @@ def test_a_driver_whose_experiment_was_taken_over_ends_and_brings_nothing_more(
         (tmp_path / "w" / "best.json").write_text("{}")
         deadline = time.monotonic() + 20
         while sweep_state.error is None and time.monotonic() < deadline:
-            callback.on_trial_start(1, [], None)  # type: ignore[arg-type]
-            callback.on_step_end(1, [])
+            observer.began(ObservedTrial(1, {}))
+            observer.step()
         assert sweep_state.error is not None
         raise sweep_state.error
     assert "best.json" not in open_bucket(url).names()

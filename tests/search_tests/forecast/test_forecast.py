@@ -3,7 +3,7 @@ import pytest
 from search.config.schema import EarlyStopping, sweep_config
 from search.forecast.forecast import Throughput, expected_epochs, forecast, forecast_lines, saved, saved_line
 
-PACKING = Throughput(concurrent=2, threads=1, train=500.0, evaluate=1000.0, prefix=100.0, bytes_per_photo=10_000)
+MEASURED = Throughput(concurrent=2, threads=1, train=500.0, evaluate=1000.0, prefix=100.0, bytes_per_photo=10_000)
 PHOTOS = {"train": 1000, "validation": 200}
 
 
@@ -32,7 +32,7 @@ def test_with_a_sampler_that_learns_more_go_on() -> None:
     assert expected_epochs(rule, 9, 10**6, learns=True) == pytest.approx(expected, rel=1e-3)
     common = {"name": "s", "dataset": "d", "experiment": "e", "trial": {"epochs": 9}}
     epochs = {
-        name: forecast(sweep_config({**common, "sampler": name}), PACKING, 1, PHOTOS).epochs
+        name: forecast(sweep_config({**common, "sampler": name}), MEASURED, 1, PHOTOS).epochs
         for name in ("tpe", "gp", "random")
     }
     assert epochs["tpe"] == epochs["gp"] > 1.2 * epochs["random"]
@@ -50,13 +50,13 @@ def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
             "early_stopping": {"kind": "none"},
         }
     )
-    cost = forecast(config, PACKING, 1, PHOTOS)
+    cost = forecast(config, MEASURED, 1, PHOTOS)
     assert cost.fill_seconds == pytest.approx((3 * 1000 + 200) / 100)
     assert cost.train_seconds == pytest.approx(10 * 4 * (1000 / 500 + 200 / 1000))
     assert cost.store_bytes == 3200 * 10_000 + 1200 * 100 * 100 * 3
     assert cost.most_seconds == pytest.approx(cost.seconds)
-    assert forecast(config, PACKING, 2, PHOTOS).train_seconds == pytest.approx(cost.train_seconds / 2)
-    measured, line = forecast_lines(cost, config, PACKING)
+    assert forecast(config, MEASURED, 2, PHOTOS).train_seconds == pytest.approx(cost.train_seconds / 2)
+    measured, line = forecast_lines(cost, config, MEASURED)
     assert "2 trials at once with 1 thread each: 500 photos/s" in measured
     assert "about 2m00s" in line
     assert "0.07 GB" in line

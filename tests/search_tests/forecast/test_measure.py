@@ -6,7 +6,7 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from search.config.schema import sweep_config
-from search.forecast import measure as packing
+from search.forecast import measure as measure
 from search.forecast.forecast import Throughput
 from search.forecast.measure import best, divisions, plan_resources
 from search.tune.resources import Node
@@ -33,7 +33,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         rate = 100.0 * threads**0.5
         return [Speed({"a": TailSpeed(rate, rate, 8), "b": TailSpeed(rate, rate, 4)}, 50.0, 10**6)] * concurrent
 
-    monkeypatch.setattr(packing, "_run_probes", run)
+    monkeypatch.setattr(measure, "_run_probes", run)
     return seen
 
 
@@ -87,7 +87,7 @@ def test_who_has_not_decided_hears_that_the_processor_computes_faster_in_bfloat1
     said: bool,
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"model name\t: One\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(packing, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(measure, "CPUINFO", tmp_path / "cpuinfo")
     plan_resources(config(tmp_path).model_copy(update={"trial": trial}), [Node(2, 0)], 5, PHOTOS)
     assert ("trial.precision=bfloat16" in capsys.readouterr().out) is said
 
@@ -98,7 +98,7 @@ def test_a_measurement_that_fails_leaves_the_sweep_as_it_was(
     def fail(*_: object) -> list[Speed]:
         raise RayTaskError("measure", "Traceback", MemoryError("no room"))
 
-    monkeypatch.setattr(packing, "_run_probes", fail)
+    monkeypatch.setattr(measure, "_run_probes", fail)
     wanted = config(tmp_path)
     assert plan_resources(wanted, [Node(2, 0)], 5, PHOTOS) == (wanted.resources, None)
     assert capsys.readouterr().out == "measured     nothing, and so no forecast: MemoryError: no room\n"

@@ -178,7 +178,7 @@ def test_a_driver_takes_up_its_own_trials_and_leaves_those_of_others(on_server: 
         study = open_study(on_server, "f", storage, join=False)
         for name in ("one", "two"):
             searcher = PlayedSweep(on_server, study=study).searcher
-            searcher._taken_up, searcher._plan = [], Plan(on_server, 1, name)
+            searcher._resumed, searcher._plan = [], Plan(on_server, 1, name)
             searcher.suggest(name)
         assert [trial.number for trial in open_trials(study, "two")] == [1]
         assert [trial.number for trial in open_trials(study)] == [0, 1]

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search.stopping.rules import NeverStop
-from search.tune.interrupt import EndWithoutWaiting, ctrl_c
+from search.tune.interrupt import ctrl_c, end_without_waiting
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
 from search.tune.state import SweepState
 from tests.search_tests.example import sweep
@@ -44,11 +44,10 @@ def test_a_trial_ends_with_the_epoch_that_was_in_progress(tmp_path: Path) -> Non
 
 def test_nobody_waits_when_no_epoch_is_in_progress() -> None:
     sweep_state = SweepState()
-    watch = EndWithoutWaiting(sweep_state)
-    watch.on_step_end(0, [running(0, Trial.PENDING)])
+    end_without_waiting(sweep_state, [running(0, Trial.PENDING)])
     assert not sweep_state.stopping
     sweep_state.end("interrupted", "stopped by Ctrl-C", grace=30)
-    watch.on_step_end(0, [running(0, Trial.RUNNING), running(1, Trial.PENDING)])
+    end_without_waiting(sweep_state, [running(0, Trial.RUNNING), running(1, Trial.PENDING)])
     assert not sweep_state.cutting
-    watch.on_step_end(0, [running(0, Trial.TERMINATED), running(1, Trial.PENDING)])
+    end_without_waiting(sweep_state, [running(0, Trial.TERMINATED), running(1, Trial.PENDING)])
     assert sweep_state.cutting

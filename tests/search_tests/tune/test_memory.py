@@ -3,7 +3,7 @@
 from ray.tune.experiment import Trial
 
 from search.config.trial_plan import trial_number
-from search.tune.memory import ForgetEndedTrials
+from search.tune.memory import forget_ended
 from tests.search_tests.example import run_settings
 
 RUN = run_settings(trial=7)
@@ -17,20 +17,18 @@ def trial(status: str) -> Trial:
 
 
 def test_an_ended_trial_keeps_its_number_and_little_else() -> None:
-    ended, forget = trial(Trial.TERMINATED), ForgetEndedTrials()
-    forget.on_trial_complete(0, [], ended)
-    assert ended.metric_analysis  # Ray may still need it in this step.
-    forget.on_step_end(0, [])
+    ended = trial(Trial.TERMINATED)
+    assert ended.metric_analysis
+    assert forget_ended([ended]) == []
     assert ended.metric_analysis == {} == ended.run_metadata.metric_n_steps
     assert ended.last_result == {"trial_id": ended.trial_id, "epoch": 3, "training_iteration": 3, "done": True}
     assert trial_number(ended) == 7 and ended.config == {"run": RUN}
 
 
 def test_a_trial_that_is_tried_again_keeps_everything() -> None:
-    retried, forget = trial(Trial.PENDING), ForgetEndedTrials()
-    forget.on_trial_error(0, [], retried)
-    forget.on_step_end(0, [])
+    retried = trial(Trial.PENDING)
+    assert forget_ended([retried]) == [retried]
     assert retried.metric_analysis and retried.config["learning_rate"] == 1e-3
     retried.set_status(Trial.ERROR)
-    forget.on_step_end(0, [])
+    assert forget_ended([retried]) == []
     assert retried.metric_analysis == {}

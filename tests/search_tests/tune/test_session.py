@@ -56,19 +56,19 @@ def test_without_an_address_ray_is_this_machines_own_even_beside_a_cluster(
 ) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", lambda *address, **options: given.update(options, address=address))
+    monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
     monkeypatch.setattr(ray, "nodes", lambda: [])
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setenv("RAY_ADDRESS", elsewhere)
     with ray_session.ray_session(address):
-        assert given["address"] == ("local",) and given["num_cpus"] == this_node().cpus
+        assert given["address"] == "local" and given["num_cpus"] == this_node().cpus
         assert given["include_dashboard"] is False
 
 
 def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", lambda *address, **options: given.update(options, address=address))
+    monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
     monkeypatch.setattr(
         ray,
         "nodes",
@@ -78,7 +78,7 @@ def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeyp
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     with ray_session.ray_session(None) as nodes:
         assert [(node.cpus, node.gpus) for node in nodes] == [(8, 2.0)]
-    assert given["address"] == ("head:6379",) and given["ended"] is True
+    assert given["address"] == "head:6379" and given["ended"] is True
     environment = given["runtime_env"]
     assert isinstance(environment, dict)
     assert environment["working_dir"] == str(ray_session.CHECKOUT)
@@ -95,3 +95,12 @@ def test_every_module_of_ours_travels_to_a_cluster() -> None:
         file for package in ("search", "trainables", "cluster", "analysis") for file in (root / package).rglob("*.py")
     }
     assert ours and ours <= sent
+
+
+def test_a_local_ray_that_never_comes_up_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to start GCS.\nLast lines")
+
+    monkeypatch.setattr(ray_session.ray, "init", init)
+    with pytest.raises(UserError, match=r"cannot reach Ray on this machine: Failed to start GCS\. Last lines"):
+        ray_session._start(None, None)
