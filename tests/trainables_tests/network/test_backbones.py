@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.trainables_tests.training_example import random_backbone
 from trainables.errors import UserError
 from trainables.network import backbones
 from trainables.network.backbones import (
@@ -96,7 +97,7 @@ def test_the_shared_imagenet_weights_load_and_see_photos(shared: Path) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_gives_a_map_of_features(backbone: str) -> None:
-    base = build_backbone(backbone, BACKBONES[backbone].smallest_size, Weights("random", "", "random"), 0)
+    base = random_backbone(backbone, BACKBONES[backbone].smallest_size)
     assert len(base.output.shape) == 4
 
 
