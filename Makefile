@@ -1,5 +1,5 @@
 # make demo: set up, prepare digits, sweep, retrain, report — minutes on two cores, no GPU.
-# make test: set up and run the tests. make check: ruff and mypy.
+# make test: set up and run the tests, in two processes on two cores. make check: ruff and mypy.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -32,7 +32,7 @@ clean-demo:
 	rm -rf $(DEMO)
 
 test: $(VENV)/.dev
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

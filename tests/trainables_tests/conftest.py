@@ -9,11 +9,12 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.s3_server import s3_server
-from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, red_or_green
+from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, make_worker, red_or_green
 from trainables.__main__ import main
 from trainables.data.dataset import Dataset
 from trainables.files.output import write_json
 from trainables.handoff import write_handoff
+from trainables.training.worker import Worker
 
 Command = Callable[..., CompletedProcess[str]]
 
@@ -45,6 +46,12 @@ def run() -> Command:
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four families of drawn pictures, prepared; read only."""
     return make_dataset(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def worker(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Worker:
+    """A warm worker on the small dataset, with what earlier tests left in it and in its store."""
+    return make_worker(small_dataset, tmp_path_factory.mktemp("worker") / "store")
 
 
 @pytest.fixture(scope="session")

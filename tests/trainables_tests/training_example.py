@@ -1,5 +1,6 @@
 """A small prepared dataset and a worker on it, for tests of training."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset
 from trainables.data.prepare import PrepareOptions, prepare
 from trainables.handoff import Handoff
+from trainables.network.backbones import Weights, build_backbone
 from trainables.training.worker import Worker
 
 FAMILIES = {"bright_disc": 40, "dark_bar": 30, "grey_noise": 16, "red_square": 12}
@@ -63,6 +65,12 @@ def handoff(dataset: Dataset, **changes: object) -> Handoff:
 
 def make_worker(dataset: Dataset, store: Path, store_bytes: int | None = None) -> Worker:
     return Worker(dataset, store, store_bytes, threads=1)
+
+
+@cache
+def random_backbone(name: str, image_size: int) -> Any:
+    """A backbone with random weights, built once for all tests of this process; it must stay as it is."""
+    return build_backbone(name, image_size, Weights("random", "", "random"), 0)
 
 
 def red_or_green(size: int = 24) -> Any:

@@ -149,7 +149,7 @@ def test_of_anybodys_study_what_can_be_used_is_and_the_rest_is_said(
     assert [trial.number for trial in begin(config).play()] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # The study is made as users make one.
 def test_a_study_that_says_nothing_of_this_sweep_is_refused(tmp_path: Path, earlier: SweepConfig) -> None:
     file = tmp_path / "old.db"
     storage = optuna.storages.RDBStorage(f"sqlite:///{file}")

@@ -231,7 +231,7 @@ def test_no_password_is_in_anything_that_is_written(on_server: SweepConfig, tmp_
         read_resumed(folder, ["storage=postgresql://elsewhere/s"])
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # The study is made as users make one.
 def test_a_warm_start_from_the_server_keeps_its_password_out_of_all_that_is_written(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

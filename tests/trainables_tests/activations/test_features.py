@@ -9,26 +9,33 @@ from trainables.activations.prefix import Prefix
 from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
-from trainables.network.backbones import Weights, build_backbone
 from trainables.network.cut import PIXELS, Cut, find_cut
 from trainables.network.tail import Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
+from trainables.training.worker import Worker
 
 INCEPTION = TrialConfig(
     weights="random", image_size=75, unfrozen_layers=31, batch_size=16, epochs=2, dense_units=32, augment_views=2
 )
 
 
+@pytest.fixture(scope="module")
+def prefix(worker: Worker) -> Prefix:
+    return Prefix(worker.base(SMALL), "random", SMALL)
+
+
+@pytest.fixture(scope="module")
+def inception(worker: Worker) -> Prefix:
+    return Prefix(worker.base(INCEPTION), "random", INCEPTION)
+
+
 @pytest.mark.parametrize("view", [None, 0, 3])
 @pytest.mark.parametrize("rows", [[0], [5, 1, 30]])
 def test_stored_features_are_what_the_prefix_computes(
-    small_dataset: Dataset, tmp_path: Path, view: int | None, rows: list[int]
+    worker: Worker, prefix: Prefix, tmp_path: Path, view: int | None, rows: list[int]
 ) -> None:
-    worker = make_worker(small_dataset, tmp_path)
     photos = worker.photos("train", SMALL.image_size)
-    base = worker.base(SMALL)
-    prefix = Prefix(base, "random", SMALL)
-    cut = find_cut(base, SMALL.unfrozen_layers).name
+    cut = find_cut(worker.base(SMALL), SMALL.unfrozen_layers).name
     stored = StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut, [cut])
     direct = UncachedFeatures(prefix, photos, cut)
     for got, expected in zip(stored.batch(np.array(rows), view), direct.batch(np.array(rows), view), strict=True):
@@ -36,11 +43,10 @@ def test_stored_features_are_what_the_prefix_computes(
 
 
 def test_all_planned_cuts_come_from_one_pass_and_deeper_ones_from_what_is_stored(
-    small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, inception: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = build_backbone("inception_v3", 75, Weights("random", "", "random"), 0)
-    photos = make_worker(small_dataset, tmp_path).photos("validation", 75)
-    prefix, store = Prefix(base, "random", INCEPTION), Store(tmp_path / "s", 10**9)
+    photos = worker.photos("validation", 75)
+    prefix, store = inception, Store(tmp_path / "s", 10**9)
     sources: list[str] = []
     run = prefix.run
     monkeypatch.setattr(
@@ -58,9 +64,8 @@ def test_all_planned_cuts_come_from_one_pass_and_deeper_ones_from_what_is_stored
 # A backbone of fifty thin layers with random weights makes much of each rounding; InceptionV3 differs by 1 %.
 @pytest.mark.parametrize(("change", "within"), [({"store_dtype": "float16"}, 1e-3), ({"precision": "bfloat16"}, 0.4)])
 def test_lower_precision_is_stored_apart_and_near(
-    small_dataset: Dataset, tmp_path: Path, change: dict[str, str], within: float
+    worker: Worker, tmp_path: Path, change: dict[str, str], within: float
 ) -> None:
-    worker = make_worker(small_dataset, tmp_path)
     photos, base, store = worker.photos("train", SMALL.image_size), worker.base(SMALL), Store(tmp_path / "s", 10**9)
     cut = find_cut(base, SMALL.unfrozen_layers).name
     uses = StoreUse(), StoreUse()
@@ -87,11 +92,12 @@ def test_a_run_counts_what_it_read_and_what_it_computed(small_dataset: Dataset, 
     assert uses[0].fill_seconds > uses[1].fill_seconds
 
 
-def test_without_room_in_the_store_training_goes_on_and_says_why(small_dataset: Dataset, tmp_path: Path) -> None:
-    worker = make_worker(small_dataset, tmp_path / "a")
+def test_without_room_in_the_store_training_goes_on_and_says_why(
+    worker: Worker, small_dataset: Dataset, tmp_path: Path
+) -> None:
     expected = worker.start(SMALL).run_epoch()
     photos = len(small_dataset.photos("train")) + len(small_dataset.photos("validation"))
-    tight = make_worker(small_dataset, tmp_path / "b", store_bytes=photos * 32 * 32 * 3 + 2000)
+    tight = make_worker(small_dataset, tmp_path, store_bytes=photos * 32 * 32 * 3 + 2000)
     got = tight.start(SMALL).run_epoch()
     assert worker.fallback() is None
     assert "store" in (tight.fallback() or "")
@@ -100,12 +106,10 @@ def test_without_room_in_the_store_training_goes_on_and_says_why(small_dataset: 
 
 
 def test_training_the_tail_on_stored_activations_equals_training_the_whole_model(
-    small_dataset: Dataset, tmp_path: Path
+    worker: Worker, inception: Prefix, tmp_path: Path
 ) -> None:
     """The product's central promise: losses within 1e-4 relative, weights within 1e-4 absolute, after two epochs."""
-    worker = make_worker(small_dataset, tmp_path)
-    base = worker.base(INCEPTION)
-    prefix = Prefix(base, "random", INCEPTION)
+    base, prefix = worker.base(INCEPTION), inception
     cut = find_cut(base, INCEPTION.unfrozen_layers)
     train, validation = (worker.photos(split, 75) for split in ("train", "validation"))
     whole_cut = Cut(PIXELS, cut.trainable)

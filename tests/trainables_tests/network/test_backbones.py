@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.trainables_tests.training_example import random_backbone
 from trainables.errors import UserError
 from trainables.network.backbone_table import BACKBONES
 from trainables.network.backbones import (
@@ -92,7 +93,7 @@ def test_the_shared_imagenet_weights_load_and_see_photos(shared: Path) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_gives_a_map_of_features(backbone: str) -> None:
-    base = build_backbone(backbone, BACKBONES[backbone].smallest_size, Weights("random", "", "random"), 0)
+    base = random_backbone(backbone, BACKBONES[backbone].smallest_size)
     assert len(base.output.shape) == 4
     if BACKBONES[backbone].application is not None:
         assert trainable_layers(base) == json.loads(FILE.read_text())[backbone]

@@ -15,10 +15,8 @@ from trainables.network.cost import LATENCY_MS, MODEL_MB, Predictor, remembered
 from trainables.training.worker import Worker
 from trainables.trial import FineTuneTrial
 
-
-@pytest.fixture(scope="module")
-def worker(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Worker:
-    return make_worker(small_dataset, tmp_path_factory.mktemp("cost-store"))
+# For what does not depend on the network: this one is built in no time.
+QUICK = SMALL.model_copy(update={"backbone": "simple_cnn"})
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +50,12 @@ def test_time_is_measured_once_for_each_model(worker: Worker) -> None:
 
 
 def test_every_worker_on_a_machine_weighs_one_model_alike(
-    worker: Worker, small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = make_worker(small_dataset, tmp_path).cost(LATENCY_MS, SMALL)
+    first = make_worker(small_dataset, tmp_path).cost(LATENCY_MS, QUICK)
     monkeypatch.setattr("trainables.training.worker.latency_ms", lambda *_: 1e9)
-    assert make_worker(small_dataset, tmp_path).cost(LATENCY_MS, SMALL) == first
-    assert make_worker(small_dataset, tmp_path / "another-node").cost(LATENCY_MS, SMALL) == 1e9
+    assert make_worker(small_dataset, tmp_path).cost(LATENCY_MS, QUICK) == first
+    assert make_worker(small_dataset, tmp_path / "another-node").cost(LATENCY_MS, QUICK) == 1e9
 
 
 def test_of_two_that_measure_at_once_the_first_figure_stays(tmp_path: Path) -> None:
@@ -81,9 +79,9 @@ def test_a_trial_says_its_cost_with_every_result_and_keeps_the_one_that_it_began
         checkpoint_every=1,
         cost=LATENCY_MS,
     )
-    first = FineTuneTrial({**SMALL.model_dump(), "run": run}).step()[LATENCY_MS]
+    first = FineTuneTrial({**QUICK.model_dump(), "run": run}).step()[LATENCY_MS]
     monkeypatch.setattr(Worker, "cost", lambda *_: 1e9)
-    again = FineTuneTrial({**SMALL.model_dump(), "run": run})
+    again = FineTuneTrial({**QUICK.model_dump(), "run": run})
     assert [again.step()[LATENCY_MS] for _ in range(2)] == [first, first]
     other = replace(run, checkpoint_dir=str(tmp_path / "other"), cost=None)
-    assert LATENCY_MS not in FineTuneTrial({**SMALL.model_dump(), "run": other}).step()
+    assert LATENCY_MS not in FineTuneTrial({**QUICK.model_dump(), "run": other}).step()

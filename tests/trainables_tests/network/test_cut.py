@@ -2,15 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from trainables.network.backbones import Weights, build_backbone
+from tests.trainables_tests.training_example import random_backbone
 from trainables.network.cut import PIXELS, POOLED, Cut, clone_tail, find_cut, tensors_at
-
-RANDOM = Weights("random", "", "random")
 
 
 @pytest.fixture(scope="module")
 def inception() -> keras.Model:
-    return build_backbone("inception_v3", 75, RANDOM, seed=0)
+    return random_backbone("inception_v3", 75)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def test_a_residual_added_without_a_layer_is_seen() -> None:
 @pytest.mark.parametrize(("backbone", "size"), [("mobilenet_v2", 32), ("densenet121", 32), ("efficientnet_v2_b0", 32)])
 @pytest.mark.parametrize("unfrozen", [7, 30, 60])
 def test_prefix_and_tail_together_are_the_backbone(backbone: str, size: int, unfrozen: int) -> None:
-    base = build_backbone(backbone, size, RANDOM, seed=0)
+    base = random_backbone(backbone, size)
     cut = find_cut(base, unfrozen)
     tail = clone_tail(base, cut)
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)).astype("float32")

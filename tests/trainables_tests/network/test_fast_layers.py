@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainables.network.backbones import Weights, build_backbone
+from tests.trainables_tests.training_example import random_backbone
 from trainables.network.fast_layers import PointwiseConv2D, SmallMapConv2D, copy_part
 
 
@@ -38,7 +38,7 @@ def test_a_low_precision_copy_keeps_float32_weights_and_is_near(part: keras.Mode
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "convnext_tiny"])
 def test_a_copy_of_a_backbone_computes_the_same(backbone: str) -> None:
-    base = build_backbone(backbone, 32, Weights("random", "", "random"), 0)
+    base = random_backbone(backbone, 32)
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
     np.testing.assert_allclose(
         copy_part(base, "float32")(pixels, training=False), base(pixels, training=False), atol=1e-4

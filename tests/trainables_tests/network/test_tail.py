@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.network.backbones import Weights, build_backbone
+from tests.trainables_tests.training_example import random_backbone
 from trainables.network.class_balance import balance
 from trainables.network.cut import find_cut
 from trainables.network.tail import StepSettings, Tail, TailBackbone
@@ -13,7 +13,7 @@ CLASSES = 4
 
 @pytest.fixture(scope="module")
 def base() -> Any:
-    return build_backbone("mobilenet_v2", 32, Weights("random", "", "random"), 0)
+    return random_backbone("mobilenet_v2", 32)
 
 
 def train(body: TailBackbone, dense_units: int) -> dict[str, np.ndarray]:

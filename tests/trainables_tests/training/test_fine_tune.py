@@ -16,11 +16,6 @@ CONTRACT = {
 }
 
 
-@pytest.fixture(scope="module")
-def worker(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Worker:
-    return make_worker(small_dataset, tmp_path_factory.mktemp("store"))
-
-
 def losses(run: FineTuning, epochs: int) -> list[tuple[float, float]]:
     results = [run.run_epoch() for _ in range(epochs)]
     return [(result["train_loss"], result["val_loss"]) for result in results]
