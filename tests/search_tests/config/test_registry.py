@@ -28,7 +28,7 @@ config = sweep_config({**given, "sampler": "halton", "early_stopping": {"kind": 
         "from search.sampling.samplers import make_sampler as m; assert m(config, 0)",
         "from search.stopping.rules import make_rule as m; assert m(config.early_stopping, 9, 'max', 0).rungs == [4]",
         "from search.forecast.forecast import expected_epochs as e; assert 4 < e(config.early_stopping, 9, 100) < 9",
-        "from search.callbacks.progress_table import rungs_of; assert rungs_of(config) == (4,)",
+        "from search.callbacks.progress_table import SweepView; assert SweepView.of(config, 1).rungs == (4,)",
         "from search.study.trial_end import STOPPED_BY_SCHEDULER; assert 'half' in STOPPED_BY_SCHEDULER",
         "from analysis.render.wording import STOP_WORDS; assert STOP_WORDS['half'] == 'stopped at half'",
         "from analysis.report.sections.rungs import planned_rungs as p\n"
