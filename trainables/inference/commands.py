@@ -13,7 +13,7 @@ from trainables.files.remote_experiment import model_here
 from trainables.inference.formats import FORMATS
 
 if TYPE_CHECKING:
-    from trainables.inference.predict import Classifier
+    from trainables.inference.keras_model import Classifier
 
 _PREDICT = """\
 example:
@@ -79,7 +79,7 @@ def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
-    from trainables.inference.predict import find_photos, load_classifier
+    from trainables.inference.keras_model import find_photos, load_classifier
 
     photos = find_photos(arguments.images)
     return load_classifier(model_here(arguments.model)), photos
@@ -97,7 +97,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
         if answer.problem and answer.photo in arguments.images:
             raise UserError(f"{answer.photo} {answer.problem}")
     if arguments.csv:
-        from trainables.inference.predict import write_answers
+        from trainables.inference.keras_model import write_answers
 
         write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
     else:

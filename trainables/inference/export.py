@@ -20,7 +20,7 @@ from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE
 from trainables.files.output import check_free, whole_or_nothing
 from trainables.inference.formats import FORMATS
-from trainables.inference.predict import load_classifier
+from trainables.inference.keras_model import load_classifier
 
 PHOTOS = 16
 TOLERANCE = 1e-4
