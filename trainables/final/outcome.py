@@ -29,8 +29,7 @@ from trainables.training.fine_tune import Evaluation, FineTuning, Result
 from trainables.training.metrics import family_f1
 from trainables.versions import git_commit, versions
 
-ALARM_MARGIN = 0.1
-"""A test score this far above the sweep's own validation score is not luck but, most likely, a leak."""
+ALARM_MARGIN = 0.1  # a test score this far above the sweep's own validation score is, most likely, a leak
 
 
 HISTORY = (
@@ -85,19 +84,13 @@ class Outcome:
         score = self.test[chosen.name].metrics.macro_f1
         alarm = None
         if handoff.metric == "val_macro_f1" and score > handoff.score + ALARM_MARGIN:
-            alarm = (
-                f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
-                "look for photos that are in both before you believe it"
-            )
+            alarm = f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
+            alarm += "look for photos that are in both before you believe it"
         last = self.stages[-1].run
-        stages = {
-            stage.name: {
-                "train": stage.train.metrics._asdict(),
-                "validation": stage.validation.metrics._asdict(),
-                "test": self.test[stage.name].metrics._asdict(),
-            }
-            for stage in self.stages
-        }
+        stages = {}
+        for stage in self.stages:
+            parts = {"train": stage.train, "validation": stage.validation, "test": self.test[stage.name]}
+            stages[stage.name] = {split: part.metrics._asdict() for split, part in parts.items()}
         return {
             "format": 1,
             "stages": {"before": stages["before"], "after": stages.get("after")},

@@ -60,7 +60,6 @@ _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
     "3_augmentation": AUGMENTATION_FILE,
     "4_training_photos": SAMPLES_FILE,
 }
-_MISTAKES = "2_most_confident_mistakes_test"
 _ACROSS = 3  # mistakes side by side, each a photo and its overlay
 _GAP = 8
 _LINE = 14  # height of a line of Pillow's own font, in pixels
@@ -263,7 +262,7 @@ def write_final_board(final: Path, folder: Path) -> None:
             with Image.open(pictures / name) as picture:
                 writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
         if (sheet := mistakes_sheet(pictures)) is not None:
-            writer.add_image(_MISTAKES, sheet, dataformats="HWC")
+            writer.add_image("2_most_confident_mistakes_test", sheet, dataformats="HWC")
 
 
 def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:

@@ -38,8 +38,7 @@ from trainables.training.worker import Worker
 
 Say = Callable[[str], None]
 
-MOST_DIFFERENCE = 1e-3
-"""How far a probability of the whole model may be from the trained network's."""
+MOST_DIFFERENCE = 1e-3  # between a probability of the whole model and the trained network's
 
 
 def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dict[str, Any]:

@@ -46,9 +46,8 @@ def add_commands(subparsers: Any) -> None:
     export_text = _EXPORT.format(readers=f"{', '.join(most)} and {last}")
     predict = command(subparsers, "predict", "name the families of photos", _PREDICT)
     explain = command(subparsers, "explain", "show what in a photo speaks for a family (Grad-CAM)", _EXPLAIN)
-    export = command(
-        subparsers, "export", "write the model in other formats, and check that each predicts the same", export_text
-    )
+    help_line = "write the model in other formats, and check that each predicts the same"
+    export = command(subparsers, "export", help_line, export_text)
     for parser in (predict, explain, export):
         help_text = "the folder that retrain wrote, or its model.keras; also a URL"
         parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=help_text)

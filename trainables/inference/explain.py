@@ -19,11 +19,11 @@ from trainables.network.cut import waists
 
 Floats = npt.NDArray[np.float32]
 
+# Along a side of the coarsest map that still shows where. InceptionV3 at 139 px: mixed10 has 3, mixed7 has 7.
 FEWEST_CELLS = 5
-"""Cells along a side of the coarsest map that still shows where. InceptionV3 at 139 px: mixed10 has 3, mixed7 has 7."""
 
+# From this heat on, the photo is as it was, and a line goes round it: a colour scale would hide the animal.
 HALF = 0.5
-"""From this heat on, the photo is as it was, and a line goes round it: a colour scale would hide the animal."""
 _DARK = 0.55  # brightness of the cold parts
 _LINE = (255, 140, 0)
 

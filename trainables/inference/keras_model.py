@@ -94,9 +94,8 @@ def read_labels(model: Path) -> Labels:
             labels = json.loads(model.with_name(LABELS_FILE).read_text())
         return Labels.model_validate(labels)
     except FileNotFoundError as error:
-        missing = Path(error.filename)
         hint = "MODEL is the folder that `python -m trainables retrain` wrote, or the model.keras in it"
-        raise UserError(f"{missing} does not exist; {hint}") from None
+        raise UserError(f"{error.filename} does not exist; {hint}") from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
         raise UserError(f"{model} is no model that `retrain` wrote: {' '.join(str(error).split())[:200]}") from None
 

@@ -30,7 +30,6 @@ from trainables.network.backbones import Weights, build_backbone, calibrate_batc
 BACKBONE = "inception_v3"
 _BATCH = 32
 _CALIBRATION = 64  # photos
-
 NEIGHBOURS = 20
 _FOLDS = 5
 _DIMENSIONS = 128
@@ -90,13 +89,11 @@ def _batches(root: Path, sources: Sequence[str], size: int) -> Iterator[Pixels]:
     with ThreadPoolExecutor(usable_cores()) as pool:
         # Not one map over all photos: that would decode the whole set ahead of the backbone, into memory.
         ahead: list[Any] = []
-        for start in range(0, len(sources), _BATCH):
+        for start in range(0, len(sources) + _BATCH, _BATCH):
             coming = [pool.submit(decoded, source) for source in sources[start : start + _BATCH]]
             if ahead:
                 yield np.stack([one.result() for one in ahead])
             ahead = coming
-        if ahead:
-            yield np.stack([one.result() for one in ahead])
 
 
 class Ranking(NamedTuple):
@@ -120,26 +117,22 @@ def rank_photos(features: Floats, families: Sequence[str], groups: Sequence[str]
     Photos of one group (copies, bursts) are never judged by each other: three photos of one person would make her look
     at home in the family.
     """
-    labels = np.unique(np.asarray(families), return_inverse=True)[1]
-    together = np.unique(np.asarray(groups), return_inverse=True)[1]
-    points = _points(features)
-    doubt = _relative_distance(points, labels, together, seed)
-    neighbours, likeness = _neighbours(points, together)
-    mean = (doubt + (likeness * doubt[neighbours]).sum(axis=1)) / (1 + likeness.sum(axis=1))
-    score = (mean - mean.mean()) / max(float(mean.std()), 1e-12)
-    return Ranking(np.asarray(score, dtype=np.float32), neighbours)
-
-
-def _points(features: Floats) -> Floats:
-    """Directions in the strongest dimensions, with strong ones damped; the square root tames single loud channels."""
     from sklearn.decomposition import PCA
 
+    labels = np.unique(np.asarray(families), return_inverse=True)[1]
+    together = np.unique(np.asarray(groups), return_inverse=True)[1]
+    # Directions in the strongest dimensions, with strong ones damped; the square root tames single loud channels.
     rooted = _directions(np.sqrt(np.maximum(features, 0)))
     dimensions = min(_DIMENSIONS, -(-len(rooted) // _PHOTOS_PER_DIMENSION), rooted.shape[1])
     with np.errstate(invalid="ignore"):  # Photos that are all alike have no variance to divide by.
         pca = PCA(dimensions, svd_solver="randomized", random_state=0).fit(rooted)
     damping = np.sqrt(np.sqrt(np.maximum(pca.explained_variance_, 1e-12)))
-    return _directions(pca.transform(rooted) / damping)
+    points = _directions(pca.transform(rooted) / damping)
+    doubt = _relative_distance(points, labels, together, seed)
+    neighbours, likeness = _neighbours(points, together)
+    mean = (doubt + (likeness * doubt[neighbours]).sum(axis=1)) / (1 + likeness.sum(axis=1))
+    score = (mean - mean.mean()) / max(float(mean.std()), 1e-12)
+    return Ranking(np.asarray(score, dtype=np.float32), neighbours)
 
 
 def _directions(rows: npt.NDArray[np.floating]) -> Floats:

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -39,18 +40,16 @@ MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
 _PHOTO_SIDE = 224
 _COPY_SIDE = 128
 _TILE = 72
-_QUALITY = 72
 
 Say = Callable[[str], None]
 
 
-def review(photos: Path, out: Path, options: ReviewOptions | None = None, say: Say = lambda line: None) -> Review:
+def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda line: None) -> Review:
     """Review all photos below `photos` and write review.csv and index.html to `out`; `say` gets a line per step.
 
     Raises:
         UserError: bad options or folders, fewer than two families, or a disk that fills up; nothing is left at `out`.
     """
-    options = options or ReviewOptions()
     root, out = photos.resolve(), out.resolve()
     check_free(out)
     if out.is_relative_to(root):
@@ -132,14 +131,13 @@ def _ranking(
 
 
 class Card(NamedTuple):
-    """A finding with its pictures: `photo` is a data: address, "" where there is none; `alike` is a strip's name."""
+    """A finding with its picture: `photo` is a data: address, "" where there is none."""
 
     finding: Finding
     photo: str
     width: int
     height: int
     original: str
-    alike: str
 
 
 class Strip(NamedTuple):
@@ -165,24 +163,19 @@ def render(result: Review, out: Path) -> str:
         alike = pool.map(lambda one: _strip(result.root, f"a{one.rank}", one.alike), ranked)
         strips = [*typical, *alike]
     sections: dict[str, list[Card]] = {}
-    copies: dict[int, list[Card]] = {}
     for card in cards:
         sections.setdefault(card.finding.section, []).append(card)
-        if card.finding.section == "near-duplicate":
-            copies.setdefault(card.finding.rank, []).append(card)
+    copies = groupby(sections.get("near-duplicate", []), key=lambda card: card.finding.rank)
     # The folder as a person would type it where the command was run.
     root = os.path.relpath(result.root) if result.root.is_relative_to(Path.cwd()) else str(result.root)
+    text = Path(__file__).with_name("review.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("review.html.j2").render(
+    return environment.from_string(text).render(
         review=result,
         sections=sections,
-        copies=list(copies.values()),
+        copies=[list(group) for _, group in copies],
         all_copies=len({one.rank for one in result.section("near-duplicate")}),
         strips=strips,
         strip_of=dict(zip(families, strips, strict=False)),
@@ -194,11 +187,10 @@ def render(result: Review, out: Path) -> str:
 
 def _card(root: Path, out: Path, finding: Finding) -> Card:
     original = quote(Path(os.path.relpath(root / finding.source, out)).as_posix())
-    alike = f"a{finding.rank}" if finding.section == "irrelevant" else ""
     if finding.section == "undecodable":
-        return Card(finding, "", 0, 0, original, alike)
+        return Card(finding, "", 0, 0, original)
     picture = _thumbnail(root, finding.source, _COPY_SIDE if finding.section == "near-duplicate" else _PHOTO_SIDE)
-    return Card(finding, _address(picture), picture.width, picture.height, original, alike)
+    return Card(finding, _address(picture), picture.width, picture.height, original)
 
 
 def _thumbnail(root: Path, source: str, side: int) -> Image.Image:
@@ -223,5 +215,5 @@ def _strip(root: Path, name: str, sources: Sequence[str]) -> Strip:
 
 def _address(picture: Image.Image) -> str:
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    picture.save(stream, "JPEG", quality=72, optimize=True)
     return data_uri(stream.getvalue())
