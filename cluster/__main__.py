@@ -21,22 +21,17 @@ A sweep that outlives the laptop, and the final stage on a GPU of the cluster:
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from cluster import launcher
-from cluster.auth import make_token, use_token
-from cluster.errors import ClusterError
-
-Command = Callable[[argparse.Namespace], int]
+from cluster.launcher import ClusterError, make_token, use_token
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run the sub-command; return the exit status."""
     options = _parser().parse_args(arguments)
-    command: Command = options.command
     try:
-        return command(options)
+        return int(options.command(options))
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -88,8 +83,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
             use_token()
             from cluster import jobs  # Not at the top: importing Ray takes a second.
 
-            command: Command = getattr(jobs, "table" if name == "list" else name)
-            return command(options)
+            return int(getattr(jobs, "table" if name == "list" else name)(options))
 
         added = commands.add_parser(name, parents=[where, *parents], help=text)
         added.set_defaults(command=run)

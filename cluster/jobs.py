@@ -11,8 +11,7 @@ from pathlib import Path
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from cluster.errors import ClusterError, one_line
-from cluster.launcher import dashboard
+from cluster.launcher import ClusterError, dashboard, one_line
 from cluster.submit import command
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -113,20 +112,27 @@ def connected(options: argparse.Namespace) -> Iterator[JobSubmissionClient]:
 def send(
     jobs: JobSubmissionClient, arguments: Sequence[str], name: str | None = None, cpus: float = 0, gpus: float = 0
 ) -> str:
-    """Send a command (as `cluster.submit.command` reads it) with the code it needs; return the job's name.
+    """Send a command (see `cluster.submit.command`) with the packages and files that it needs; return the job's name.
 
     The job's own process gets `cpus` and `gpus`: a sweep's driver needs none, the final stage cores and a GPU.
 
     Raises:
-        ClusterError: a file that it names is missing, or a job has this name.
+        ClusterError: the sweep file or script is missing, or the cluster refuses the job, such as for its name.
     """
-    with staged(arguments) as (folder, words):
-        environment = {
-            # A sweep joins the cluster with a runtime environment of its own, made of this one's working_dir.
-            "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
-            "RAY_JOB_STOP_SIGNAL": "SIGINT",
-            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
-        }
+    environment = {
+        # A sweep joins the cluster with a runtime environment of its own, made of this one's working_dir.
+        "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
+        "RAY_JOB_STOP_SIGNAL": "SIGINT",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    }
+    if arguments[0].endswith((".py", ".yaml", ".yml")) and not Path(arguments[0]).is_file():
+        raise ClusterError(f"{arguments[0]} is not a file here")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for package in PACKAGES:
+            _copy(CHECKOUT / package, folder / package)
+        shutil.copy(CHECKOUT / "requirements.txt", folder)
+        words = [_bring(word, folder) for word in arguments]
         try:
             return str(
                 jobs.submit_job(
@@ -143,27 +149,12 @@ def send(
             raise ClusterError(f"the cluster refused the job: {reason.strip()}") from None
 
 
-@contextmanager
-def staged(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
-    """Lay out what travels: the packages, and the files that the command names; yield the folder and the words.
+def _bring(word: str, folder: Path) -> str:
+    """Copy the file that a word of the command names into `folder`; return the word for there.
 
     A file of the checkout keeps its place (and its folder comes along); one from elsewhere goes to `sent/`. A path
     that is not here, such as an experiment on the cluster's storage, stays as it is.
-
-    Raises:
-        ClusterError: the sweep file or script is missing.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for package in PACKAGES:
-            _copy(CHECKOUT / package, folder / package)
-        shutil.copy(CHECKOUT / "requirements.txt", folder)
-        if arguments[0].endswith((".py", ".yaml", ".yml")) and not Path(arguments[0]).is_file():
-            raise ClusterError(f"{arguments[0]} is not a file here")
-        yield folder, [_bring(word, folder) for word in arguments]
-
-
-def _bring(word: str, folder: Path) -> str:
     file = Path(word)
     if not file.is_file() or file.suffix not in (".py", ".yaml", ".yml"):
         return word

@@ -29,18 +29,6 @@ def command(arguments: list[str], python: str) -> list[str]:
     return [python, "-m", "search", "run", *arguments]
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Return what the command needs to find the cluster and the checkout."""
-    found = dict(os.environ)
-    found.setdefault("RAY_ADDRESS", "auto")
-    if (Path.home() / ".ray" / "auth_token").exists():
-        found.setdefault("RAY_AUTH_MODE", "token")
-    found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), found.get("PYTHONPATH")]))
-    # Ray's shells limit numerical libraries to one thread, which a driver that trains would keep.
-    found.pop("OMP_NUM_THREADS", None)
-    return found
-
-
 def main(arguments: list[str]) -> int:
     """Become the command; return 2 after an error of one line."""
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -52,8 +40,14 @@ def main(arguments: list[str]) -> int:
         print(f"error: the checkout is not at {home} on this node; {hint}", file=sys.stderr)
         return 2
     os.chdir(home)
-    words = command(arguments, sys.executable)
-    os.execve(words[0], words, environment(home))
+    words, environment = command(arguments, sys.executable), dict(os.environ)
+    environment.setdefault("RAY_ADDRESS", "auto")
+    if (Path.home() / ".ray" / "auth_token").exists():
+        environment.setdefault("RAY_AUTH_MODE", "token")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH")]))
+    # Ray's shells limit numerical libraries to one thread, which a driver that trains would keep.
+    environment.pop("OMP_NUM_THREADS", None)
+    os.execve(words[0], words, environment)
 
 
 if __name__ == "__main__":

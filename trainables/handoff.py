@@ -13,10 +13,9 @@ from trainables.files.output import write_json
 class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to trace it.
 
-    `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` is what the model costs, where the sweep
-    weighed that too ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path or its URL, and
-    `dataset_fingerprint` its content; `versions` maps package names to versions; `git_commit` is None outside a
-    checkout.
+    `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` are those that the sweep weighed too
+    ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path or its URL, `dataset_fingerprint` its
+    content; `git_commit` is None outside a checkout.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

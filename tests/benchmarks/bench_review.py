@@ -21,9 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.review import review as reviewing
-from trainables.review.features import Floats, pooled_features
 from trainables.review.options import ReviewOptions
-from trainables.review.ranking import rank_photos
+from trainables.review.ranking import Floats, pooled_features, rank_photos
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 AT = (20, 40, 60, 80, 120, 160, 200, 240, 480)

@@ -8,7 +8,7 @@ from ray.job_submission import JobStatus
 
 from cluster import jobs
 from cluster.__main__ import main
-from cluster.errors import ClusterError
+from cluster.launcher import ClusterError
 from tests.checkout import ROOT
 
 DEFAULT = str(ROOT / "search" / "sweeps" / "default.yaml")

@@ -4,8 +4,7 @@ import pytest
 
 from cluster import jobs
 from cluster.__main__ import main
-from cluster.errors import ClusterError
-from cluster.launcher import expected_nodes
+from cluster.launcher import ClusterError, expected_nodes
 from tests.checkout import ROOT
 
 CLUSTER = ROOT / "cluster"

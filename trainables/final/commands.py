@@ -23,16 +23,11 @@ def add_commands(subparsers: Any) -> None:
     """Add `retrain` to what `ArgumentParser.add_subparsers` returned; it sets `run`, Namespace to exit status."""
     help_line = "train the best configuration to the end, oversample weak families, test once"
     parser = command(subparsers, "retrain", help_line, _RETRAIN, _final_options)
-    parser.add_argument(
-        "best",
-        metavar="BEST.json",
-        type=folder_or_url,
-        help="what the sweep handed over, or one of its pareto/; of one at a URL, the results go there too, "
-        "unless --out names a folder",
-    )
-    parser.add_argument(
-        "--out", type=Path, help="folder to write (default: final/ beside BEST.json; of one in pareto/, final_TRIAL/)"
-    )
+    help_text = "what the sweep handed over, or one of its pareto/; of one at a URL, the results go there too, "
+    help_text += "unless --out names a folder"
+    parser.add_argument("best", metavar="BEST.json", type=folder_or_url, help=help_text)
+    help_text = "folder to write (default: final/ beside BEST.json; of one in pareto/, final_TRIAL/)"
+    parser.add_argument("--out", type=Path, help=help_text)
     parser.set_defaults(run=run_retrain)
 
 

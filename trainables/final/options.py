@@ -10,17 +10,15 @@ class FinalOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    threshold: float = Field(default=0.3, ge=0, le=1, description="oversample families with a validation F1 below this")
-    copies: int = Field(default=2, ge=1, le=20, description="augmented copies of each of their photos")
-    patience: int = Field(default=5, ge=1, description="epochs without a lower validation loss")
-    epochs: int | None = Field(default=None, ge=1, description="the most epochs to train (default: the sweep's)")
+    threshold: float = Field(0.3, ge=0, le=1, description="oversample families with a validation F1 below this")
+    copies: int = Field(2, ge=1, le=20, description="augmented copies of each of their photos")
+    patience: int = Field(5, ge=1, description="epochs without a lower validation loss")
+    epochs: int | None = Field(None, ge=1, description="the most epochs to train (default: the sweep's)")
     views: int | None = Field(
-        default=None, ge=1, description="augmented pictures of each photo (default: a new one every epoch)"
+        None, ge=1, description="augmented pictures of each photo (default: a new one every epoch)"
     )
-    store: Path | None = Field(
-        default=None, description="folder for stored activations (default: the sweep's, else store/)"
-    )
+    store: Path | None = Field(None, description="folder for stored activations (default: the sweep's, else store/)")
     store_gb: float | None = Field(
-        default=None, description="the most disk they may take, in GB (default: half of what is free)"
+        None, description="the most disk they may take, in GB (default: half of what is free)"
     )
-    threads: int | None = Field(default=None, ge=1, description="CPU threads (default: all cores)")
+    threads: int | None = Field(None, ge=1, description="CPU threads (default: all cores)")

@@ -1,20 +1,49 @@
-"""Results of the final stage: the trainings, the choice between them, metrics.json."""
+"""Results of the final stage: the choice, metrics.json, tables, model card.
 
+The card has the sections of Mitchell et al., "Model Cards for Model Reporting", 2019, https://arxiv.org/abs/1810.03993,
+and the head that the Hugging Face hub reads. Its words stand in model_card.md.j2, its figures are chosen here.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import precision_recall_fscore_support
+
+from trainables.config import Augmentation, TrialConfig
+from trainables.data.dataset import SPLITS, Dataset, Manifest
 from trainables.data.leaks import LeakProof
+from trainables.files.experiment import FAMILIES_FILE, HISTORY_FILE, PREDICTIONS_FILE
+from trainables.files.output import write_rows
 from trainables.final.options import FinalOptions
 from trainables.handoff import Handoff
+from trainables.network.backbones import from_scratch
 from trainables.network.tail import State
 from trainables.training.double_correction import double_corrections
 from trainables.training.fine_tune import Evaluation, FineTuning, Result
+from trainables.training.metrics import family_f1
 from trainables.versions import git_commit, versions
 
-ALARM_MARGIN = 0.1
-"""A test score this far above the sweep's own validation score is not luck but, most likely, a leak."""
+ALARM_MARGIN = 0.1  # a test score this far above the sweep's own validation score is, most likely, a leak
+
+
+HISTORY = (
+    *("epoch", "learning_rate", "train_loss", "train_cross_entropy", "train_accuracy", "train_macro_f1"),
+    *("val_loss", "val_cross_entropy", "val_accuracy", "val_macro_f1", "epoch_seconds"),
+)
+PREDICTIONS = ("stage", "split", "photo_id", "source", "family", "predicted", "probability", "probability_true")
+FAMILIES = (
+    *("family", "train_photos", "validation_photos", "test_photos", "oversampled"),
+    *("val_f1_before", "val_f1_after", "test_f1_before", "test_f1_after", "test_precision", "test_recall"),
+)
+
+WEAKEST = 10
+FEW_TEST_PHOTOS = 5
 
 
 class Stage(NamedTuple):
@@ -55,19 +84,13 @@ class Outcome:
         score = self.test[chosen.name].metrics.macro_f1
         alarm = None
         if handoff.metric == "val_macro_f1" and score > handoff.score + ALARM_MARGIN:
-            alarm = (
-                f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
-                "look for photos that are in both before you believe it"
-            )
+            alarm = f"test macro F1 {score:.1%} is far above the sweep's own validation score {handoff.score:.1%}: "
+            alarm += "look for photos that are in both before you believe it"
         last = self.stages[-1].run
-        stages = {
-            stage.name: {
-                "train": stage.train.metrics._asdict(),
-                "validation": stage.validation.metrics._asdict(),
-                "test": self.test[stage.name].metrics._asdict(),
-            }
-            for stage in self.stages
-        }
+        stages = {}
+        for stage in self.stages:
+            parts = {"train": stage.train, "validation": stage.validation, "test": self.test[stage.name]}
+            stages[stage.name] = {split: part.metrics._asdict() for split, part in parts.items()}
         return {
             "format": 1,
             "stages": {"before": stages["before"], "after": stages.get("after")},
@@ -86,3 +109,77 @@ class Outcome:
             "versions": versions(),
             "git_commit": git_commit(),
         }
+
+
+def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
+    """Write history.csv, predictions.csv and families.csv; scores are 0..1, empty where a split lacks the family."""
+    history = [[stage.name, *(result[key] for key in HISTORY)] for stage in outcome.stages for result in stage.history]
+    predictions: list[list[object]] = []
+    for stage in outcome.stages:
+        for split, evaluation in (("validation", stage.validation), ("test", outcome.test[stage.name])):
+            for photo, row in zip(dataset.photos(split), evaluation.probabilities, strict=True):
+                guess = int(row.argmax())
+                names = (photo.photo_id, photo.source, photo.family, dataset.class_names[guess])
+                predictions.append([stage.name, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}"])
+    write_rows(folder / HISTORY_FILE, ("stage", *HISTORY), history)
+    write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, predictions)
+    write_rows(folder / FAMILIES_FILE, FAMILIES, _families(outcome, dataset))
+
+
+def _families(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:
+    classes, kept = len(dataset.class_names), outcome.choice[0].name
+    stages = {stage.name: stage for stage in outcome.stages}
+    scores: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+    for split in ("validation", "test"):
+        labels = np.array([photo.label for photo in dataset.photos(split)])
+        for name in ("before", "after"):
+            scores[split, name] = np.full(classes, np.nan)
+            if name in stages:
+                evaluation = stages[name].validation if split == "validation" else outcome.test[name]
+                scores[split, name] = family_f1(labels, evaluation.probabilities.argmax(axis=1), classes)
+    # `labels` are now those of test.
+    predicted = outcome.test[kept].probabilities.argmax(axis=1)
+    precision, recall, _, photos = precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0
+    )
+    columns = [*scores.values(), *(np.where(photos > 0, column, np.nan) for column in (precision, recall))]
+    for label, family in enumerate(dataset.class_names):
+        counts = [dataset.manifest.counts[split].get(family, 0) for split in SPLITS]
+        numbers = ["" if np.isnan(column[label]) else f"{column[label]:.6f}" for column in columns]
+        yield [family, *counts, str(label in outcome.oversampled).lower(), *numbers]
+
+
+def model_card(study: str, metrics: dict[str, Any], manifest: Manifest, families: Sequence[dict[str, str]]) -> str:
+    """The card as Markdown, from a sweep's name, the content of metrics.json and the rows of families.csv."""
+    from scipy.stats import binomtest
+
+    config, weights = metrics["config"], metrics["weights"]
+    photos = {split: sum(manifest.counts[split].values()) for split in SPLITS}
+    accuracy = metrics["stages"][metrics["chosen"]]["test"]["accuracy"]
+    column = f"test_f1_{metrics['chosen']}"
+    tested = sorted(((row, float(row[column])) for row in families if row[column]), key=lambda pair: pair[1])
+    trained = f"its last {config['unfrozen_layers']} layers fine-tuned, BatchNorm frozen"
+    text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(text).render(
+        study=study,
+        metrics=metrics,
+        config=config,
+        manifest=manifest,
+        classes=len(manifest.class_names),
+        photos=photos,
+        # A file is named without its folders: the card leaves this machine.
+        start=f"the file {Path(weights['detail']).name}" if weights["kind"] == "file" else f"{weights['kind']} weights",
+        trained="all of it trained" if from_scratch(config["backbone"]) else trained,
+        augmentation=Augmentation.model_validate(config["augmentation"]).words(),
+        today=date.today().isoformat(),
+        train_photos=[int(family["train_photos"]) for family in families],
+        scores=[score for _, score in tested],
+        weakest=tested[:WEAKEST],
+        accuracy=accuracy,
+        interval=binomtest(round(accuracy * photos["test"]), photos["test"]).proportion_ci(method="wilson"),
+        few=sum(0 < int(family["test_photos"]) < FEW_TEST_PHOTOS for family in families),
+        few_photos=FEW_TEST_PHOTOS,
+    )

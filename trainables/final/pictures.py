@@ -1,19 +1,38 @@
-"""Pictures for the report: samples of each family, augmentation, confusion matrix."""
+"""Pictures of the final stage: samples, augmentation, confusion matrix, mistakes, TensorBoard."""
 
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 from sklearn.metrics import confusion_matrix
+from tensorboardX import SummaryWriter
 
 from trainables.activations.augment import augmented
 from trainables.activations.photos import Photos
 from trainables.config import TrialConfig
-from trainables.files.experiment import AUGMENTATION_FILE, SAMPLES_FILE
+from trainables.data.dataset import Dataset
+from trainables.data.images import decode
+from trainables.data.shards import read_split
+from trainables.files.experiment import (
+    AUGMENTATION_FILE,
+    CONFUSION_FILE,
+    EXAMPLES_FILE,
+    HISTORY_FILE,
+    MISTAKES_FILE,
+    PICTURES_FOLDER,
+    SAMPLES_FILE,
+)
+from trainables.files.output import read_rows, write_rows
+from trainables.inference.explain import GradCam, overlay
 
 Pixels = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 SIDE = 88  # of a thumbnail, in pixels
 GAP = 6
@@ -26,19 +45,37 @@ MOST_FAMILIES = 24  # more rows than this are scrolled past
 NAMED = 60  # most families whose names can still be read beside the confusion matrix
 NUMBERED = 15  # most families whose shares can still be read in its cells
 
+COLUMNS = ("photo", "cam", "photo_id", "source", "family", "predicted", "probability", "probability_true")
+MOST = 24
+MISTAKE_SIDE = 240  # longest side, in pixels
+
+EXAMPLE_COLUMNS = ("file", "kind", "split", "photo_id", "family", "predicted", "probability")
+EXAMPLE_SIDE = 128  # in pixels
+PAIRS = 6
+PHOTOS_PER_PAIR = 3
+PHOTOS_TO_COMPARE = 2
+
+_PICTURES = {  # TensorBoard orders by name: what matters most comes first.
+    "1_confusion_matrix_test": CONFUSION_FILE,
+    "3_augmentation": AUGMENTATION_FILE,
+    "4_training_photos": SAMPLES_FILE,
+}
+_ACROSS = 3  # mistakes side by side, each a photo and its overlay
+_GAP = 8
+_LINE = 14  # height of a line of Pillow's own font, in pixels
+
 
 def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConfig, folder: Path) -> None:
-    """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder.
+    """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder; test stays unseen.
 
-    Only training photos are shown: test stays unseen. The most numerous and the rarest families are shown where there
-    are more than `MOST_FAMILIES`.
+    Of more than `MOST_FAMILIES` families, the most numerous and the rarest are shown.
     """
     folder.mkdir()
     sample_grid(photos, class_names).save(folder / SAMPLES_FILE, quality=85)
     augmentation_preview(photos, config).save(folder / AUGMENTATION_FILE, quality=85)
 
 
-def evenly_spaced(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+def evenly_spaced(rows: Ints, most: int) -> Ints:
     """Up to `most` of the rows, from the first to the last."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
@@ -70,8 +107,7 @@ def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
 
 def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
     """Thumbnails row by row, each row under its label."""
-    step = SIDE + GAP
-    row_height = SIDE + LABEL_HEIGHT + GAP
+    step, row_height = SIDE + GAP, SIDE + LABEL_HEIGHT + GAP
     widest = max(len(row) for row in rows)
     grid = Image.new("RGB", (widest * step + GAP, len(rows) * row_height + GAP), "white")
     draw = ImageDraw.Draw(grid)
@@ -84,22 +120,15 @@ def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
     return grid
 
 
-def confusion_shares(
-    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
-) -> npt.NDArray[np.float64]:
-    """Row: the true family; column: the answer; the share of that family's photos, float64 [classes, classes], 0..1.
-
-    The row of a family without photos is NaN.
-    """
+def confusion_shares(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
+    """Shares of each true family's photos (row) by answer (column), 0..1, float64 [classes, classes]; NaN: no photo."""
     counts = confusion_matrix(labels, predicted, labels=np.arange(classes))
     photos = counts.sum(axis=1, keepdims=True)
     shares: npt.NDArray[np.float64] = np.divide(counts, photos, out=np.full(counts.shape, np.nan), where=photos > 0)
     return shares
 
 
-def draw_confusion(
-    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], class_names: Sequence[str], file: Path
-) -> None:
+def draw_confusion(labels: Ints, predicted: Ints, class_names: Sequence[str], file: Path) -> None:
     """Draw the matrix into a PNG; families without a photo in `labels` have no row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -126,3 +155,130 @@ def draw_confusion(
                 colour = "white" if share > 0.6 else "black"
                 axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=8, color=colour)
     FigureCanvasAgg(figure).print_png(str(file))
+
+
+class Example(NamedTuple):
+    """One photo to copy: `row` in its split, labels, and the prediction's `probability` (0..1; NaN in training).
+
+    `kind` is "confused" (a test photo of a frequent pair of families) or "compare" (a training photo of the family
+    predicted for such photos).
+    """
+
+    kind: str
+    split: str
+    row: int
+    family: int
+    predicted: int
+    probability: float
+
+
+def most_confident(labels: Ints, probabilities: Floats, most: int | None = MOST) -> list[tuple[int, int]]:
+    """(row, predicted label) of at most `most` wrong answers (None: all), those with the highest probability first.
+
+    `labels` [n] are the true ones; `probabilities` [n, classes].
+    """
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    order = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")]
+    return [(int(row), int(predicted[row])) for row in order[:most]]
+
+
+def write_mistakes(model: Any, photos: Photos, probabilities: Floats, dataset: Dataset, folder: Path) -> None:
+    """Write mistakes.csv with, for row NN, mistake_NN.jpg (the photo) and mistake_NN_cam.jpg (Grad-CAM over it).
+
+    `model` maps pixels to probabilities; `photos` are the test split's, `probabilities` [n, classes] the model's.
+    """
+    rows: list[list[str]] = []
+    if mistakes := most_confident(photos.labels, probabilities):
+        places, labels = zip(*mistakes, strict=True)
+        wanted = [photos.photo_ids[place] for place in places]
+        encoded = {photo.photo_id: photo.image for photo in read_split(dataset, "test") if photo.photo_id in wanted}
+        heats, listed = GradCam(model).heat(photos.read(np.array(places)), labels), dataset.photos("test")
+        for number, (place, predicted, heat) in enumerate(zip(places, labels, heats, strict=True)):
+            row, picture = listed[place], decode(encoded[wanted[number]])
+            picture.thumbnail((MISTAKE_SIDE, MISTAKE_SIDE))
+            names = (f"mistake_{number:02d}.jpg", f"mistake_{number:02d}_cam.jpg")
+            for name, shown in zip(names, (picture, overlay(picture, heat)), strict=True):
+                shown.save(folder / name, quality=80)
+            texts = (row.photo_id, row.source, row.family, dataset.class_names[predicted])
+            chances = probabilities[place, [predicted, row.label]]
+            rows.append([*names, *texts, *(f"{chance:.6f}" for chance in chances)])
+    write_rows(folder / MISTAKES_FILE, COLUMNS, rows)
+
+
+def write_examples(
+    test: Photos, train: Photos, class_names: Sequence[str], probabilities: Floats, folder: Path
+) -> None:
+    """Write examples.csv and a JPEG for each of its rows, at most 30, into the new `folder`.
+
+    `probabilities` float32 [len(test), classes] are the kept model's; no photo is read again from the shards.
+    """
+    folder.mkdir()
+    rows = []
+    for number, example in enumerate(choose_examples(test.labels, train.labels, probabilities)):
+        photos = test if example.split == "test" else train
+        name = f"{number:03d}.jpg"
+        picture = Image.fromarray(photos.read(np.array([example.row]))[0])
+        picture.resize((EXAMPLE_SIDE, EXAMPLE_SIDE), Image.Resampling.BILINEAR).save(folder / name, quality=85)
+        sure = "" if np.isnan(example.probability) else f"{example.probability:.6f}"
+        names = (class_names[example.family], class_names[example.predicted])
+        rows.append((name, example.kind, example.split, photos.photo_ids[example.row], *names, sure))
+    write_rows(folder / EXAMPLES_FILE, EXAMPLE_COLUMNS, rows)
+
+
+def choose_examples(labels: Ints, train_labels: Ints, probabilities: Floats) -> list[Example]:
+    """The photos to show: of each frequent confusion the surest mistakes, then photos to compare them with."""
+    mistakes = [(int(labels[row]), predicted, row) for row, predicted in most_confident(labels, probabilities, None)]
+    # Where two pairs are as frequent, the surer one comes first.
+    pairs = Counter((family, predicted) for family, predicted, _ in mistakes)
+    chosen: list[Example] = []
+    for (family, predicted), _ in pairs.most_common(PAIRS):
+        rows = [row for *pair, row in mistakes if pair == [family, predicted]][:PHOTOS_PER_PAIR]
+        chosen += [
+            Example("confused", "test", row, family, predicted, float(probabilities[row, predicted])) for row in rows
+        ]
+        spread = evenly_spaced(np.flatnonzero(train_labels == predicted), PHOTOS_TO_COMPARE).tolist()
+        chosen += [Example("compare", "train", row, predicted, predicted, float("nan")) for row in spread]
+    return chosen
+
+
+def write_final_board(final: Path, folder: Path) -> None:
+    """Write TensorBoard runs from the files in `final`, in place of an earlier final stage's.
+
+    `folder` has the pictures; `folder`_before and `folder`_after the curves, named as those of the sweep's trials.
+    """
+    for old in (folder, *(folder.with_name(f"{folder.name}_{stage}") for stage in ("before", "after"))):
+        shutil.rmtree(old, ignore_errors=True)
+    history = read_rows(final / HISTORY_FILE)
+    for stage in dict.fromkeys(row["stage"] for row in history):
+        with SummaryWriter(str(folder.with_name(f"{folder.name}_{stage}"))) as writer:
+            for row in (row for row in history if row["stage"] == stage):
+                for name, value in row.items():
+                    if name not in ("stage", "epoch", "epoch_seconds"):
+                        writer.add_scalar(name, float(value), int(row["epoch"]))
+    pictures = final / PICTURES_FOLDER
+    with SummaryWriter(str(folder)) as writer:
+        for tag, name in _PICTURES.items():
+            with Image.open(pictures / name) as picture:
+                writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
+        if (sheet := mistakes_sheet(pictures)) is not None:
+            writer.add_image("2_most_confident_mistakes_test", sheet, dataformats="HWC")
+
+
+def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:
+    """All mistakes of mistakes.csv on one sheet, uint8 [height, width, 3]; None where there are none."""
+    mistakes = read_rows(pictures / MISTAKES_FILE)
+    if not mistakes:
+        return None
+    width, height = 2 * MISTAKE_SIDE + 3 * _GAP, MISTAKE_SIDE + 3 * _LINE + _GAP
+    lines = -(-len(mistakes) // _ACROSS)
+    sheet = Image.new("RGB", (width * min(_ACROSS, len(mistakes)), height * lines), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, mistake in enumerate(mistakes):
+        left, top = width * (number % _ACROSS) + _GAP, height * (number // _ACROSS) + _GAP
+        draw.text((left, top), f"{mistake['predicted']}, {float(mistake['probability']):.0%}", fill="black")
+        draw.text((left, top + _LINE), f"in truth {mistake['family']}", fill="black")
+        for column, name in enumerate((mistake["photo"], mistake["cam"])):
+            with Image.open(pictures / name) as picture:
+                sheet.paste(picture, (left + column * (MISTAKE_SIDE + _GAP), top + 2 * _LINE + 4))
+    return np.asarray(sheet)

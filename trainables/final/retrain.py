@@ -20,18 +20,16 @@ from trainables.errors import UserError
 from trainables.files.experiment import (
     CONFUSION_FILE,
     EXAMPLES_FOLDER,
+    FAMILIES_FILE,
     METRICS_FILE,
+    MODEL_CARD,
     PICTURES_FOLDER,
     TENSORBOARD_FOLDER,
 )
-from trainables.files.output import check_free, whole_or_nothing, write_json
-from trainables.final.mistakes import write_examples, write_mistakes
-from trainables.final.model_card import write_model_card
+from trainables.files.output import check_free, read_rows, whole_or_nothing, write_json
 from trainables.final.options import FinalOptions
-from trainables.final.outcome import Outcome, Stage
-from trainables.final.pictures import draw_confusion, write_pictures
-from trainables.final.tables import write_tables
-from trainables.final.tensorboard import write_final_board
+from trainables.final.outcome import Outcome, Stage, model_card, write_tables
+from trainables.final.pictures import draw_confusion, write_examples, write_final_board, write_mistakes, write_pictures
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
 from trainables.training.fine_tune import Evaluation, Result
@@ -40,8 +38,7 @@ from trainables.training.worker import Worker
 
 Say = Callable[[str], None]
 
-MOST_DIFFERENCE = 1e-3
-"""How far a probability of the whole model may be from the trained network's."""
+MOST_DIFFERENCE = 1e-3  # between a probability of the whole model and the trained network's
 
 
 def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dict[str, Any]:
@@ -76,7 +73,8 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
         _write_model_and_files(worker, config, outcome, folder)
         metrics = outcome.metrics(handoff, config, options, worker.dataset, proof)
         metrics |= {"weights": asdict(worker.weights(config)), "seconds": round(time.monotonic() - started, 1)}
-        write_model_card(handoff.study, metrics, worker.dataset.manifest, folder)
+        card = model_card(handoff.study, metrics, worker.dataset.manifest, read_rows(folder / FAMILIES_FILE))
+        (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         write_json(metrics, folder / METRICS_FILE)
     if (out.parent / TENSORBOARD_FOLDER).is_dir():  # Beside the sweep, its trials' runs.
         write_final_board(out, out.parent / TENSORBOARD_FOLDER / out.name)

@@ -13,7 +13,7 @@ from trainables.files.remote_experiment import model_here
 from trainables.inference.formats import FORMATS
 
 if TYPE_CHECKING:
-    from trainables.inference.predict import Classifier
+    from trainables.inference.keras_model import Classifier
 
 _PREDICT = """\
 example:
@@ -46,9 +46,8 @@ def add_commands(subparsers: Any) -> None:
     export_text = _EXPORT.format(readers=f"{', '.join(most)} and {last}")
     predict = command(subparsers, "predict", "name the families of photos", _PREDICT)
     explain = command(subparsers, "explain", "show what in a photo speaks for a family (Grad-CAM)", _EXPLAIN)
-    export = command(
-        subparsers, "export", "write the model in other formats, and check that each predicts the same", export_text
-    )
+    help_line = "write the model in other formats, and check that each predicts the same"
+    export = command(subparsers, "export", help_line, export_text)
     for parser in (predict, explain, export):
         help_text = "the folder that retrain wrote, or its model.keras; also a URL"
         parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=help_text)
@@ -79,7 +78,7 @@ def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
-    from trainables.inference.predict import find_photos, load_classifier
+    from trainables.inference.keras_model import find_photos, load_classifier
 
     photos = find_photos(arguments.images)
     return load_classifier(model_here(arguments.model)), photos
@@ -97,7 +96,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
         if answer.problem and answer.photo in arguments.images:
             raise UserError(f"{answer.photo} {answer.problem}")
     if arguments.csv:
-        from trainables.inference.predict import write_answers
+        from trainables.inference.keras_model import write_answers
 
         write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
     else:

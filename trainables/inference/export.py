@@ -20,11 +20,10 @@ from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE
 from trainables.files.output import check_free, whole_or_nothing
 from trainables.inference.formats import FORMATS
-from trainables.inference.predict import load_classifier
+from trainables.inference.keras_model import load_classifier
 
 PHOTOS = 16
-TOLERANCE = 1e-4
-"""How far a probability may be from the Keras model's. Converters fold and reorder: 1e-6 is usual."""
+TOLERANCE = 1e-4  # of a probability, from the Keras model's; converters fold and reorder: 1e-6 is usual
 
 
 class Exported(NamedTuple):

@@ -1,20 +1,28 @@
-"""The trained network as one plain Keras model, loadable without Raretune."""
+"""The trained network as one plain Keras model: built, saved, loaded, asked."""
 
 import json
 import shutil
 import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
+from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
+from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
-from trainables.files.output import write_json
+from trainables.files.output import write_json, write_rows
 from trainables.network.backbones import scaling_layer
 from trainables.network.tail import Tail
 
+BATCH = 32
 _METADATA = "metadata.json"  # Keras' own entry in a .keras file; Keras writes it and never reads it.
 
 
@@ -29,11 +37,9 @@ class Labels(BaseModel):
 
 
 def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
-    """Put backbone, tail and head together again.
+    """Backbone, tail and head in one Keras model, scaling inside.
 
-    Returns:
-        A Keras model from RGB pixels 0..255, [n, size, size, 3], to float32 probabilities [n, classes]. Scaling is
-        inside.
+    It maps RGB pixels 0..255, [n, size, size, 3], to float32 probabilities [n, classes].
     """
     import keras
 
@@ -59,9 +65,7 @@ def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
 def save_model(model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path) -> None:
     """Write model.keras, its labels inside, and labels.json for readers without Keras."""
     file = folder / MODEL_FILE
-    labels = Labels(class_names=class_names, image_size=config.image_size, backbone=config.backbone).model_dump(
-        mode="json"
-    )
+    labels = {"class_names": class_names, "image_size": config.image_size, "backbone": config.backbone}
     model.save(file)
     # The labels go into the metadata: a fourth entry would make Keras unpack all of the archive to load it.
     written = file.with_name(f".{file.name}.labels")
@@ -90,8 +94,112 @@ def read_labels(model: Path) -> Labels:
             labels = json.loads(model.with_name(LABELS_FILE).read_text())
         return Labels.model_validate(labels)
     except FileNotFoundError as error:
-        missing = Path(error.filename)
         hint = "MODEL is the folder that `python -m trainables retrain` wrote, or the model.keras in it"
-        raise UserError(f"{missing} does not exist; {hint}") from None
+        raise UserError(f"{error.filename} does not exist; {hint}") from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
         raise UserError(f"{model} is no model that `retrain` wrote: {' '.join(str(error).split())[:200]}") from None
+
+
+class Guess(NamedTuple):
+    """A family and its probability, 0..1."""
+
+    family: str
+    probability: float
+
+
+class Answer(NamedTuple):
+    """The likeliest families of a photo, likeliest first; or the problem that kept it from being read."""
+
+    photo: Path
+    guesses: list[Guess]
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A final stage's model with its labels: `model` maps pixels 0..255 to probabilities."""
+
+    model: Any
+    labels: Labels
+
+    def answers(self, photos: Sequence[Path], top: int) -> Iterator[Answer]:
+        """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read."""
+        names = self.labels.class_names
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for first in range(0, len(photos), BATCH):
+                chosen = photos[first : first + BATCH]
+                read = list(pool.map(self._read, chosen))
+                pixels = [each for each in read if not isinstance(each, str)]
+                # Not `predict`, which sets up a data pipeline for every call.
+                rows = iter(np.asarray(self.model.predict_on_batch(np.stack(pixels)))) if pixels else iter(())
+                for photo, each in zip(chosen, read, strict=True):
+                    if isinstance(each, str):
+                        yield Answer(photo, [], each)
+                        continue
+                    row = next(rows)
+                    best = np.argsort(-row, kind="stable")[:top]
+                    yield Answer(photo, [Guess(names[label], float(row[label])) for label in best])
+
+    def _read(self, photo: Path) -> npt.NDArray[np.uint8] | str:
+        """A photo's pixels, or what is wrong with it."""
+        try:
+            return decode_resized(photo.read_bytes(), self.labels.image_size)
+        except (OSError, ImageUnreadable) as error:
+            return problem(error)
+
+
+def load_classifier(model: Path) -> Classifier:
+    """Load a final stage's folder, or its model.keras, which is enough alone.
+
+    Raises:
+        UserError: there is no model, or no labels in it.
+    """
+    file = model / MODEL_FILE if model.is_dir() else model
+    labels = read_labels(file)
+    import keras
+
+    try:
+        return Classifier(keras.models.load_model(file, compile=False), labels)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{file} is no Keras model: {' '.join(str(error).split())[:200]}") from None
+
+
+def find_photos(named: Sequence[Path]) -> list[Path]:
+    """The photos named: files as they are, and all photos in a folder, however deep, by name.
+
+    Raises:
+        UserError: a folder holds no photo.
+    """
+    photos = []
+    for path in named:
+        inside = [path]
+        if path.is_dir():
+            named_so = (file for file in path.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
+            inside = sorted(
+                file for file in named_so if not any(part.startswith(".") for part in file.relative_to(path).parts)
+            )
+            if not inside:
+                raise UserError(f"{path} holds no photo; photos are called {', '.join(sorted(PHOTO_SUFFIXES))}")
+        photos += inside
+    return photos
+
+
+def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
+    """Write a CSV with a row per photo: photo, problem (empty for most), then family_1, probability_1, family_2, …"""
+    ranks = range(1, top + 1)
+    header = ["photo", "problem", *(name for rank in ranks for name in (f"family_{rank}", f"probability_{rank}"))]
+    rows = []
+    for answer in answers:
+        shown = [text for guess in answer.guesses for text in (guess.family, f"{guess.probability:.6f}")]
+        rows.append([answer.photo, answer.problem or "", *shown, *[""] * (2 * top - len(shown))])
+    try:
+        write_rows(file, header, rows)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def problem(error: OSError | ImageUnreadable) -> str:
+    """What keeps a photo from being read, to stand behind its name."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    return f"is no picture that can be read ({error})"

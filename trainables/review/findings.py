@@ -13,9 +13,7 @@ from trainables.network.backbones import Weights
 from trainables.review.ranking import Ranking
 
 SECTIONS = ("irrelevant", "undecodable", "tiny", "blank", "near-duplicate")
-BLANK_SPREAD = 16
-"""Grey levels of 255 between dark and light parts of a blank photo, at most; of 3,972 real ones none is below 31."""
-
+BLANK_SPREAD = 16  # most grey levels of 255 between its dark and light parts; of 3,972 real photos none is below 31
 _NEAREST = 10  # similar photos that a reason counts
 
 

@@ -11,18 +11,18 @@ class ReviewOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     top: int | None = Field(
-        default=None,
+        None,
         ge=1,
         description="photos to list as likely irrelevant (default: 6.4 % of all, twice what the study removed)",
         json_schema_extra={"metavar": "N"},
     )
     weights: str = Field(
-        default="auto",
+        "auto",
         description="of InceptionV3: auto (default), imagenet, random, or a file without top",
         json_schema_extra={"metavar": "WEIGHTS"},
     )
     image_size: int = Field(
-        default=299,
+        299,
         ge=1,
         description="size at which photos are judged (default 299; 139 takes a fifth of the time and finds less)",
         json_schema_extra={"metavar": "PIXELS"},
@@ -31,19 +31,19 @@ class ReviewOptions(BaseModel):
         64, ge=1, description="list photos whose shorter side is less", json_schema_extra={"metavar": "PIXELS"}
     )
     label_level: str = Field(
-        default="family",
+        "family",
         description="phylum, class, order, family, genus or species, where the metadata has it",
         json_schema_extra={"metavar": "LEVEL"},
     )
     group: tuple[str, ...] = Field(
-        default=DEFAULT_RULES,
+        DEFAULT_RULES,
         description="photos that must not vouch for each other: near-duplicates (default), bursts (one species, "
         "adjacent content ids), species, or none",
         json_schema_extra={"metavar": "RULE"},
     )
-    seed: int = Field(default=0, ge=0, description="of the folds in which photos are judged, and of random weights")
+    seed: int = Field(0, ge=0, description="of the folds in which photos are judged, and of random weights")
     workers: int | None = Field(
-        default=None,
+        None,
         ge=1,
         description="processes that look at the photos (default: one per core)",
         json_schema_extra={"metavar": "N"},

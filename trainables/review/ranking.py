@@ -14,12 +14,22 @@ Two steps, on the pooled features of a pretrained backbone:
 tests/benchmarks/bench_review.py measures this.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from trainables.data.images import ImageUnreadable, decode_resized
+from trainables.device import prepare_tensorflow, usable_cores
+from trainables.errors import UserError
+from trainables.network.backbones import Weights, build_backbone, calibrate_batch_norm, scale_pixels
+
+BACKBONE = "inception_v3"
+_BATCH = 32
+_CALIBRATION = 64  # photos
 NEIGHBOURS = 20
 _FOLDS = 5
 _DIMENSIONS = 128
@@ -29,14 +39,68 @@ _BLOCK = 1024
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.uint8]
+
+
+def pooled_features(
+    root: Path,
+    sources: Sequence[str],
+    image_size: int,
+    weights: Weights,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Floats:
+    """Outputs of the backbone's last layer for photos root/source, averaged over the picture: float32 [n, 2048], >= 0.
+
+    A photo is resized to a square of `image_size` pixels; `progress` gets how many photos are done after each batch.
+
+    Raises:
+        UserError: the weights do not fit, the size is too small, or a photo no longer decodes.
+    """
+    tf = prepare_tensorflow()
+    base = build_backbone(BACKBONE, image_size, weights, seed)
+    if weights.kind == "random":
+        some = sources[:: max(1, len(sources) // _CALIBRATION)][:_CALIBRATION]
+        chosen = np.concatenate(list(_batches(root, some, image_size)))
+        calibrate_batch_norm(base, scale_pixels(BACKBONE, chosen), seed)
+
+    @tf.function(reduce_retracing=True)
+    def pooled(pixels: Any) -> Any:
+        return tf.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
+
+    rows = np.empty((len(sources), base.output_shape[-1]), dtype=np.float32)
+    done = 0
+    for pixels in _batches(root, sources, image_size):
+        rows[done : done + len(pixels)] = pooled(pixels).numpy()
+        done += len(pixels)
+        progress(done)
+    return rows
+
+
+def _batches(root: Path, sources: Sequence[str], size: int) -> Iterator[Pixels]:
+    """Decoded photos, uint8 [batch, size, size, 3]; the next batch is decoded while the caller works on this one."""
+
+    def decoded(source: str) -> Pixels:
+        try:
+            return decode_resized((root / source).read_bytes(), size)
+        except (OSError, ImageUnreadable) as error:
+            raise UserError(f"{root / source} changed while it was reviewed: {error}; run again") from None
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        # Not one map over all photos: that would decode the whole set ahead of the backbone, into memory.
+        ahead: list[Any] = []
+        for start in range(0, len(sources) + _BATCH, _BATCH):
+            coming = [pool.submit(decoded, source) for source in sources[start : start + _BATCH]]
+            if ahead:
+                yield np.stack([one.result() for one in ahead])
+            ahead = coming
 
 
 class Ranking(NamedTuple):
-    """Scores and neighbours of n photos, in the order in which they came.
+    """Scores and neighbours of n photos.
 
     `score` float32 [n]: how far out of place, in standard deviations above the average photo of the set; `neighbours`
-    int64 [n, k]: the most similar photos, the most similar first, none of the photo's own group (k is `NEIGHBOURS`, or
-    what there is).
+    int64 [n, k]: the k (at most `NEIGHBOURS`) most similar photos, most similar first, none of the photo's own group.
     """
 
     score: Floats
@@ -48,31 +112,27 @@ class Ranking(NamedTuple):
 
 
 def rank_photos(features: Floats, families: Sequence[str], groups: Sequence[str], seed: int = 0) -> Ranking:
-    """Rank n photos by their features, float32 [n, d], none negative (as they come from behind a ReLU).
+    """Rank n photos by their features, float32 [n, d], none negative (as behind a ReLU).
 
     Photos of one group (copies, bursts) are never judged by each other: three photos of one person would make her look
     at home in the family.
     """
-    labels = np.unique(np.asarray(families), return_inverse=True)[1]
-    together = np.unique(np.asarray(groups), return_inverse=True)[1]
-    points = _points(features)
-    doubt = _relative_distance(points, labels, together, seed)
-    neighbours, likeness = _neighbours(points, together)
-    mean = (doubt + (likeness * doubt[neighbours]).sum(axis=1)) / (1 + likeness.sum(axis=1))
-    score = (mean - mean.mean()) / max(float(mean.std()), 1e-12)
-    return Ranking(np.asarray(score, dtype=np.float32), neighbours)
-
-
-def _points(features: Floats) -> Floats:
-    """Directions in the strongest dimensions, with strong ones damped; the square root tames single loud channels."""
     from sklearn.decomposition import PCA
 
+    labels = np.unique(np.asarray(families), return_inverse=True)[1]
+    together = np.unique(np.asarray(groups), return_inverse=True)[1]
+    # Directions in the strongest dimensions, with strong ones damped; the square root tames single loud channels.
     rooted = _directions(np.sqrt(np.maximum(features, 0)))
     dimensions = min(_DIMENSIONS, -(-len(rooted) // _PHOTOS_PER_DIMENSION), rooted.shape[1])
     with np.errstate(invalid="ignore"):  # Photos that are all alike have no variance to divide by.
         pca = PCA(dimensions, svd_solver="randomized", random_state=0).fit(rooted)
     damping = np.sqrt(np.sqrt(np.maximum(pca.explained_variance_, 1e-12)))
-    return _directions(pca.transform(rooted) / damping)
+    points = _directions(pca.transform(rooted) / damping)
+    doubt = _relative_distance(points, labels, together, seed)
+    neighbours, likeness = _neighbours(points, together)
+    mean = (doubt + (likeness * doubt[neighbours]).sum(axis=1)) / (1 + likeness.sum(axis=1))
+    score = (mean - mean.mean()) / max(float(mean.std()), 1e-12)
+    return Ranking(np.asarray(score, dtype=np.float32), neighbours)
 
 
 def _directions(rows: npt.NDArray[np.floating]) -> Floats:

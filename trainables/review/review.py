@@ -1,26 +1,34 @@
-"""The review of a folder of photos before it becomes a dataset.
+"""The review of a folder of photos: a ranked list and its contact sheet."""
 
-The result is a ranked list for a person to decide on; nothing is removed.
-python -m trainables review PHOTOS OUT
-"""
-
+import hashlib
+import io
+import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import jinja2
+from PIL import Image, ImageOps
 
 from trainables.data.groups import check_rules, group_photos
+from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.data.inspection import Problem, inspect_files
 from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
 from trainables.data.photo_files import Found, PhotoFile
+from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.files.output import check_free, whole_or_nothing, write_rows
+from trainables.files.output import check_free, data_uri, whole_or_nothing, write_rows
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
 from trainables.review import findings as findings_of
-from trainables.review.features import BACKBONE, pooled_features
-from trainables.review.findings import Review
+from trainables.review.findings import Finding, Review
 from trainables.review.options import ReviewOptions
-from trainables.review.ranking import Ranking, rank_photos
+from trainables.review.ranking import BACKBONE, Ranking, pooled_features, rank_photos
 
 LIST = "review.csv"
 PAGE = "index.html"
@@ -28,16 +36,20 @@ COLUMNS = ("exclude", "section", "rank", "source", "family", "score", "looks_lik
 _SHARE = 0.064  # twice what the reference study removed by hand
 _FEWEST = 40
 
+MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
+_PHOTO_SIDE = 224
+_COPY_SIDE = 128
+_TILE = 72
+
 Say = Callable[[str], None]
 
 
-def review(photos: Path, out: Path, options: ReviewOptions | None = None, say: Say = lambda line: None) -> Review:
+def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda line: None) -> Review:
     """Review all photos below `photos` and write review.csv and index.html to `out`; `say` gets a line per step.
 
     Raises:
         UserError: bad options or folders, fewer than two families, or a disk that fills up; nothing is left at `out`.
     """
-    options = options or ReviewOptions()
     root, out = photos.resolve(), out.resolve()
     check_free(out)
     if out.is_relative_to(root):
@@ -48,9 +60,6 @@ def review(photos: Path, out: Path, options: ReviewOptions | None = None, say: S
     check_rules(options.group, found.photos)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     result = _reviewed(root, found, resolve_weights(BACKBONE, options.weights), options, say)
-    # Here, not above: drawing needs Jinja, and no other user of this module does.
-    from trainables.review.page import render
-
     say(f"drawing the contact sheet of {len(result.findings)} entries")
     rows = []
     for one in result.findings:
@@ -119,3 +128,92 @@ def _ranking(
     sources = [photo.source for photo in photos]
     features = pooled_features(root, sources, options.image_size, weights, options.seed, progress)
     return rank_photos(features, families, groups, options.seed)
+
+
+class Card(NamedTuple):
+    """A finding with its picture: `photo` is a data: address, "" where there is none."""
+
+    finding: Finding
+    photo: str
+    width: int
+    height: int
+    original: str
+
+
+class Strip(NamedTuple):
+    """Up to three photos side by side in one picture; it stands in the page once, however often it is shown."""
+
+    name: str
+    address: str
+    tiles: int
+
+
+def render(result: Review, out: Path) -> str:
+    """The page as HTML; it links to the original photos relative to `out`, where it will lie.
+
+    Raises:
+        UserError: a photo can no longer be read.
+    """
+    shown = [one for one in result.findings if one.section != "near-duplicate" or one.rank <= MOST_COPIES]
+    ranked = [one for one in shown if one.section == "irrelevant"]
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        cards = list(pool.map(lambda one: _card(result.root, out, one), shown))
+        families = sorted({one.family for one in ranked})
+        typical = pool.map(lambda name: _strip(result.root, f"f{families.index(name)}", result.typical[name]), families)
+        alike = pool.map(lambda one: _strip(result.root, f"a{one.rank}", one.alike), ranked)
+        strips = [*typical, *alike]
+    sections: dict[str, list[Card]] = {}
+    for card in cards:
+        sections.setdefault(card.finding.section, []).append(card)
+    copies = groupby(sections.get("near-duplicate", []), key=lambda card: card.finding.rank)
+    # The folder as a person would type it where the command was run.
+    root = os.path.relpath(result.root) if result.root.is_relative_to(Path.cwd()) else str(result.root)
+    text = Path(__file__).with_name("review.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(text).render(
+        review=result,
+        sections=sections,
+        copies=[list(group) for _, group in copies],
+        all_copies=len({one.rank for one in result.section("near-duplicate")}),
+        strips=strips,
+        strip_of=dict(zip(families, strips, strict=False)),
+        key=hashlib.sha256("\n".join(one.source for one in result.findings).encode()).hexdigest()[:16],
+        photos=shlex.quote(root),
+        tile=_TILE,
+    )
+
+
+def _card(root: Path, out: Path, finding: Finding) -> Card:
+    original = quote(Path(os.path.relpath(root / finding.source, out)).as_posix())
+    if finding.section == "undecodable":
+        return Card(finding, "", 0, 0, original)
+    picture = _thumbnail(root, finding.source, _COPY_SIDE if finding.section == "near-duplicate" else _PHOTO_SIDE)
+    return Card(finding, _address(picture), picture.width, picture.height, original)
+
+
+def _thumbnail(root: Path, source: str, side: int) -> Image.Image:
+    """The photo with its own aspect, `side` pixels at its longer side, or its own size if that is less."""
+    try:
+        image = (root / source).read_bytes()
+        width, height = image_size(image)
+        square = Image.fromarray(decode_resized(image, min(side, max(width, height))))
+    except (OSError, ImageUnreadable) as error:
+        raise UserError(f"{root / source} changed while it was reviewed: {error}; run again") from None
+    scale = square.width / max(width, height)
+    return square.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
+
+
+def _strip(root: Path, name: str, sources: Sequence[str]) -> Strip:
+    strip = Image.new("RGB", (_TILE * max(1, len(sources)), _TILE), "white")
+    for number, source in enumerate(sources):
+        picture = _thumbnail(root, source, 2 * _TILE)
+        strip.paste(ImageOps.fit(picture, (_TILE, _TILE), Image.Resampling.BILINEAR), (number * _TILE, 0))
+    return Strip(name, _address(strip), len(sources))
+
+
+def _address(picture: Image.Image) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=72, optimize=True)
+    return data_uri(stream.getvalue())

@@ -15,7 +15,7 @@ from trainables.data.images import decode_resized
 from trainables.errors import UserError
 from trainables.final.options import FinalOptions
 from trainables.final.retrain import retrain
-from trainables.inference.predict import load_classifier
+from trainables.inference.keras_model import load_classifier
 
 
 def table(final: Path, name: str) -> list[dict[str, str]]:

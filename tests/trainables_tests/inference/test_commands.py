@@ -14,7 +14,7 @@ from tests.checkout import ROOT
 from tests.trainables_tests.conftest import Command
 from trainables.data.dataset import Dataset
 from trainables.inference.formats import FORMATS
-from trainables.inference.predict import load_classifier
+from trainables.inference.keras_model import load_classifier
 
 
 def test_a_folder_becomes_a_csv_with_the_unreadable_named_and_the_speed_printed(

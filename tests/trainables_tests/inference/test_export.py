@@ -13,8 +13,7 @@ from tests.trainables_tests.inference.conftest import Written
 from trainables.errors import UserError
 from trainables.inference.export import PHOTOS, export
 from trainables.inference.formats import FORMATS, Format, Predict
-from trainables.inference.keras_model import read_labels
-from trainables.inference.predict import load_classifier
+from trainables.inference.keras_model import load_classifier, read_labels
 
 
 class Fake(Format):

@@ -10,8 +10,7 @@ import pytest
 from tests.checkout import ROOT
 from tests.trainables_tests.inference.conftest import Written
 from trainables.inference.formats import FORMATS
-from trainables.inference.keras_model import read_labels
-from trainables.inference.predict import load_classifier
+from trainables.inference.keras_model import load_classifier, read_labels
 
 of_every_format = pytest.mark.parametrize("name", FORMATS)
 

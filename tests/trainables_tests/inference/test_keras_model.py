@@ -1,4 +1,4 @@
-"""trainables/inference/predict.py: folders of photos, and a model file without anything beside it."""
+"""trainables/inference/keras_model.py: folders of photos, and a model file without anything beside it."""
 
 import shutil
 import zipfile
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainables.errors import UserError
-from trainables.inference.keras_model import read_labels
-from trainables.inference.predict import find_photos, load_classifier
+from trainables.inference.keras_model import find_photos, load_classifier, read_labels
 
 
 def test_a_folder_stands_for_the_photos_in_it(album: Path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cluster.doctor.checks import (
+from cluster.doctor.examine import (
     NodeAnswer,
     check_answers,
     check_clocks,
