@@ -20,7 +20,7 @@ from ray import tune
 from search.config.file import read_sweep, write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
-from search.experiment.lock import driving
+from search.experiment.lease import driving
 from search.experiment.mirror import download_for_resume, mirrored
 from search.experiment.provenance import add_session, origin, read_provenance
 from search.results import write_results

@@ -10,8 +10,7 @@ import yaml
 
 from search.config.schema import SweepConfig, sweep_config
 from search.config.space import DEFAULT_SPACE, Choices
-from search.config.storage_url import redact
-from search.config.warm_start_source import Source
+from search.config.storage_url import Source, redact
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
 from trainables.files.experiment import SWEEP_FILE

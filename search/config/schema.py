@@ -17,8 +17,7 @@ from pydantic import (
 
 from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
-from search.config.storage_url import StorageUrl, parse_url
-from search.config.warm_start_source import Source, dump_sources, parse_sources
+from search.config.storage_url import Source, StorageUrl, dump_sources, parse_sources, parse_url
 from trainables.config import TrialConfig
 from trainables.errors import UserError, one_line
 from trainables.network.cost import COSTS

@@ -21,8 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from search.config.schema import SweepConfig
-from search.experiment.lease import Lease, LeaseLost, check_free, release, renew, take
-from search.experiment.lock import driving
+from search.experiment.lease import Lease, LeaseLost, check_free, driving, release, renew, take
 from search.experiment.provenance import now
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
@@ -217,7 +216,7 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
 def open_mirror(folder: Path, url: str) -> Mirror:
     """Become the driver of the experiment at a URL.
 
-    The caller holds the folder's own lock (search/experiment/lock.py), so the folder's former driver has ended.
+    The caller holds the folder's own lock (`driving`), so the folder's former driver has ended.
 
     Raises:
         UserError: another driver has the experiment, has had it since this folder's records were brought, or the URL

@@ -1,7 +1,7 @@
 """Spending of a sweep, compared with its budget; pure, without clock."""
 
 from search.config.schema import Budget
-from search.study.pareto import Mode
+from search.study.trial_end import Mode
 
 
 class Spending:

@@ -1,11 +1,11 @@
 """Opening a study: creating it, joining another driver's, or resuming it."""
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from search.config.schema import SweepConfig
-from search.study.identity import check_same, definition
 from search.study.storage import opened_storage
 from search.study.study import (
     DEFINITION,
@@ -20,8 +20,15 @@ from search.study.study import (
     own_trials,
     tell_end,
 )
+from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
+
+_FIXED = "metric mode objectives seed space sampler startup_trials early_stopping points warm_start"
+_MAY_CHANGE = (
+    "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
+    "store, store_gb, address, and where the same dataset and storage are found"
+)
 
 
 def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
@@ -35,20 +42,28 @@ def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
             raise UserError("--join: needs the key storage; an SQLite study belongs to its experiment alone")
         return
     with opened_storage(Path(config.experiment), config.storage) as storage:
-        study = load_study(config.name, storage)
-        if study is not None and not join:
-            raise UserError(name_is_taken(config.name))
         if join:
-            _check_joined(study, config, fingerprint)
+            open_study(config, fingerprint, storage, join)
+        elif load_study(config.name, storage) is not None:
+            raise UserError(name_is_taken(config.name))
 
 
 def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
-    """Create the sweep's study, or load the one that is joined."""
+    """Create the sweep's study, or load the one that is joined.
+
+    Raises:
+        UserError: the name is taken, or the study to join is missing, no sweep's, or has other keys.
+    """
     if not join:
-        about = definition(config, fingerprint)
+        about = _definition(config, fingerprint)
         return create_study(config.name, config.mode, storage, about, len(config.objectives) or 1)
     study = load_study(config.name, storage)
-    return _check_joined(study, config, fingerprint)
+    if study is None:
+        raise UserError(f"--join: this storage holds no study {config.name!r}; without --join it is begun")
+    if DEFINITION not in study.user_attrs:
+        raise UserError(f"--join: the study {config.name!r} was not begun by `python -m search run`")
+    _check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study
 
 
 def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
@@ -60,17 +75,17 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
     study = load_study(config.name, storage)
     if study is None:
         # Trials whose study was deleted or replaced: none may begin over their records.
-        folder = Path(config.experiment)
-        if any((folder / TRIALS_FOLDER).glob("*")):
-            where = config.storage.shown if config.storage else folder / STUDY_FILE
+        trials = Path(config.experiment) / TRIALS_FOLDER
+        if any(trials.glob("*")):
+            where = config.storage.shown if config.storage else trials.with_name(STUDY_FILE)
             raise UserError(
-                f"{where} holds no study {config.name!r}, though {folder / TRIALS_FOLDER} holds trials of it: "
+                f"{where} holds no study {config.name!r}, though {trials} holds trials of it: "
                 "restore it from a copy, or run the sweep again into another folder"
             )
         return open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
-        describe_study(study, definition(config, fingerprint))
-    check_same(config, fingerprint, study.user_attrs[DEFINITION])
+        describe_study(study, _definition(config, fingerprint))
+    _check_same(config, fingerprint, study.user_attrs[DEFINITION])
     return study
 
 
@@ -87,10 +102,27 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
     return sum(trial.state.is_finished() for trial in own_trials(study, owner))
 
 
-def _check_joined(study: optuna.Study | None, config: SweepConfig, fingerprint: str) -> optuna.Study:
-    if study is None:
-        raise UserError(f"--join: this storage holds no study {config.name!r}; without --join it is begun")
-    if DEFINITION not in study.user_attrs:
-        raise UserError(f"--join: the study {config.name!r} was not begun by `python -m search run`")
-    check_same(config, fingerprint, study.user_attrs[DEFINITION])
-    return study
+def _definition(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
+    """Return what the study's record rests on, as JSON."""
+    values = config.model_dump(mode="json", include=set(_FIXED.split()))
+    trial = TrialConfig.model_validate(config.trial).model_dump(mode="json", exclude={"epochs", "seed", "sweep_seed"})
+    searched = {name.partition(".")[0] for name in config.space}
+    fixed = {f"trial.{name}": value for name, value in trial.items() if name not in searched or name == "augmentation"}
+    return {**values, **fixed, "dataset": fingerprint}
+
+
+def _check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) -> None:
+    """Refuse to resume or join a study with other keys than it began with."""
+    stored = {"objectives": [], **stored}  # A study of before there could be two has one.
+    for key, value in _definition(config, fingerprint).items():
+        if key in stored and stored[key] != value:
+            if key == "dataset":
+                raise UserError(
+                    f"dataset: {config.dataset} is not what the study {config.name!r} was begun on (fingerprint "
+                    f"{value[:12]}, not {stored[key][:12]})"
+                )
+            old, new = (text if len(text) <= 100 else f"{text[:97]}…" for text in (str(stored[key]), str(value)))
+            raise UserError(
+                f"{key}: the study {config.name!r} was begun with {old}, so it cannot become {new}; "
+                f"what may be changed: {_MAY_CHANGE}"
+            )

@@ -9,13 +9,11 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search.study.pareto import Mode, ScoredTrial
-from search.study.trial_end import STOPPED_BY_SCHEDULER, Stop, TrialEnd
+from search.study.trial_end import STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd
 from trainables.errors import UserError
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-# User attributes: of the study, what it is about; of a trial, which experiment's driver began it, and what its model
-# costs, where the sweep weighs that.
+# User attributes: of the study, what it is about; of a trial, the experiment that began it, and its model's cost.
 DEFINITION, DRIVER, COST = "definition", "driver", "cost"
 
 
@@ -26,11 +24,10 @@ def create_study(
     definition: dict[str, Any] | None = None,
     objectives: int = 1,
 ) -> optuna.Study:
-    """Create a study; one of that name is never joined.
+    """Create a study; with two objectives, it minimises what a model costs as well.
 
     Args:
-        objectives: 2 where it minimises what a model costs as well.
-        definition: what the study is about (see search/study/identity.py), kept in it for later drivers.
+        definition: what the study is about (see search/study/opening.py), kept in it for later drivers.
 
     Raises:
         UserError: the storage holds a study of that name.
@@ -61,10 +58,10 @@ def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
 
 def name_is_taken(name: str) -> str:
     """Return the line that refuses a study's name, and says what the user may have meant."""
-    return (
-        f"the study {name!r} exists in this storage; give the sweep another `name`, go on with that study by "
-        f"`python -m search resume EXPERIMENT`, or work on it beside its driver with --join"
+    choices = (
+        "go on with that study by `python -m search resume EXPERIMENT`, or work on it beside its driver with --join"
     )
+    return f"the study {name!r} exists in this storage; give the sweep another `name`, {choices}"
 
 
 def load_study(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study | None:
@@ -98,7 +95,6 @@ def tell_end(
         values: finite objective by epoch.
         attrs: further user attributes.
         unreported: those epochs among `values` that the study does not hold yet.
-        cost: what its model costs.
     """
     epoch = best_epoch(values, mode)
     best = None if epoch is None else values[epoch]
@@ -133,12 +129,12 @@ def decided_end(trial: FrozenTrial) -> Stop | None:
 
 
 def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
-    """Return the trials that are RUNNING: all, or those that one driver's experiment has begun."""
+    """Return the trials that are RUNNING: all, or those that one driver's experiment began."""
     return [trial for trial in own_trials(study, driver) if trial.state == TrialState.RUNNING]
 
 
 def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
-    """Return the trials that one driver's experiment has begun, all where the study has no other driver (None)."""
+    """Return the trials that one driver's experiment began, all where the study has no other driver (None)."""
     trials = study.get_trials(deepcopy=False)
     return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
 
@@ -165,7 +161,7 @@ def best_value(trial: FrozenTrial) -> float | None:
 
 
 def cost_of(trial: FrozenTrial) -> float:
-    """Return what a trial's model costs; 0 where the sweep does not weigh that."""
+    """Return what a trial's model costs; 0 where the sweep weighs none."""
     return float(trial.user_attrs.get(COST, 0.0))
 
 
@@ -177,7 +173,5 @@ def scored(trial: FrozenTrial) -> ScoredTrial | None:
 
 def best_epoch(values: dict[int, float], mode: Mode) -> int | None:
     """Return the first epoch with the best value; None without values."""
-    if not values:
-        return None
     sign = -1 if mode == "max" else 1
-    return min(values, key=lambda epoch: (sign * values[epoch], epoch))
+    return min(values, key=lambda epoch: (sign * values[epoch], epoch), default=None)

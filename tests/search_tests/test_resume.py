@@ -9,7 +9,7 @@ from search.__main__ import main
 from search.config.file import write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
-from search.experiment.lock import driving
+from search.experiment.lease import driving
 from search.experiment.provenance import add_session, origin, provenance, read_provenance
 from search.results import read_summary
 from search.resume import read_resumed, resume_sweep

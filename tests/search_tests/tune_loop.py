@@ -13,8 +13,7 @@ from ray.tune.utils import flatten_dict
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
 from search.sampling.samplers import check_sampler
-from search.stopping.replay import RuleReplay
-from search.stopping.rules import StopRule, make_rule
+from search.stopping.rules import RuleReplay, StopRule, make_rule
 from search.study.opening import open_study
 from search.study.study import open_trials
 from search.tune.scheduler import StudyScheduler
