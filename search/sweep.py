@@ -17,7 +17,7 @@ from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.file import write_sweep
-from search.config.schema import SweepConfig
+from search.config.schema import Budget, SweepConfig
 from search.config.space import Choices, Range
 from search.config.trial_plan import Plan, trial_number
 from search.experiment.lease import driving
@@ -182,7 +182,7 @@ def observers(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState)
     ]
     if driver.mirror is not None:
         found.append(WakeMirror(driver.mirror, sweep_state))
-    if config.budget.limited:
+    if config.budget != Budget():
         found.append(WatchBudget(config, driver.part.gpus, sweep_state))
     earlier = own_trials(study, plan.owner)
     for observer in found:

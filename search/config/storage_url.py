@@ -1,4 +1,4 @@
-"""Storage URLs: parse, redact, and turn into an Optuna address."""
+"""Storage URLs, and the sources of a warm start."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 _FORM = "postgresql://USER@HOST:PORT/DATABASE"
+_SOURCE = "must be an experiment's folder, or a study {storage: FILE or postgresql://USER@HOST/DATABASE, study: NAME}"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def parse_url(url: str) -> StorageUrl:
     """Check a storage's URL and take the password out of it.
 
     Raises:
-        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it, as it may hold a password.
+        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it, because of the password.
     """
     rule = f"storage: must be {_FORM} (without this key, the study is an SQLite file in the experiment)"
     try:
@@ -59,12 +60,6 @@ def redact(text: str) -> str:
     return f"{before}{separator}{user}:***{at}{rest}" if separator and at and colon else text
 
 
-_SQLITE = "sqlite:///"
-
-
-_RULE = "must be an experiment's folder, or a study {storage: FILE or postgresql://USER@HOST/DATABASE, study: NAME}"
-
-
 @dataclass(frozen=True)
 class StudyAddress:
     """An Optuna study: its name, in an SQLite or a journal file or on a PostgreSQL server."""
@@ -73,15 +68,11 @@ class StudyAddress:
     study: str
 
     def __str__(self) -> str:
-        return f"study {self.study!r} in {self._shown}"
+        return "study {study!r} in {storage}".format(**self.as_json())
 
     def as_json(self) -> dict[str, str]:
         """Return it as it stands in a sweep file, without a password."""
-        return {"storage": self._shown, "study": self.study}
-
-    @property
-    def _shown(self) -> str:
-        return str(self.storage) if isinstance(self.storage, Path) else self.storage.shown
+        return {"storage": getattr(self.storage, "shown", str(self.storage)), "study": self.study}
 
 
 Source = str | StudyAddress
@@ -91,16 +82,11 @@ def parse_sources(raw: object) -> tuple[Source, ...]:
     """Check the key `warm_start`.
 
     Raises:
-        ValueError: an entry is no source; the line does not repeat it, as it may hold a password.
+        ValueError: an entry is no source; the line does not repeat it, because of the password.
     """
     if not isinstance(raw, list | tuple):
-        raise ValueError(f"warm_start: must be a list, each of which {_RULE}")
+        raise ValueError(f"warm_start: must be a list, each of which {_SOURCE}")
     return tuple(_source(f"warm_start[{at}]", one) for at, one in enumerate(raw))
-
-
-def dump_sources(sources: tuple[Source, ...]) -> list[str | dict[str, str]]:
-    """Write sources as they stand in a sweep file, without passwords."""
-    return [source if isinstance(source, str) else source.as_json() for source in sources]
 
 
 def _source(where: str, raw: Any) -> Source:
@@ -108,11 +94,11 @@ def _source(where: str, raw: Any) -> Source:
         return raw
     named = isinstance(raw, dict) and raw.keys() == {"storage", "study"}
     if not named or not all(isinstance(value, str) and value for value in raw.values()):
-        raise ValueError(f"{where}: {_RULE}")
-    storage = raw["storage"].removeprefix(_SQLITE)
+        raise ValueError(f"{where}: {_SOURCE}")
+    storage = raw["storage"].removeprefix("sqlite:///")
     if "://" not in storage:
         return StudyAddress(Path(storage), raw["study"])
     try:
         return StudyAddress(parse_url(storage), raw["study"])
     except ValueError:
-        raise ValueError(f"{where}: {_RULE}") from None
+        raise ValueError(f"{where}: {_SOURCE}") from None

@@ -22,6 +22,7 @@ from search.records import read_experiment
 from search.sampling.ask import blank_trial
 from search.study.storage import StoredStudy, read_study
 from search.study.study import COST, DEFINITION, best_value, finite_values
+from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import WARM_START_FILE
 
@@ -217,5 +218,5 @@ def _differs(first: dict[str, Any], data: str | None, config: SweepConfig, finge
     """What else is different there: its values may lie on another level, though their order usually holds."""
     unlike = [] if data == fingerprint else ["dataset"]
     own = {*(name.partition(".")[0] for name in config.space), "seed", "sweep_seed"}
-    fixed = config.whole_trial().items() if first else ()
+    fixed = TrialConfig.model_validate(config.trial).model_dump().items() if first else ()
     return (*unlike, *(f"trial.{name}" for name, value in fixed if name not in own and first.get(name) != value))
