@@ -29,9 +29,8 @@ from search.results import write_results
 from search.sampling.samplers import check_sampler
 from search.sampling.warm_start import describe, gather
 from search.stopping.rules import RuleReplay, make_rule
-from search.study.opening import check_name, open_study
 from search.study.storage import opened_storage
-from search.study.study import close_open_trials, open_trials, own_trials
+from search.study.study import check_name, close_open_trials, open_study, open_trials, own_trials
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on

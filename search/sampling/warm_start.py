@@ -19,7 +19,7 @@ from search.config.schema import SweepConfig
 from search.config.space import distributions, knob_value
 from search.config.storage_url import Source, StudyAddress
 from search.records import read_experiment
-from search.sampling.ask import blank_trial
+from search.sampling.suggestions import blank_trial
 from search.study.storage import StoredStudy, read_study
 from search.study.study import COST, DEFINITION, best_value, finite_values
 from trainables.config import TrialConfig

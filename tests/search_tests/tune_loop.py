@@ -14,8 +14,7 @@ from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
 from search.sampling.samplers import check_sampler
 from search.stopping.rules import RuleReplay, StopRule, make_rule
-from search.study.opening import open_study
-from search.study.study import open_trials
+from search.study.study import open_study, open_trials
 from search.tune.scheduler import StudyScheduler
 from search.tune.searcher import StudySearch
 from search.tune.state import SweepState

@@ -1,4 +1,4 @@
-"""search/study/storage.py, search/study/opening.py: a study on a real PostgreSQL server, and no password anywhere."""
+"""search/study/storage.py and study.py: a study on a real PostgreSQL server, and no password anywhere."""
 
 import pickle
 import sqlite3
@@ -24,9 +24,8 @@ from search.records import read_experiment
 from search.resume import read_resumed
 from search.sampling.warm_start import describe, gather
 from search.stopping.rules import HalvingRule, RuleReplay, make_rule
-from search.study.opening import check_name, open_study
 from search.study.storage import open_storage, opened_storage, read_study
-from search.study.study import DRIVER, create_study, load_study, open_trials
+from search.study.study import DRIVER, check_name, create_study, load_study, open_study, open_trials
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import FINGERPRINT, sweep
 from tests.search_tests.postgres import PASSWORD, USER, server
