@@ -78,12 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--experiment", metavar="PLACE", help="short for --set experiment=PLACE, a folder or a URL")
     run.add_argument("--join", action="store_true", help="work on a study in `storage` beside the driver that began it")
     run.set_defaults(command=_run)
-    resume = commands.add_parser(
-        "resume",
-        help="go on with a sweep that was interrupted, or that is to have more trials",
-        description=_RESUME,
-        formatter_class=form,
-    )
+    about = "go on with a sweep that was interrupted, or that is to have more trials"
+    resume = commands.add_parser("resume", help=about, description=_RESUME, formatter_class=form)
     resume.add_argument("experiment", type=folder_or_url, metavar="EXPERIMENT", help="the sweep's folder or URL")
     resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
     resume.set_defaults(command=_resume)

@@ -125,10 +125,7 @@ def values_of(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | No
 
 
 def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, Scalar]:
-    """Check a configuration, or a part of one, against the space; return it as TrialConfig holds its values.
-
-    Args:
-        where: what the lines of errors call it.
+    """Check a (partial) configuration, which errors call `where`; return it as TrialConfig holds its values.
 
     Raises:
         UserError: it is no mapping, a knob is not searched, or a value lies outside its range or choices.

@@ -1,6 +1,6 @@
 """Storage URLs, and the sources of a warm start."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -69,6 +69,10 @@ class StudyAddress:
 
     def __str__(self) -> str:
         return "study {study!r} in {storage}".format(**self.as_json())
+
+    def absolute(self) -> "StudyAddress":
+        """Return it with a file's path made absolute."""
+        return replace(self, storage=self.storage.expanduser().absolute()) if isinstance(self.storage, Path) else self
 
     def as_json(self) -> dict[str, str]:
         """Return it as it stands in a sweep file, without a password."""

@@ -148,9 +148,9 @@ def suggest(
 ) -> FrozenTrial:
     """Let a sampler draw the trial with this number; nothing is written.
 
-    `Study.ask` reads all trials again for every knob and commits every knob by itself: a dozen round trips, and a driver
-    that is killed between two of them leaves half a suggestion. Here the sampler sees the study as it was read once, and
-    `begin` writes the trial whole, with its knobs and attributes, or not at all.
+    `Study.ask` reads all trials and commits for every knob: a dozen round trips, and a driver that is killed between
+    two of them leaves half a suggestion. Here the sampler sees the study as it was read once, and `begin` writes the
+    trial whole, with its knobs and attributes, or not at all.
 
     Args:
         trials: those of the study, and before them others that the sampler is to learn from, with negative numbers.

@@ -49,13 +49,13 @@ def create_study(
             load_if_exists=False,
         )
     except optuna.exceptions.DuplicatedStudyError:
-        raise UserError(name_is_taken(name)) from None
+        raise UserError(_name_is_taken(name)) from None
     if definition is not None:
-        describe_study(study, definition)
+        _describe(study, definition)
     return study
 
 
-def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
+def _describe(study: optuna.Study, definition: dict[str, Any]) -> None:
     """Write into a study what it is about; last the definition, which says that all is there."""
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         # Dashboards say "Objective 0" otherwise.
@@ -63,12 +63,12 @@ def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
     study.set_user_attr(DEFINITION, definition)
 
 
-def name_is_taken(name: str) -> str:
+def _name_is_taken(name: str) -> str:
     """Return the line that refuses a study's name, and says what the user may have meant."""
-    choices = (
-        "go on with that study by `python -m search resume EXPERIMENT`, or work on it beside its driver with --join"
+    return (
+        f"the study {name!r} exists in this storage; give the sweep another `name`, go on with that study by "
+        f"`python -m search resume EXPERIMENT`, or work on it beside its driver with --join"
     )
-    return f"the study {name!r} exists in this storage; give the sweep another `name`, {choices}"
 
 
 def load_study(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study | None:
@@ -93,7 +93,7 @@ def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
         if join:
             open_study(config, fingerprint, storage, join)
         elif load_study(config.name, storage) is not None:
-            raise UserError(name_is_taken(config.name))
+            raise UserError(_name_is_taken(config.name))
 
 
 def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
@@ -132,7 +132,7 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
             )
         return open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
-        describe_study(study, _definition(config, fingerprint))
+        _describe(study, _definition(config, fingerprint))
     _check_same(config, fingerprint, study.user_attrs[DEFINITION])
     return study
 

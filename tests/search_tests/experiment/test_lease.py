@@ -65,7 +65,7 @@ def test_renewing_makes_it_fresh_again(bucket: Bucket) -> None:
     age(bucket, 100)
     renew(bucket, own)
     found = read_lease(bucket)
-    assert found is not None and found.seconds_left(time.time()) > 140
+    assert found is not None and time.time() - found.renewed < 10
 
 
 def test_a_driver_that_is_known_to_be_no_more_keeps_nobody_out(bucket: Bucket) -> None:
