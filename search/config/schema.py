@@ -1,6 +1,5 @@
 """Keys of a sweep file: meaning, default and check of each."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -27,23 +26,19 @@ HIGHER_IS_BETTER = ("train_accuracy", "train_macro_f1", "val_accuracy", "val_mac
 REPORTED = (*HIGHER_IS_BETTER, *LOWER_IS_BETTER)
 
 
-def _parsed_by(parse: Callable[[Any], Any]) -> BeforeValidator:
-    """Let pydantic read a key by a function that raises UserError."""
-
-    def parsed(raw: object) -> Any:
-        try:
-            return parse(raw)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-
-    return BeforeValidator(parsed)
+def _space(raw: object) -> dict[str, Knob]:
+    """Parse a space for pydantic, which expects ValueError."""
+    try:
+        return parse_space(raw)
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 Auto = Literal["auto"]
-Space = Annotated[dict[str, Knob], _parsed_by(parse_space), PlainSerializer(dump_space)]
+Space = Annotated[dict[str, Knob], BeforeValidator(_space), PlainSerializer(dump_space)]
 Sources = Annotated[
     tuple[Source, ...],
-    _parsed_by(parse_sources),
+    BeforeValidator(parse_sources),
     PlainSerializer(lambda sources: [one if isinstance(one, str) else one.as_json() for one in sources]),
 ]
 Storage = Annotated[
@@ -184,8 +179,8 @@ class SweepConfig(_Section):
         if names and (len(names) != 2 or names[0] in COSTS or names[1] not in COSTS):
             rule = f"objectives: must be a metric and one of {', '.join(COSTS)}, such as [val_macro_f1, model_mb]"
             raise ValueError(f"{rule}, not [{', '.join(names)}]")
-        if self.objectives and self.objectives[0] != self.metric:
-            raise ValueError(f"metric: is {self.metric}, but the first of `objectives` is {self.objectives[0]}")
+        if names and names[0] != self.metric:
+            raise ValueError(f"metric: is {self.metric}, but the first of `objectives` is {names[0]}")
         sampler = SAMPLERS[self.sampler]
         if self.cost and not sampler.several_objectives:
             raise ValueError(f"sampler: {self.sampler} models one objective only; with two of them use {_OF_TWO}")

@@ -68,11 +68,7 @@ class Mirror:
         self._closing = False
         self._warned = False
         self._renewed = 0.0
-        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
     def wake(self) -> None:
         """Make the thread's next pass now."""
@@ -86,7 +82,7 @@ class Mirror:
         """
         self._closing = True
         self._due.set()
-        self._thread.join()
+        self.thread.join()
         if self.lost is not None:
             raise self.lost
         self.bring()
@@ -182,7 +178,7 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
     folder = config.experiment
     mirror = open_mirror(Path(folder), config.mirror)
     print(f"works in {folder}, and brings its records to {config.mirror}", flush=True)
-    mirror.start()
+    mirror.thread.start()
     try:
         yield mirror
     except BaseException as raised:

@@ -31,8 +31,8 @@ from trainables.files.experiment import WARM_START_FILE
 class EarlierTrial:
     """A trial of an earlier study: `knobs` those of this sweep's space whose value is known there.
 
-    `value` is the best objective, reached at `best_epoch`, and `values` the objective by epoch, finite; None and empty
-    without a result. `cost` is what its model costs, None where that was not weighed.
+    `value` is the best objective, reached at `best_epoch`, None without a result; `values` the finite objectives by
+    epoch; `cost` what its model costs, None where that was not weighed.
     """
 
     state: str
@@ -154,12 +154,12 @@ def _read_study(source: StudyAddress, config: SweepConfig, fingerprint: str) -> 
     _check_objectives(str(source), begun_as["metric"], objectives[1] if objectives else None, config)
     trials = tuple(
         EarlierTrial(
-            trial.state.name,
-            _knobs(trial.user_attrs.get("config", {}), config.space),
-            best_value(trial),
-            finite_values(trial),
-            trial.user_attrs.get("best_epoch"),
-            trial.user_attrs.get(COST),
+            state=trial.state.name,
+            knobs=_knobs(trial.user_attrs.get("config", {}), config.space),
+            value=best_value(trial),
+            values=finite_values(trial),
+            best_epoch=trial.user_attrs.get("best_epoch"),
+            cost=trial.user_attrs.get(COST),
         )
         for trial in study.trials
     )

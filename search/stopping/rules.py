@@ -63,9 +63,8 @@ class HalvingRule:
         self._seed = seed
         self.rungs = STOP_RULES[self._kind].rungs(settings.grace_epochs, self._factor, max_epochs)
         # Hyperband has one bracket more than rungs: the last one never stops anyone.
-        self.brackets = (
-            len(self.rungs) + 1 if self._kind == "hyperband" else max(1, min(settings.brackets, len(self.rungs)))
-        )
+        brackets = len(self.rungs) + 1 if self._kind == "hyperband" else min(settings.brackets, len(self.rungs))
+        self.brackets = max(1, brackets)
         self.results: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
         self._best: dict[int, float] = {}
         self._costs: dict[int, float] = {}

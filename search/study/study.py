@@ -1,4 +1,4 @@
-"""The Optuna study: opening it, and recording what trials report and why they end."""
+"""The Optuna study: opening it, and recording trials' reports and ends."""
 
 import math
 import warnings
@@ -217,14 +217,12 @@ def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
     return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
 
 
-def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> dict[int, TrialEnd]:
-    """Tell every trial of a driver that is still RUNNING (the sweep ended under it), and return how each ended."""
-    trial_ends = {}
+def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> None:
+    """Tell every trial of a driver that is still RUNNING: the sweep ended under it."""
     for trial in open_trials(study, driver):
         values = finite_values(trial)
         own = Stop(stop.kind, max(values, default=None), stop.reason)
-        trial_ends[trial.number] = tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
-    return trial_ends
+        tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
 
 
 def finite_values(trial: FrozenTrial) -> dict[int, float]:
