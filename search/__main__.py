@@ -62,28 +62,19 @@ class _HelpWithKeys(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m search", description=__doc__, formatter_class=form)
+    form: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser("python -m search", description=__doc__, **form)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run",
-        help="run a sweep to its end",
-        description="Run a sweep to its end.",
-        formatter_class=form,
-        add_help=False,
-    )
+    about = "run a sweep to its end"
+    run = commands.add_parser("run", help=about, description=f"{about.capitalize()}.", add_help=False, **form)
     run.add_argument("-h", "--help", action=_HelpWithKeys, nargs=0, help="show this help message and exit")
     run.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the sweep file")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key (repeatable)")
     run.add_argument("--experiment", metavar="PLACE", help="short for --set experiment=PLACE, a folder or a URL")
     run.add_argument("--join", action="store_true", help="work on a study in `storage` beside the driver that began it")
     run.set_defaults(command=_run)
-    resume = commands.add_parser(
-        "resume",
-        help="go on with a sweep that was interrupted, or that is to have more trials",
-        description=_RESUME,
-        formatter_class=form,
-    )
+    about = "go on with a sweep that was interrupted, or that is to have more trials"
+    resume = commands.add_parser("resume", help=about, description=_RESUME, **form)
     resume.add_argument("experiment", type=folder_or_url, metavar="EXPERIMENT", help="the sweep's folder or URL")
     resume.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)")
     resume.set_defaults(command=_resume)

@@ -11,9 +11,8 @@ from typing import Any
 import yaml
 
 from search.config.storage_url import optuna_address, parse_url
-from search.study.pareto import ScoredTrial, front
-from search.study.reading import read_study
-from search.study.storage import open_for_reading
+from search.study.storage import open_for_reading, read_study
+from search.study.trial_end import ScoredTrial, front
 from trainables.data.dataset import MANIFEST
 from trainables.data.remote import read_manifest
 from trainables.errors import UserError

@@ -12,8 +12,8 @@ from search.config.schema import SweepConfig
 from search.forecast.forecast import Forecast, as_json, saved
 from search.records import read_epochs
 from search.sampling.suggestions import count_repeats
-from search.study.pareto import front
 from search.study.study import best_value, cost_of, scored
+from search.study.trial_end import front
 from trainables.errors import UserError
 from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
 from trainables.files.output import write_json

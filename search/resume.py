@@ -20,14 +20,13 @@ from ray import tune
 from search.config.file import read_sweep, write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
-from search.experiment.lock import driving
+from search.experiment.lease import driving
 from search.experiment.mirror import download_for_resume, mirrored
 from search.experiment.provenance import add_session, origin, read_provenance
 from search.results import write_results
 from search.sampling.samplers import check_sampler
-from search.study.opening import continued_study, settle
 from search.study.storage import opened_storage
-from search.study.study import open_trials
+from search.study.study import continued_study, open_trials, settle
 from search.sweep import SweepDriver, allocate, check, drive
 from search.tune.session import ray_session
 from trainables.errors import UserError

@@ -17,22 +17,20 @@ from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.file import write_sweep
-from search.config.schema import SweepConfig
+from search.config.schema import Budget, SweepConfig
 from search.config.space import Choices, Range
 from search.config.trial_plan import Plan, trial_number
-from search.experiment.lock import driving
+from search.experiment.lease import driving
 from search.experiment.mirror import Mirror, check_new, mirrored
 from search.experiment.provenance import origin, provenance
 from search.forecast.forecast import Forecast
 from search.forecast.measure import plan_resources
 from search.results import write_results
 from search.sampling.samplers import check_sampler
-from search.sampling.warm_start import describe, gather, write_warm_start
-from search.stopping.replay import RuleReplay
-from search.stopping.rules import make_rule
-from search.study.opening import check_name, open_study
+from search.sampling.warm_start import describe, gather
+from search.stopping.rules import RuleReplay, make_rule
 from search.study.storage import opened_storage
-from search.study.study import close_open_trials, open_trials, own_trials
+from search.study.study import check_name, close_open_trials, open_study, open_trials, own_trials
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
@@ -47,7 +45,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.data.remote import open_dataset_at
 from trainables.errors import UserError
-from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER
+from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json
 from trainables.handoff import Handoff
 from trainables.network.backbones import check_image_size, check_weights
@@ -86,7 +84,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment), mirrored(config) as mirror:
             if earlier is not None:
-                write_warm_start(earlier, experiment)
+                write_json(earlier, experiment / WARM_START_FILE)
                 print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
             record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
             write_json(record, experiment / PROVENANCE_FILE)
@@ -183,7 +181,7 @@ def observers(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState)
     ]
     if driver.mirror is not None:
         found.append(WakeMirror(driver.mirror, sweep_state))
-    if config.budget.limited:
+    if config.budget != Budget():
         found.append(WatchBudget(config, driver.part.gpus, sweep_state))
     earlier = own_trials(study, plan.owner)
     for observer in found:

@@ -47,7 +47,7 @@ class WatchBudget(Observer):
         for trial in sorted(trials, key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete)):
             values, attrs = trial.intermediate_values, trial.user_attrs
             self._spending.epochs += len(values)
-            self._spending.add_gpu_seconds(self._gpus * float(attrs.get("seconds", 0.0)))
+            self._spending.gpu_seconds += self._gpus * float(attrs.get("seconds", 0.0))
             if trial.state.is_finished():
                 self._spending.trial_ended(values.get(attrs.get("best_epoch", -1)), cost_of(trial))
 
@@ -58,7 +58,7 @@ class WatchBudget(Observer):
     def epoch(self, trial: ObservedTrial, result: EpochResult) -> None:
         """Count the epoch, unless `restore` counted it."""
         if not result.known:
-            self._spending.add_epoch()
+            self._spending.epochs += 1
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Count the trial for the plateau."""
@@ -77,6 +77,6 @@ class WatchBudget(Observer):
 
     def _count_time(self, number: int) -> None:
         now = self._clock()
-        self._spending.add_gpu_seconds(self._gpus * (now - self._last_seen.get(number, now)))
+        self._spending.gpu_seconds += self._gpus * (now - self._last_seen.get(number, now))
         if number in self._last_seen:
             self._last_seen[number] = now

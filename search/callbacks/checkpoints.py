@@ -6,9 +6,8 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from search.study.pareto import Mode, ScoredTrial, front
 from search.study.study import scored
-from search.study.trial_end import TrialEnd
+from search.study.trial_end import Mode, ScoredTrial, TrialEnd, front
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from trainables.errors import UserError
 from trainables.files.experiment import CHECKPOINTS, checkpoint_root
@@ -23,7 +22,7 @@ class KeepBestCheckpoints(Observer):
     the weights of its best epoch too. Where all of them take more than `quota` bytes, the kept ones of ended trials
     go first, the worst of them before the others, then the older generation of running trials. The newest generation
     of a running trial is never deleted, so the quota holds as far as that allows. Where a model's cost counts too, a
-    trial is among the best when fewer than `keep` others beat it (search/study/pareto.py): with 1, the front stays.
+    trial is among the best when fewer than `keep` others beat it (search/study/trial_end.py): with 1, the front stays.
     """
 
     def __init__(

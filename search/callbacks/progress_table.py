@@ -11,7 +11,7 @@ from rich.text import Text
 from search.config.registry import STOP_RULES
 from search.config.schema import SweepConfig
 from search.forecast.forecast import expected_epochs
-from search.study.pareto import Mode, ScoredTrial, front
+from search.study.trial_end import Mode, ScoredTrial, front
 
 # A terminal holds no more; of a longer sweep, the best, the running and the latest trials are shown.
 _ROWS = 24

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import yaml
 from search.config.schema import SweepConfig, sweep_config
 from search.config.space import DEFAULT_SPACE, Choices
 from search.config.storage_url import redact
-from search.config.warm_start_source import Source
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
 from trainables.files.experiment import SWEEP_FILE
@@ -36,24 +34,22 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     values.setdefault("experiment", f"runs/{values['name']}")
     _divide_url(values)
     config = sweep_config(values)
+    if config.store and is_url(config.store):
+        rule = "only the dataset and the experiment may lie at a URL"
+        raise UserError(f"store: must be a folder, not the URL {redact(config.store)}; {rule}")
     # Workers have another current folder, so every path that reaches them must be absolute.
     paths: dict[str, Any] = {
         "dataset": config.dataset if is_url(config.dataset) else _absolute(config.dataset),
         "experiment": _absolute(config.experiment),
         "store": _absolute(config.store) if config.store else None,
-        "warm_start": tuple(_source(source) for source in config.warm_start),
+        "warm_start": tuple(_absolute(one) if isinstance(one, str) else one.absolute() for one in config.warm_start),
     }
-    if config.store and is_url(config.store):
-        rule = "only the dataset and the experiment may lie at a URL"
-        raise UserError(f"store: must be a folder, not the URL {redact(config.store)}; {rule}")
     if "weights" in config.trial:
         paths["trial"] = {**config.trial, "weights": _weights(config.trial["weights"])}
     searched = config.space.get("weights")
     if isinstance(searched, Choices):
-        paths["space"] = {
-            **config.space,
-            "weights": Choices(values=tuple(_weights(str(value)) for value in searched.values)),
-        }
+        weights = Choices(values=tuple(_weights(str(value)) for value in searched.values))
+        paths["space"] = {**config.space, "weights": weights}
     return config.model_copy(update=paths)
 
 
@@ -120,13 +116,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
         section[last] = parse_yaml(text)
     except yaml.YAMLError:
         raise UserError(f"--set {shown}: the value is not YAML") from None
-
-
-def _source(source: Source) -> Source:
-    if isinstance(source, str):
-        return _absolute(source)
-    storage = source.storage
-    return replace(source, storage=Path(_absolute(str(storage)))) if isinstance(storage, Path) else source
 
 
 def _weights(spec: Any) -> Any:

@@ -11,8 +11,6 @@ from search.config.schema import SweepConfig
 from search.config.space import DEFAULT_SPACE, Range, in_words, parse_space
 from trainables.config import TrialConfig
 
-WIDTH = 120
-
 
 def keys_help() -> str:
     """Return a line or more for each key, dotted where it is nested: its meaning, and its default in brackets."""
@@ -20,14 +18,9 @@ def keys_help() -> str:
     keys = dict(_keys(SweepConfig, ""))
     column = max(map(len, keys)) + 4
     for key, text in keys.items():
-        lines += textwrap.wrap(
-            text,
-            WIDTH,
-            initial_indent=f"  {key}".ljust(column),
-            subsequent_indent=" " * column,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        whole = textwrap.TextWrapper(120, f"  {key}".ljust(column), " " * column, break_long_words=False)
+        whole.break_on_hyphens = False
+        lines += whole.wrap(text)
     return "\n".join(lines)
 
 

@@ -60,23 +60,19 @@ def rung_epochs(grace: float, factor: float, max_epochs: int) -> list[int]:
     return rungs
 
 
-def no_rungs(grace: float, factor: float, max_epochs: int) -> list[int]:
-    """Return no epoch, of a rule that compares at every one or at none."""
-    return []
-
-
 @dataclass(frozen=True)
 class StopRuleKind:
     """A kind of early stopping: `rule` is the class, `about` stands in the help, `words` in reports.
 
-    `rungs` returns the epochs at which trials are compared, from grace_epochs, reduction_factor and the most epochs.
+    `rungs` returns the epochs at which trials are compared, from grace_epochs, reduction_factor and the most epochs;
+    none for a rule that compares at every epoch, or never.
     `stops` is the share of trials that a rule without rungs is expected to end with their grace epochs.
     """
 
     rule: str
     about: str
     words: str
-    rungs: Callable[[float, float, int], list[int]] = no_rungs
+    rungs: Callable[[float, float, int], list[int]] = lambda *_: []
     stops: float = 0.0
 
 

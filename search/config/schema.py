@@ -1,6 +1,5 @@
 """Keys of a sweep file: meaning, default and check of each."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -17,8 +16,7 @@ from pydantic import (
 
 from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
-from search.config.storage_url import StorageUrl, parse_url
-from search.config.warm_start_source import Source, dump_sources, parse_sources
+from search.config.storage_url import Source, StorageUrl, parse_sources, parse_url
 from trainables.config import TrialConfig
 from trainables.errors import UserError, one_line
 from trainables.network.cost import COSTS
@@ -28,21 +26,21 @@ HIGHER_IS_BETTER = ("train_accuracy", "train_macro_f1", "val_accuracy", "val_mac
 REPORTED = (*HIGHER_IS_BETTER, *LOWER_IS_BETTER)
 
 
-def _parsed_by(parse: Callable[[Any], Any]) -> BeforeValidator:
-    """Let pydantic read a key by a function that raises UserError."""
-
-    def parsed(raw: object) -> Any:
-        try:
-            return parse(raw)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-
-    return BeforeValidator(parsed)
+def _space(raw: object) -> dict[str, Knob]:
+    """Parse a space for pydantic, which expects ValueError."""
+    try:
+        return parse_space(raw)
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 Auto = Literal["auto"]
-Space = Annotated[dict[str, Knob], _parsed_by(parse_space), PlainSerializer(dump_space)]
-Sources = Annotated[tuple[Source, ...], _parsed_by(parse_sources), PlainSerializer(dump_sources)]
+Space = Annotated[dict[str, Knob], BeforeValidator(_space), PlainSerializer(dump_space)]
+Sources = Annotated[
+    tuple[Source, ...],
+    BeforeValidator(parse_sources),
+    PlainSerializer(lambda sources: [one if isinstance(one, str) else one.as_json() for one in sources]),
+]
 Storage = Annotated[
     StorageUrl | None,
     BeforeValidator(lambda raw: raw if raw is None or isinstance(raw, StorageUrl) else parse_url(str(raw))),
@@ -116,11 +114,6 @@ class Budget(_Section):
     gpu_hours: float | None = Field(None, gt=0, description="each trial's time times its share of a GPU [no limit]")
     plateau: Plateau | None = Field(None, description="no better trial for so long [no limit]")
 
-    @property
-    def limited(self) -> bool:
-        """Whether anything is limited at all."""
-        return self != Budget()
-
 
 class SweepConfig(_Section):
     """A sweep: what is searched, how, on which data, and where the records go."""
@@ -180,25 +173,22 @@ class SweepConfig(_Section):
     store_gb: float | None = Field(None, gt=0, description="most disk (GiB) for the store [a part of what is free]")
     address: str | None = Field(None, description="running Ray cluster; local: none [RAY_ADDRESS, or Ray started here]")
 
-    @field_validator("objectives")
-    @classmethod
-    def _check_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        rule = f"objectives: must be a metric and one of {', '.join(COSTS)}, such as [val_macro_f1, model_mb]"
-        if names and (len(names) != 2 or names[0] in COSTS or names[1] not in COSTS):
-            raise ValueError(f"{rule}, not [{', '.join(names)}]")
-        return names
-
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.objectives and self.objectives[0] != self.metric:
-            raise ValueError(f"metric: is {self.metric}, but the first of `objectives` is {self.objectives[0]}")
+        names = self.objectives
+        if names and (len(names) != 2 or names[0] in COSTS or names[1] not in COSTS):
+            rule = f"objectives: must be a metric and one of {', '.join(COSTS)}, such as [val_macro_f1, model_mb]"
+            raise ValueError(f"{rule}, not [{', '.join(names)}]")
+        if names and names[0] != self.metric:
+            raise ValueError(f"metric: is {self.metric}, but the first of `objectives` is {names[0]}")
         sampler = SAMPLERS[self.sampler]
         if self.cost and not sampler.several_objectives:
             raise ValueError(f"sampler: {self.sampler} models one objective only; with two of them use {_OF_TWO}")
         if self.metric not in REPORTED:
             raise ValueError(f"metric: nobody reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
-            raise ValueError(f"mode: {self.metric} is better when {_WORDS[self.mode]}; use {better(self.metric)}")
+            wanted = "smaller" if self.mode == "max" else "larger"
+            raise ValueError(f"mode: {self.metric} is better when {wanted}; use {better(self.metric)}")
         for key in ("seed", "sweep_seed"):
             if key in self.trial:
                 raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")
@@ -213,9 +203,8 @@ class SweepConfig(_Section):
         if len(self.points) > self.trials:
             raise ValueError(f"points: there are {len(self.points)} of them, but only {self.trials} trials")
         if self.warm_start and not sampler.learns:
-            raise ValueError(
-                f"warm_start: the {self.sampler} sampler learns nothing from earlier trials; use {_LEARNERS}"
-            )
+            why = f"the {self.sampler} sampler learns nothing from earlier trials"
+            raise ValueError(f"warm_start: {why}; use {_LEARNERS}")
         return self
 
     @field_validator("points")
@@ -237,9 +226,8 @@ class SweepConfig(_Section):
         try:
             return TrialConfig.model_validate(trial).model_dump(include=given)
         except ValidationError as error:
-            raise ValueError(
-                f"trial.{one_line(error, TrialConfig)}".replace("trial.unknown", "trial: unknown")
-            ) from None
+            line = f"trial.{one_line(error, TrialConfig)}".replace("trial.unknown", "trial: unknown")
+            raise ValueError(line) from None
 
     @property
     def cost(self) -> str | None:
@@ -255,13 +243,6 @@ class SweepConfig(_Section):
     def max_epochs(self) -> int:
         """The most epochs that a trial may run."""
         return TrialConfig.model_validate(self.trial).epochs
-
-    def whole_trial(self) -> dict[str, Any]:
-        """Return all fields of TrialConfig as this sweep fixes them; those that it searches have their defaults."""
-        return TrialConfig.model_validate(self.trial).model_dump()
-
-
-_WORDS = {"max": "smaller", "min": "larger"}
 
 
 def better(metric: str) -> Literal["max", "min"]:

@@ -107,18 +107,25 @@ def values_of(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | No
     """Return all values that a knob may take (with `grid`, those of the grid); None where there is no end of them."""
     if isinstance(knob, Choices):
         return list(knob.values)
-    if grid or knob.step is not None:
-        return _points(name, knob)
-    if _annotation(name) is int:
-        return list(range(int(knob.low), int(knob.high) + 1))
-    return None
+    whole = _annotation(name) is int
+    if knob.step is None and not grid:
+        return list(range(int(knob.low), int(knob.high) + 1)) if whole else None
+    import numpy as np  # Not at the top: --help reads the sweep's keys.
+
+    if knob.step is not None:
+        # As Optuna's distributions have it: the last step may end below `high`.
+        values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)
+    elif knob.points is None:
+        raise UserError(f"space.{name}: the grid sampler needs `points` (or a step) for a range, or a list of choices")
+    else:
+        values = (np.geomspace if knob.log else np.linspace)(knob.low, knob.high, knob.points)
+    if whole:
+        return cast(list[Scalar], sorted({round(value) for value in values.tolist()}))
+    return [float(value) for value in np.clip(values, knob.low, knob.high).tolist()]
 
 
 def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, Scalar]:
-    """Check a configuration, or a part of one, against the space; return it as TrialConfig holds its values.
-
-    Args:
-        where: what the lines of errors call it.
+    """Check a (partial) configuration, which errors call `where`; return it as TrialConfig holds its values.
 
     Raises:
         UserError: it is no mapping, a knob is not searched, or a value lies outside its range or choices.
@@ -236,18 +243,3 @@ def in_words(knob: Knob) -> str:
 def _annotation(name: str) -> Any:
     outer, _, inner = name.partition(".")
     return (Augmentation.model_fields[inner] if inner else TrialConfig.model_fields[outer]).annotation
-
-
-def _points(name: str, knob: Range) -> list[Scalar]:
-    import numpy as np  # Not at the top: --help reads the sweep's keys.
-
-    if knob.step is not None:
-        # As Optuna's distributions have it: the last step may end below `high`.
-        values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)
-    elif knob.points is None:
-        raise UserError(f"space.{name}: the grid sampler needs `points` (or a step) for a range, or a list of choices")
-    else:
-        values = (np.geomspace if knob.log else np.linspace)(knob.low, knob.high, knob.points)
-    if _annotation(name) is int:
-        return cast(list[Scalar], sorted({round(value) for value in values.tolist()}))
-    return [float(value) for value in np.clip(values, knob.low, knob.high).tolist()]

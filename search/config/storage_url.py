@@ -1,10 +1,12 @@
-"""Storage URLs: parse, redact, and turn into an Optuna address."""
+"""Storage URLs, and the sources of a warm start."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 _FORM = "postgresql://USER@HOST:PORT/DATABASE"
+_SOURCE = "must be an experiment's folder, or a study {storage: FILE or postgresql://USER@HOST/DATABASE, study: NAME}"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def parse_url(url: str) -> StorageUrl:
     """Check a storage's URL and take the password out of it.
 
     Raises:
-        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it, as it may hold a password.
+        ValueError: it is no PostgreSQL URL with a database; the line does not repeat it, because of the password.
     """
     rule = f"storage: must be {_FORM} (without this key, the study is an SQLite file in the experiment)"
     try:
@@ -56,3 +58,51 @@ def redact(text: str) -> str:
     credentials, at, rest = after.rpartition("@")
     user, colon, _ = credentials.partition(":")
     return f"{before}{separator}{user}:***{at}{rest}" if separator and at and colon else text
+
+
+@dataclass(frozen=True)
+class StudyAddress:
+    """An Optuna study: its name, in an SQLite or a journal file or on a PostgreSQL server."""
+
+    storage: Path | StorageUrl
+    study: str
+
+    def __str__(self) -> str:
+        return "study {study!r} in {storage}".format(**self.as_json())
+
+    def absolute(self) -> "StudyAddress":
+        """Return it with a file's path made absolute."""
+        return replace(self, storage=self.storage.expanduser().absolute()) if isinstance(self.storage, Path) else self
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as it stands in a sweep file, without a password."""
+        return {"storage": getattr(self.storage, "shown", str(self.storage)), "study": self.study}
+
+
+Source = str | StudyAddress
+
+
+def parse_sources(raw: object) -> tuple[Source, ...]:
+    """Check the key `warm_start`.
+
+    Raises:
+        ValueError: an entry is no source; the line does not repeat it, because of the password.
+    """
+    if not isinstance(raw, list | tuple):
+        raise ValueError(f"warm_start: must be a list, each of which {_SOURCE}")
+    return tuple(_source(f"warm_start[{at}]", one) for at, one in enumerate(raw))
+
+
+def _source(where: str, raw: Any) -> Source:
+    if isinstance(raw, StudyAddress) or (isinstance(raw, str) and raw and "://" not in raw):
+        return raw
+    named = isinstance(raw, dict) and raw.keys() == {"storage", "study"}
+    if not named or not all(isinstance(value, str) and value for value in raw.values()):
+        raise ValueError(f"{where}: {_SOURCE}")
+    storage = raw["storage"].removeprefix("sqlite:///")
+    if "://" not in storage:
+        return StudyAddress(Path(storage), raw["study"])
+    try:
+        return StudyAddress(parse_url(storage), raw["study"])
+    except ValueError:
+        raise ValueError(f"{where}: {_SOURCE}") from None

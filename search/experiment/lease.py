@@ -1,8 +1,8 @@
-"""Lease on an experiment at a URL, which its driver renews.
+"""Lock on an experiment's folder, and lease on one at a URL.
 
-It is no lock: an object store lets every driver write, and clocks differ. A driver that finds a fresh note refuses, and
-one that finds another's note at its next renewal stops. Two that begin within the same second may both hold it until
-then: each object that they write is whole, but some are of one and some of the other.
+The lease is no lock: an object store lets every driver write, and clocks differ. A driver that finds a fresh note
+refuses, and one that finds another's note at its next renewal stops. Two that begin within the same second may both
+hold it until then: each object that they write is whole, but some are of one and some of the other.
 """
 
 import json
@@ -10,11 +10,16 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket
-from trainables.files.experiment import LEASE
+from trainables.files.experiment import HOLDER_FILE, LEASE, LOCK_FILE
 
 FRESH_SECONDS = 150
 """How long a note counts after its last renewal: several times the time between two."""
@@ -32,10 +37,6 @@ class Lease:
     pid: int
     renewed: float
     free: bool = False
-
-    def seconds_left(self, now: float) -> float:
-        """Return for how long the note still counts; 0 or less if it does not."""
-        return 0.0 if self.free else FRESH_SECONDS - max(0.0, now - self.renewed)
 
 
 def read_lease(bucket: Bucket) -> Lease | None:
@@ -61,7 +62,8 @@ def check_free(bucket: Bucket, own: str = "") -> Lease | None:
         UserError: another driver's note counts; the line says whose, and for how long.
     """
     found = read_lease(bucket)
-    if found is not None and found.session != own and (left := found.seconds_left(time.time())) > 0:
+    left = 0.0 if found is None or found.free else FRESH_SECONDS - max(0.0, time.time() - found.renewed)
+    if found is not None and found.session != own and left > 0:
         raise UserError(
             f"experiment: {bucket.url} is being run by process {found.pid} on {found.host}; "
             f"wait for it, or stop it (if it has died, the experiment is free in {left:.0f} s)"
@@ -109,3 +111,28 @@ class LeaseLost(UserError):
 
 def _write(bucket: Bucket, lease: Lease) -> None:
     bucket.put(json.dumps(asdict(lease)).encode(), LEASE)
+
+
+@contextmanager
+def driving(experiment: Path) -> Iterator[None]:
+    """Be the only driver of an experiment's folder for the time of the body; the lock ends with its process.
+
+    Raises:
+        UserError: another process drives it; the line says which.
+    """
+    lock = FileLock(experiment / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            holder = json.loads((experiment / HOLDER_FILE).read_text())
+            who = f"process {holder['pid']} on {holder['host']}"
+        except (OSError, ValueError, KeyError):
+            who = "another process"
+        raise UserError(f"experiment: {experiment} is being run by {who}; wait for it, or stop it") from None
+    try:
+        (experiment / HOLDER_FILE).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        yield
+    finally:
+        (experiment / HOLDER_FILE).unlink(missing_ok=True)
+        lock.release()

@@ -21,35 +21,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from search.config.schema import SweepConfig
-from search.experiment.lease import Lease, LeaseLost, check_free, release, renew, take
-from search.experiment.lock import driving
+from search.experiment.lease import Lease, LeaseLost, check_free, driving, release, renew, take
 from search.experiment.provenance import now
 from trainables.errors import UserError
+from trainables.files import experiment as layout
 from trainables.files.bucket import Bucket, open_bucket
-from trainables.files.experiment import (
-    BEST_FILE,
-    COMPARISON_FOLDER,
-    EXPORT_FOLDER,
-    FRONT_FOLDER,
-    LEASE,
-    MIRROR_STATE_FILE,
-    PROVENANCE_FILE,
-    RAY_FOLDER,
-    REPORT_FOLDER,
-    STUDY_FILE,
-    SUMMARY_FILE,
-    SWEEP_FILE,
-    WARM_START_FILE,
-)
 from trainables.files.output import write_json
 from trainables.files.remote_experiment import bring, working_folder
 
 EVERY_SECONDS = 30.0
 
-_FIRST = (SWEEP_FILE, PROVENANCE_FILE, WARM_START_FILE, STUDY_FILE)
-_LAST = (SUMMARY_FILE, BEST_FILE)
+_FIRST = (layout.SWEEP_FILE, layout.PROVENANCE_FILE, layout.WARM_START_FILE, layout.STUDY_FILE)
+_LAST = (layout.SUMMARY_FILE, layout.BEST_FILE)
 # Ray's own state, and what is made of the records.
-_LEFT_OUT = (RAY_FOLDER, REPORT_FOLDER, COMPARISON_FOLDER, EXPORT_FOLDER)
+_LEFT_OUT = (layout.RAY_FOLDER, layout.REPORT_FOLDER, layout.COMPARISON_FOLDER, layout.EXPORT_FOLDER)
 
 
 @dataclass
@@ -67,7 +52,7 @@ class Sent:
 
     def write(self, folder: Path) -> None:
         """Write it in one step."""
-        write_json(vars(self), folder / MIRROR_STATE_FILE)
+        write_json(vars(self), folder / layout.MIRROR_STATE_FILE)
 
 
 class Mirror:
@@ -83,11 +68,7 @@ class Mirror:
         self._closing = False
         self._warned = False
         self._renewed = 0.0
-        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
     def wake(self) -> None:
         """Make the thread's next pass now."""
@@ -101,7 +82,7 @@ class Mirror:
         """
         self._closing = True
         self._due.set()
-        self._thread.join()
+        self.thread.join()
         if self.lost is not None:
             raise self.lost
         self.bring()
@@ -116,13 +97,13 @@ class Mirror:
         self._renew()
         order = {name: place for place, name in enumerate((*_FIRST, None, *_LAST))}
         here = dict(sorted(records(self._folder), key=lambda item: (order.get(item[0], order[None]), item[0])))
-        for name in self._sent.files.keys() - here.keys() - {STUDY_FILE}:
+        for name in self._sent.files.keys() - here.keys() - {layout.STUDY_FILE}:
             self._bucket.delete(name)
             del self._sent.files[name]
         for name, mark in here.items():
             if time.monotonic() > self._renewed + EVERY_SECONDS:  # Thousands of files take minutes.
                 self._renew()
-            if name == STUDY_FILE:
+            if name == layout.STUDY_FILE:
                 self._bring_study()
             elif self._sent.files.get(name) != mark:
                 try:
@@ -155,7 +136,7 @@ class Mirror:
     def _bring_study(self) -> None:
         """Bring a copy of the study as it is between two of its transactions."""
         with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
-            file, copy = self._folder / STUDY_FILE, Path(temporary) / STUDY_FILE
+            file, copy = self._folder / layout.STUDY_FILE, Path(temporary) / layout.STUDY_FILE
             try:
                 source = contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
                 with source as database, contextlib.closing(sqlite3.connect(copy)) as target:
@@ -164,9 +145,9 @@ class Mirror:
             except sqlite3.Error as error:
                 raise UserError(f"{file} cannot be copied: {error}") from None
             digest = hashlib.sha256(copy.read_bytes()).hexdigest()
-            if self._sent.files.get(STUDY_FILE) != digest:
-                self._bucket.send(copy, STUDY_FILE)
-                self._sent.files[STUDY_FILE] = digest
+            if self._sent.files.get(layout.STUDY_FILE) != digest:
+                self._bucket.send(copy, layout.STUDY_FILE)
+                self._sent.files[layout.STUDY_FILE] = digest
 
 
 def check_new(config: SweepConfig) -> None:
@@ -179,7 +160,7 @@ def check_new(config: SweepConfig) -> None:
         return
     bucket = open_bucket(config.mirror)
     check_free(bucket)
-    if bucket.names() not in ([], [LEASE]):
+    if bucket.names() not in ([], [layout.LEASE]):
         raise UserError(f"experiment: {config.mirror} holds another run; choose an empty or a new place")
     bucket.check_writable()
 
@@ -197,7 +178,7 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
     folder = config.experiment
     mirror = open_mirror(Path(folder), config.mirror)
     print(f"works in {folder}, and brings its records to {config.mirror}", flush=True)
-    mirror.start()
+    mirror.thread.start()
     try:
         yield mirror
     except BaseException as raised:
@@ -217,7 +198,7 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
 def open_mirror(folder: Path, url: str) -> Mirror:
     """Become the driver of the experiment at a URL.
 
-    The caller holds the folder's own lock (search/experiment/lock.py), so the folder's former driver has ended.
+    The caller holds the folder's own lock (`driving`), so the folder's former driver has ended.
 
     Raises:
         UserError: another driver has the experiment, has had it since this folder's records were brought, or the URL
@@ -225,7 +206,7 @@ def open_mirror(folder: Path, url: str) -> Mirror:
     """
     bucket, sent = open_bucket(url), _read_sent(folder, url)
     found, names = check_free(bucket, sent.session), bucket.names()
-    if found is not None and found.session not in (sent.session, sent.brought) and names != [LEASE]:
+    if found is not None and found.session not in (sent.session, sent.brought) and names != [layout.LEASE]:
         raise UserError(
             f"experiment: {folder} is older than {bucket.url}, where process {found.pid} on {found.host} has gone on; "
             f"`python -m search resume {bucket.url}` goes on from there"
@@ -233,7 +214,7 @@ def open_mirror(folder: Path, url: str) -> Mirror:
     lease = take(bucket, sent.session)
     sent.url, sent.session = bucket.url, lease.session
     for name in names:  # Also without a note here: an end that a resume takes back must be deleted there too.
-        if name in _LAST or name.startswith(f"{FRONT_FOLDER}/"):
+        if name in _LAST or name.startswith(f"{layout.FRONT_FOLDER}/"):
             sent.files.setdefault(name, None)
     sent.write(folder)
     return Mirror(folder, bucket, lease, sent)
@@ -246,9 +227,9 @@ def download_for_resume(url: str) -> Path:
         UserError: another driver has it, the folder is another experiment's, or the URL cannot be reached.
     """
     bucket, folder = open_bucket(url), working_folder(url)
-    if bucket.read(SWEEP_FILE) is None:
+    if bucket.read(layout.SWEEP_FILE) is None:
         why = "or there is no such bucket; `python -m search run` begins one"
-        raise UserError(f"{bucket.url} holds no {SWEEP_FILE}, so nothing to resume, {why}")
+        raise UserError(f"{bucket.url} holds no {layout.SWEEP_FILE}, so nothing to resume, {why}")
     sent = _read_sent(folder, bucket.url)
     if folder.is_dir() and sent.url != bucket.url and any(folder.iterdir()):
         raise UserError(f"{folder} is another experiment's; move it away, or resume {bucket.url} from another folder")
@@ -265,7 +246,7 @@ def download_for_resume(url: str) -> Path:
     with driving(folder):
         Sent(bucket.url).write(folder)  # Broken off, the next one knows what this is.
         bring(bucket, folder)
-        files: dict[str, Any] = {name: mark for name, mark in records(folder) if name != STUDY_FILE}
+        files: dict[str, Any] = {name: mark for name, mark in records(folder) if name != layout.STUDY_FILE}
         Sent(bucket.url, brought=found.session if found else "", files=files).write(folder)
     print(f"brought the records of {bucket.url} to {folder}", flush=True)
     return folder
@@ -273,7 +254,7 @@ def download_for_resume(url: str) -> Path:
 
 def _read_sent(folder: Path, url: str) -> Sent:
     try:
-        return Sent(**json.loads((folder / MIRROR_STATE_FILE).read_text()))
+        return Sent(**json.loads((folder / layout.MIRROR_STATE_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return Sent(url if not folder.is_dir() or not any(folder.iterdir()) else "")
 
@@ -283,7 +264,7 @@ def records(folder: Path) -> Iterator[tuple[str, list[int]]]:
     for file in folder.rglob("*"):
         parts = file.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in parts) or file.suffix == ".tmp"
-        if hidden or parts[0] in _LEFT_OUT or file.name.startswith(f"{STUDY_FILE}-"):
+        if hidden or parts[0] in _LEFT_OUT or file.name.startswith(f"{layout.STUDY_FILE}-"):
             continue
         with contextlib.suppress(FileNotFoundError):  # It was renamed meanwhile.
             if file.is_file():

@@ -21,7 +21,7 @@ def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
         "format": 1,
         "experiment_id": uuid.uuid4().hex[:12],
         "started": now(),
-        "command": command(),
+        "command": _command(),
         "host": platform.node(),
         "platform": platform.platform(),
         "seed": seed,
@@ -53,14 +53,8 @@ def read_provenance(experiment: Path) -> dict[str, Any]:
 
 def add_session(experiment: Path, record: dict[str, Any], changes: list[str]) -> None:
     """Add to an experiment's record that a driver resumes it, with the changes (`--set` as given)."""
-    session = {
-        "at": now(),
-        "command": command(),
-        "changes": [redact(change) for change in changes],
-        "host": platform.node(),
-        **_software(),
-    }
-    record = {**record, "resumed": [*record.get("resumed", []), session]}
+    session = {"at": now(), "command": _command(), "changes": list(map(redact, changes)), "host": platform.node()}
+    record = {**record, "resumed": [*record.get("resumed", []), session | _software()]}
     write_json(record, experiment / PROVENANCE_FILE)
 
 
@@ -68,8 +62,7 @@ def _software() -> dict[str, Any]:
     return {"versions": versions(), "git_commit": git_commit()}
 
 
-def command() -> list[str]:
-    """Return the words of this process's command line, without passwords."""
+def _command() -> list[str]:
     return [redact(word) for word in sys.argv]
 
 

@@ -26,9 +26,6 @@ def make_sampler(config: SweepConfig, trial: int, attempt: int = 0, driver: str 
 
     Its seed follows from the sweep's seed and the number. So a resumed search neither replays its first suggestions (as
     one seeded sampler, made again, would) nor needs a pickled random state.
-
-    Raises:
-        UserError: a range without `points`, of which no grid can be made.
     """
     # Drivers beside each other on one study may ask for the same number at once, and must not draw alike.
     purpose = "/".join(["sampler", *([str(attempt)] if attempt else []), *([driver] if driver else [])])
@@ -40,8 +37,7 @@ def check_sampler(config: SweepConfig) -> int:
     """Return how many trials there will be: `trials`, or fewer where the grid has fewer points.
 
     Raises:
-        UserError: a range without `points`, of which no grid can be made, or a package that the sampler needs is not
-            installed.
+        UserError: a range without `points` makes no grid, or a package that the sampler needs is not installed.
     """
     kind = SAMPLERS[config.sampler]
     if kind.needs is not None and find_spec(kind.needs[0]) is None:
@@ -70,10 +66,7 @@ def grid(config: SweepConfig, seed: int) -> BaseSampler:
 
 
 def gp(config: SweepConfig, seed: int) -> BaseSampler:
-    """A Gaussian process with log expected improvement, which counts on trials that run beside.
-
-    Optuna gives torch one thread, as the cores belong to the trials.
-    """
+    """A Gaussian process with log expected improvement, which counts on trials that run beside."""
     return GPSampler(seed=seed, n_startup_trials=config.startup_trials)
 
 

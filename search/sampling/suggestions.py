@@ -1,22 +1,41 @@
-"""Suggested trials: the points to try first, then the sampler's, none twice."""
+"""Suggested trials: the points to try first, then the sampler's, none twice.
+
+Two suggestions are equivalent when all that differs has no effect: counts of unfrozen layers with the same trainable
+layers (31 to 40 of InceptionV3), any count for a backbone that trains whole, weights for other backbones than the
+chosen one, a patience or a number of augmented views beyond the last epoch. The trial's seed is not looked at.
+"""
 
 import copy
-from collections.abc import Sequence
+import itertools
+import json
+import math
+import random
+from collections.abc import Container, Iterator, Sequence
+from datetime import datetime
+from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.distributions import BaseDistribution, _get_single_value
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
 
 from search.config.registry import SAMPLERS
-from search.config.space import distributions
+from search.config.schema import SweepConfig
+from search.config.space import Scalar, distributions, values_of
 from search.config.trial_plan import Plan
-from search.sampling.ask import suggest
-from search.sampling.equivalence import Tried, points_of, say_repeat
 from search.sampling.samplers import make_sampler
+from search.study.study import best_value, cost_of
 from trainables.config import TrialConfig
+from trainables.network.backbones import from_scratch
+from trainables.network.trainable_layers import fewest_unfrozen
 
 # A sampler that suggests nothing new so often has found its best points; the untried rest is then taken in turn.
 _ATTEMPTS = 10
+# A space with more points is never tried to its end.
+_MOST_POINTS = 100_000
 REPEAT = "repeat:"
+# TPE and GP share what they draw with other drivers before it is written; here it is written in the same moment.
+_SHARED_BEFORE = ("tpe:", "gp:")
 
 
 class Suggester:
@@ -32,14 +51,15 @@ class Suggester:
         self._study = study
         self._space = distributions(plan.config.space)
         self._earlier = list(earlier)
-        self._tried = Tried()
+        self._tried: dict[str, int] = {}  # What a trial with a result, or about to have one, trains: its number.
+        self._seen: set[int] = set()
         self._rest = points_of(plan.config)
 
     def next(self) -> tuple[FrozenTrial, TrialConfig] | str:
         """Return the next trial, which is not yet in the study, with its configuration; or why there is none."""
         trials = self._study.get_trials(deepcopy=False)
         number, config = len(trials), self._plan.config
-        self._tried.update(trials)
+        self._take_in(trials)
         repeats: list[FrozenTrial] = []
         for attempt in range(_ATTEMPTS):
             sampler = make_sampler(config, number, attempt, self._plan.owner)
@@ -49,10 +69,16 @@ class Suggester:
             if attempt == 0 and number < len(config.points):
                 trial.params.update(config.points[number])
             whole = self._plan.trial_config(number, trial.params)
-            same = self._tried.number(whole.model_dump())
+            same = self._tried.get(identity(whole.model_dump()))
             if same is None:
                 return trial, whole
-            note = {"params": trial.params, "of": same, "reason": say_repeat(trial.params, trials[same])}
+            before = trials[same].params
+            unlike = {name: value for name, value in trial.params.items() if before.get(name) != value}
+            reason = f"trial {same} has the same values"
+            if unlike:
+                pairs = ", ".join(f"{name} {value} for {before.get(name)}" for name, value in unlike.items())
+                reason = f"trial {same} trains the same: {pairs} makes no difference"
+            note = {"params": trial.params, "of": same, "reason": reason}
             self._study.set_user_attr(f"{REPEAT}{number}:{attempt}", note)
             if any(trial.params == repeat.params for repeat in repeats):
                 break  # It would say so for ever.
@@ -62,17 +88,152 @@ class Suggester:
             repeats.append(repeat)
         return self._untried(trial)
 
+    def _take_in(self, trials: Sequence[FrozenTrial]) -> None:
+        """Note what trials train. One that failed has no result: its configuration may be tried again."""
+        for trial in trials:
+            if trial.number not in self._seen and "config" in trial.user_attrs:
+                self._tried.setdefault(identity(trial.user_attrs["config"]), trial.number)
+                self._seen.add(trial.number)
+        failed = {trial.number for trial in trials if trial.state == TrialState.FAIL}
+        self._tried = {key: number for key, number in self._tried.items() if number not in failed}
+
     def _untried(self, trial: FrozenTrial) -> tuple[FrozenTrial, TrialConfig] | str:
         if self._rest is None:
             return f"the sampler suggested nothing new in {_ATTEMPTS} attempts"
         for params in self._rest:
             config = self._plan.trial_config(trial.number, params)
-            if self._tried.number(config.model_dump()) is None:
+            if identity(config.model_dump()) not in self._tried:
                 trial.params = dict(params)
                 return trial, config
-        return f"the space is exhausted: all of its {self._tried.count()} different configurations were tried"
+        return f"the space is exhausted: all of its {len(self._tried)} different configurations were tried"
+
+
+def identity(config: dict[str, Any]) -> str:
+    """Return what a trial's configuration (all fields of TrialConfig) trains, as text: equal where that is equal."""
+    same = {name: value for name, value in config.items() if name not in ("seed", "sweep_seed")}
+    backbone, epochs = same["backbone"], same["epochs"]
+    same["unfrozen_layers"] = fewest_unfrozen(backbone, same["unfrozen_layers"])
+    if isinstance(same["weights"], dict):
+        same["weights"] = same["weights"].get(backbone, "auto")
+    if from_scratch(backbone):
+        same["weights"] = "random"
+    same["patience"] = min(same["patience"], epochs)
+    same["augment_views"] = min(same["augment_views"], epochs)
+    return json.dumps(same, sort_keys=True)
+
+
+def points_of(config: SweepConfig) -> Iterator[dict[str, Scalar]] | None:
+    """Yield every point of the space in a seeded order; None where it has no end, or none that would be reached."""
+    values = {name: values_of(name, knob, grid=SAMPLERS[config.sampler].grid) for name, knob in config.space.items()}
+    if math.prod(_MOST_POINTS + 1 if choices is None else len(choices) for choices in values.values()) > _MOST_POINTS:
+        return None
+    points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]  # type: ignore[arg-type]
+    random.Random(config.seed).shuffle(points)
+    return iter(points)
 
 
 def count_repeats(study: optuna.Study) -> int:
     """Return how many suggestions were not run because a trial before them trains the same."""
     return sum(key.startswith(REPEAT) for key in study.user_attrs)
+
+
+def suggest(
+    study: optuna.Study,
+    sampler: BaseSampler,
+    trials: list[FrozenTrial],
+    space: dict[str, BaseDistribution],
+    number: int,
+    *,
+    reads_stopped: bool = True,
+) -> FrozenTrial:
+    """Let a sampler draw the trial with this number; nothing is written.
+
+    `Study.ask` reads all trials and commits for every knob: a dozen round trips, and a driver that is killed between
+    two of them leaves half a suggestion. Here the sampler sees the study as it was read once, and `begin` writes the
+    trial whole, with its knobs and attributes, or not at all.
+
+    Args:
+        trials: those of the study, and before them others that the sampler is to learn from, with negative numbers.
+        space: every knob with its distribution; all trials have all of them.
+        reads_stopped: whether the sampler learns from PRUNED trials as they are, where there is one objective.
+    """
+    trial = blank_trial(number)
+    if len(study.directions) > 1 or not reads_stopped:
+        trials = [_as_complete(trial, len(study.directions)) for trial in trials]
+    view = optuna.Study(study.study_name, _Snapshot(study, trials, trial), sampler)  # type: ignore[arg-type]
+    sampler.before_trial(view, trial)
+    # Not the sampler's own inference, which compares the spaces of all trials to find that they are this one.
+    together = {name: knob for name, knob in space.items() if not knob.single()}
+    drawn = sampler.sample_relative(view, trial, together if trials else {})
+    for name, knob in space.items():
+        if knob.single():
+            value = _get_single_value(knob)
+        elif name in drawn and knob._contains(knob.to_internal_repr(drawn[name])):
+            value = drawn[name]
+        else:
+            value = sampler.sample_independent(view, trial, name, knob)
+        trial.params[name], trial.distributions[name] = value, knob
+    return trial
+
+
+def begin(study: optuna.Study, trial: FrozenTrial, user_attrs: dict[str, Any]) -> optuna.Trial:
+    """Write a suggested trial into the study, whole, and return it for its results to be reported to."""
+    trial.user_attrs.update(user_attrs)
+    for key in [key for key in trial.system_attrs if key.startswith(_SHARED_BEFORE)]:
+        del trial.system_attrs[key]
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id, trial))
+
+
+def blank_trial(number: int, state: TrialState = TrialState.RUNNING) -> FrozenTrial:
+    """Return a trial that begins now and holds nothing yet."""
+    return FrozenTrial(
+        number=number,
+        trial_id=-1,
+        state=state,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None if state == TrialState.RUNNING else datetime.now(),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+def _as_complete(trial: FrozenTrial, objectives: int) -> FrozenTrial:
+    """A stopped trial as a sampler can rank it that reads COMPLETE ones only.
+
+    With one objective its value is the last one, as for TPE. With two it is by what it reached, and what its model
+    costs: Optuna orders PRUNED trials by one direction, which a study with two does not have. Early stopping holds a
+    trial only against those that cost no more, so what it stops is dominated by one of them, and is ranked below that.
+    """
+    value = trial.value if objectives == 1 else best_value(trial)
+    if trial.state != TrialState.PRUNED or value is None:
+        return trial
+    seen = copy.copy(trial)
+    seen.state, seen.values = TrialState.COMPLETE, [value, cost_of(trial)][:objectives]
+    return seen
+
+
+class _Snapshot:
+    """The part of a storage that samplers use: the trials as they were read, and notes on the trial being drawn."""
+
+    def __init__(self, study: optuna.Study, trials: list[FrozenTrial], drawn: FrozenTrial) -> None:
+        self._study = study
+        self._trials = trials
+        self._drawn = drawn
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._study._study_id
+
+    def get_study_directions(self, study_id: int) -> Any:
+        return self._study.directions
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return self._trials if states is None else [trial for trial in self._trials if trial.state in states]
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._drawn.system_attrs[key] = value

@@ -1,11 +1,11 @@
 """Spending of a sweep, compared with its budget; pure, without clock."""
 
 from search.config.schema import Budget
-from search.study.pareto import Mode
+from search.study.trial_end import Mode
 
 
 class Spending:
-    """What is spent so far, compared with the budget."""
+    """What is spent so far, compared with the budget: `gpu_seconds` are each trial's, times its share of a GPU."""
 
     def __init__(self, budget: Budget, mode: Mode) -> None:
         self._budget = budget
@@ -14,14 +14,6 @@ class Spending:
         self.gpu_seconds = 0.0
         self._improvements: list[tuple[float, float]] = []  # Cost and best objective.
         self._since_better = 0
-
-    def add_epoch(self) -> None:
-        """Count an epoch that a trial ran."""
-        self.epochs += 1
-
-    def add_gpu_seconds(self, seconds: float) -> None:
-        """Count a trial's time times its share of a GPU."""
-        self.gpu_seconds += seconds
 
     def trial_ended(self, best: float | None, cost: float = 0.0) -> None:
         """Count an ended trial for the plateau; `best` is its best objective, None for one that failed."""

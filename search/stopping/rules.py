@@ -1,4 +1,4 @@
-"""Early-stopping rules over (trial, epoch, value): pure, rebuilt by replay.
+"""Early-stopping rules over (trial, epoch, value), rebuilt by replaying the study.
 
 An entry in search/config/registry.py names the class of each kind. All classes take the same four arguments.
 """
@@ -8,12 +8,13 @@ from pkgutil import resolve_name
 from typing import Protocol
 
 import numpy as np
+import optuna
 
 from search.config.registry import STOP_RULES
 from search.config.schema import EarlyStopping
 from search.config.seeds import unit_draw
-from search.study.pareto import Mode
-from search.study.trial_end import Stop
+from search.study.study import cost_of, finite_values
+from search.study.trial_end import Mode, Stop
 
 
 class StopRule(Protocol):
@@ -37,10 +38,9 @@ def make_rule(settings: EarlyStopping, max_epochs: int, mode: Mode, seed: int) -
 
 
 class NeverStop:
-    """Every trial runs to its own end."""
+    """Every trial runs to its own end, whatever the settings."""
 
-    def __init__(self, *settings: object) -> None:
-        """Args: what every rule takes; nothing of it matters here."""
+    def __init__(self, *settings: object) -> None: ...
 
     def judge(self, trial: int, epoch: int, value: float, cost: float = 0.0) -> Stop | None:
         """Return None, always."""
@@ -63,9 +63,8 @@ class HalvingRule:
         self._seed = seed
         self.rungs = STOP_RULES[self._kind].rungs(settings.grace_epochs, self._factor, max_epochs)
         # Hyperband has one bracket more than rungs: the last one never stops anyone.
-        self.brackets = (
-            len(self.rungs) + 1 if self._kind == "hyperband" else max(1, min(settings.brackets, len(self.rungs)))
-        )
+        brackets = len(self.rungs) + 1 if self._kind == "hyperband" else min(settings.brackets, len(self.rungs))
+        self.brackets = max(1, brackets)
         self.results: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
         self._best: dict[int, float] = {}
         self._costs: dict[int, float] = {}
@@ -159,3 +158,23 @@ def _among(cost: float) -> str:
 def better_of(mode: Mode, first: float, second: float) -> float:
     """Return the better of two values."""
     return max(first, second) if mode == "max" else min(first, second)
+
+
+class RuleReplay:
+    """Keeps a rule up to date with a study, also one that several drivers report to."""
+
+    def __init__(self, study: optuna.Study, rule: StopRule) -> None:
+        self._study = study
+        self._rule = rule
+        self._replayed: set[int] = set()  # Trials that have ended, with all their values.
+
+    def replay(self) -> None:
+        """Bring the rule up to what the study holds, by whichever driver it was reported.
+
+        What a rule holds does not depend on the order in which trials reported, so that needs no record.
+        """
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._replayed]
+        for trial in trials:
+            for epoch, value in sorted(finite_values(trial).items()):
+                self._rule.judge(trial.number, epoch, value, cost_of(trial))
+        self._replayed |= {trial.number for trial in trials if trial.state.is_finished()}

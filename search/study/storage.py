@@ -7,6 +7,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 _CONNECT_SECONDS = 10
+_NAMED = 5
 _HINT = "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass"
 
 
@@ -44,31 +47,31 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
-    sqlalchemy.event.listen(storage.engine, "connect", _quick)
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def _quick(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
     storage.engine.dispose()  # Connections made so far are not yet set.
     return storage
 
 
-def close_storage(storage: optuna.storages.RDBStorage) -> None:
-    """Close the database; an experiment that ended is one plain file again, to be copied or mounted read-only."""
-    import sqlalchemy
-
-    storage.remove_session()
-    if storage.engine.dialect.name == "sqlite":
-        with contextlib.suppress(sqlalchemy.exc.OperationalError), storage.engine.connect() as connection:
-            # Refused while a dashboard reads; then it stays WAL.
-            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
-    storage.engine.dispose()
-
-
 @contextmanager
 def opened_storage(experiment: Path, url: StorageUrl | None = None) -> Iterator[optuna.storages.RDBStorage]:
-    """Open the study's database for the time of the body."""
+    """Open the study's database for the time of the body; SQLite is then one plain file again, to copy or to mount."""
+    import sqlalchemy
+
     storage = open_storage(experiment, url)
     try:
         yield storage
     finally:
-        close_storage(storage)
+        storage.remove_session()
+        if url is None:
+            with contextlib.suppress(sqlalchemy.exc.OperationalError), storage.engine.connect() as connection:
+                # Refused while a dashboard reads; then it stays WAL.
+                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+        storage.engine.dispose()
 
 
 @contextmanager
@@ -79,7 +82,7 @@ def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseS
         where: a server's, or a file: SQLite, which stays in the mode that it is in, or a journal of Optuna's.
 
     Raises:
-        UserError: it is not there or cannot be read, also when the body finds that.
+        UserError: it is missing or cannot be read, also when the body finds that.
     """
     import optuna
 
@@ -109,6 +112,35 @@ def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseS
             storage.engine.dispose()
 
 
+@dataclass(frozen=True)
+class StoredStudy:
+    """What a study holds: `directions` are "maximize" or "minimize", `metrics` the objectives' names where it says."""
+
+    trials: list[optuna.trial.FrozenTrial]
+    attrs: dict[str, Any]
+    directions: list[str]
+    metrics: list[str] | None
+
+
+def read_study(where: StorageUrl | Path, name: str) -> StoredStudy:
+    """Read a study, whatever program wrote it; nothing is written. `where` is as in `open_for_reading`.
+
+    Raises:
+        UserError: the storage cannot be read, or holds no study of that name; the line says which it holds.
+    """
+    import optuna
+
+    with open_for_reading(where) as storage:
+        names = optuna.study.get_all_study_names(storage)
+        if name not in names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            others = f"; it holds {', '.join(map(repr, sorted(names)[:_NAMED]))}{more}" if names else ""
+            raise UserError(f"{getattr(where, 'shown', where)} holds no study {name!r}{others}")
+        study = optuna.load_study(study_name=name, storage=storage)
+        directions = [direction.name.lower() for direction in study.directions]
+        return StoredStudy(study.get_trials(deepcopy=False), study.user_attrs, directions, study.metric_names)
+
+
 @contextmanager
 def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
     """Turn what a database complains of into one line, in its own words and without the password."""
@@ -131,46 +163,30 @@ def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
         raise UserError(f"storage: {where.shown} cannot be used: {reason}{hint}") from None
 
 
-class _Connect:
-    """Makes connections with the password, which the engine's and Optuna's own URL do not have."""
+def _connect(url: StorageUrl) -> Any:
+    """Connect with the password, which the engine's and Optuna's own URL do not have."""
+    import psycopg
+    from sqlalchemy.engine import make_url
 
-    def __init__(self, url: StorageUrl) -> None:
-        self._url = url
-
-    def __call__(self) -> Any:
-        import psycopg
-        from sqlalchemy.engine import make_url
-
-        parts = make_url(self._url.shown)
-        named = {"host": parts.host, "port": parts.port, "user": parts.username, "dbname": parts.database}
-        given = {key: value for key, value in {**named, "password": self._url.password}.items() if value is not None}
-        return psycopg.connect(**{"connect_timeout": _CONNECT_SECONDS, **parts.query, **given})  # type: ignore[arg-type]
+    parts = make_url(url.shown)
+    named = {"host": parts.host, "port": parts.port, "user": parts.username, "dbname": parts.database}
+    given = {key: value for key, value in {**named, "password": url.password}.items() if value is not None}
+    return psycopg.connect(**{"connect_timeout": _CONNECT_SECONDS, **parts.query, **given})  # type: ignore[arg-type]
 
 
 def _open_server(url: StorageUrl, *, skip_table_creation: bool = False) -> optuna.storages.RDBStorage:
     import optuna
 
     # A pinged connection is made anew when the server was restarted between two epochs.
-    settings = {"creator": _Connect(url), "pool_pre_ping": True, "pool_size": 2}
-    with _in_one_line(url), _password_at_hand(url.password):
-        return optuna.storages.RDBStorage(optuna_address(url), settings, skip_table_creation=skip_table_creation)
-
-
-@contextmanager
-def _password_at_hand(password: str | None) -> Iterator[None]:
-    """PGPASSWORD for a moment: Alembic, which marks new tables with their version, connects by the URL alone."""
+    settings = {"creator": partial(_connect, url), "pool_pre_ping": True, "pool_size": 2}
     before = os.environ.get("PGPASSWORD")
-    if password is not None:
-        os.environ["PGPASSWORD"] = password
+    if url.password is not None:  # Alembic, which marks new tables with their version, connects by the URL alone.
+        os.environ["PGPASSWORD"] = url.password
     try:
-        yield
+        with _in_one_line(url):
+            return optuna.storages.RDBStorage(optuna_address(url), settings, skip_table_creation=skip_table_creation)
     finally:
-        if password is not None:
+        if url.password is not None:
             os.environ.pop("PGPASSWORD")
         if before is not None:
             os.environ["PGPASSWORD"] = before
-
-
-def _quick(connection: Any, _: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,22 +1,30 @@
-"""The Optuna study: record of what was suggested, reported, stopped and why."""
+"""The Optuna study: opening it, and recording trials' reports and ends."""
 
 import math
 import warnings
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search.study.pareto import Mode, ScoredTrial
-from search.study.trial_end import STOPPED_BY_SCHEDULER, Stop, TrialEnd
+from search.config.schema import SweepConfig
+from search.study.storage import opened_storage
+from search.study.trial_end import STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd
+from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-# User attributes: of the study, what it is about; of a trial, which experiment's driver began it, and what its model
-# costs, where the sweep weighs that.
+# User attributes: of the study, what it is about; of a trial, the experiment that began it, and its model's cost.
 DEFINITION, DRIVER, COST = "definition", "driver", "cost"
+_FIXED = "metric mode objectives seed space sampler startup_trials early_stopping points warm_start"
+_MAY_CHANGE = (
+    "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
+    "store, store_gb, address, and where the same dataset and storage are found"
+)
 
 
 def create_study(
@@ -26,11 +34,7 @@ def create_study(
     definition: dict[str, Any] | None = None,
     objectives: int = 1,
 ) -> optuna.Study:
-    """Create a study; one of that name is never joined.
-
-    Args:
-        objectives: 2 where it minimises what a model costs as well.
-        definition: what the study is about (see search/study/identity.py), kept in it for later drivers.
+    """Create a study about `definition`; with two objectives, it minimises what a model costs as well.
 
     Raises:
         UserError: the storage holds a study of that name.
@@ -45,13 +49,13 @@ def create_study(
             load_if_exists=False,
         )
     except optuna.exceptions.DuplicatedStudyError:
-        raise UserError(name_is_taken(name)) from None
+        raise UserError(_name_is_taken(name)) from None
     if definition is not None:
-        describe_study(study, definition)
+        _describe(study, definition)
     return study
 
 
-def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
+def _describe(study: optuna.Study, definition: dict[str, Any]) -> None:
     """Write into a study what it is about; last the definition, which says that all is there."""
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         # Dashboards say "Objective 0" otherwise.
@@ -59,7 +63,7 @@ def describe_study(study: optuna.Study, definition: dict[str, Any]) -> None:
     study.set_user_attr(DEFINITION, definition)
 
 
-def name_is_taken(name: str) -> str:
+def _name_is_taken(name: str) -> str:
     """Return the line that refuses a study's name, and says what the user may have meant."""
     return (
         f"the study {name!r} exists in this storage; give the sweep another `name`, go on with that study by "
@@ -73,6 +77,77 @@ def load_study(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study 
         return optuna.load_study(study_name=name, storage=storage, pruner=optuna.pruners.NopPruner())
     except KeyError:
         return None
+
+
+def check_name(config: SweepConfig, fingerprint: str, join: bool) -> None:
+    """Refuse a study name that is taken, or with `join` one that is not, before anything is written.
+
+    Raises:
+        UserError: the name is taken, or not, the server does not answer, or the joined study has other keys.
+    """
+    if config.storage is None:
+        if join:
+            raise UserError("--join: needs the key storage; an SQLite study belongs to its experiment alone")
+        return
+    with opened_storage(Path(config.experiment), config.storage) as storage:
+        if join:
+            open_study(config, fingerprint, storage, join)
+        elif load_study(config.name, storage) is not None:
+            raise UserError(_name_is_taken(config.name))
+
+
+def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage, join: bool) -> optuna.Study:
+    """Create the sweep's study, or load the one that is joined.
+
+    Raises:
+        UserError: the name is taken, or the study to join is missing, no sweep's, or has other keys.
+    """
+    if not join:
+        about = _definition(config, fingerprint)
+        return create_study(config.name, config.mode, storage, about, len(config.objectives) or 1)
+    study = load_study(config.name, storage)
+    if study is None:
+        raise UserError(f"--join: this storage holds no study {config.name!r}; without --join it is begun")
+    if DEFINITION not in study.user_attrs:
+        raise UserError(f"--join: the study {config.name!r} was not begun by `python -m search run`")
+    _check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study
+
+
+def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    """Load the study of an experiment that is resumed; one that was killed before it made its study gets it now.
+
+    Raises:
+        UserError: a key differs that may not be changed, or the study of trials that have begun is gone.
+    """
+    study = load_study(config.name, storage)
+    if study is None:
+        # Trials whose study was deleted or replaced: none may begin over their records.
+        trials = Path(config.experiment) / TRIALS_FOLDER
+        if any(trials.glob("*")):
+            where = config.storage.shown if config.storage else trials.with_name(STUDY_FILE)
+            raise UserError(
+                f"{where} holds no study {config.name!r}, though {trials} holds trials of it: "
+                "restore it from a copy, or run the sweep again into another folder"
+            )
+        return open_study(config, fingerprint, storage, join=False)
+    if DEFINITION not in study.user_attrs:
+        _describe(study, _definition(config, fingerprint))
+    _check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    return study
+
+
+def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
+    """Tell the study of ends that were decided when the driver was killed; return how many trials have ended by now.
+
+    Args:
+        owner: the experiment whose trials count; None where the study has no others.
+    """
+    for trial in open_trials(study, owner):
+        stop = decided_end(trial)
+        if stop is not None:
+            tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
+    return sum(trial.state.is_finished() for trial in own_trials(study, owner))
 
 
 def tell_end(
@@ -98,7 +173,6 @@ def tell_end(
         values: finite objective by epoch.
         attrs: further user attributes.
         unreported: those epochs among `values` that the study does not hold yet.
-        cost: what its model costs.
     """
     epoch = best_epoch(values, mode)
     best = None if epoch is None else values[epoch]
@@ -133,24 +207,22 @@ def decided_end(trial: FrozenTrial) -> Stop | None:
 
 
 def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
-    """Return the trials that are RUNNING: all, or those that one driver's experiment has begun."""
+    """Return the trials that are RUNNING: all, or those that one driver's experiment began."""
     return [trial for trial in own_trials(study, driver) if trial.state == TrialState.RUNNING]
 
 
 def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
-    """Return the trials that one driver's experiment has begun, all where the study has no other driver (None)."""
+    """Return the trials that one driver's experiment began, all where the study has no other driver (None)."""
     trials = study.get_trials(deepcopy=False)
     return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
 
 
-def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> dict[int, TrialEnd]:
-    """Tell every trial of a driver that is still RUNNING (the sweep ended under it), and return how each ended."""
-    trial_ends = {}
+def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> None:
+    """Tell every trial of a driver that is still RUNNING: the sweep ended under it."""
     for trial in open_trials(study, driver):
         values = finite_values(trial)
         own = Stop(stop.kind, max(values, default=None), stop.reason)
-        trial_ends[trial.number] = tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
-    return trial_ends
+        tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
 
 
 def finite_values(trial: FrozenTrial) -> dict[int, float]:
@@ -165,7 +237,7 @@ def best_value(trial: FrozenTrial) -> float | None:
 
 
 def cost_of(trial: FrozenTrial) -> float:
-    """Return what a trial's model costs; 0 where the sweep does not weigh that."""
+    """Return what a trial's model costs; 0 where the sweep weighs none."""
     return float(trial.user_attrs.get(COST, 0.0))
 
 
@@ -177,7 +249,31 @@ def scored(trial: FrozenTrial) -> ScoredTrial | None:
 
 def best_epoch(values: dict[int, float], mode: Mode) -> int | None:
     """Return the first epoch with the best value; None without values."""
-    if not values:
-        return None
     sign = -1 if mode == "max" else 1
-    return min(values, key=lambda epoch: (sign * values[epoch], epoch))
+    return min(values, key=lambda epoch: (sign * values[epoch], epoch), default=None)
+
+
+def _definition(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
+    """Return what the study's record rests on, as JSON."""
+    values = config.model_dump(mode="json", include=set(_FIXED.split()))
+    trial = TrialConfig.model_validate(config.trial).model_dump(mode="json", exclude={"epochs", "seed", "sweep_seed"})
+    searched = {name.partition(".")[0] for name in config.space}
+    fixed = {f"trial.{name}": value for name, value in trial.items() if name not in searched or name == "augmentation"}
+    return {**values, **fixed, "dataset": fingerprint}
+
+
+def _check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) -> None:
+    """Refuse to resume or join a study with other keys than it began with."""
+    stored = {"objectives": [], **stored}  # A study of before there could be two has one.
+    for key, value in _definition(config, fingerprint).items():
+        if key in stored and stored[key] != value:
+            if key == "dataset":
+                raise UserError(
+                    f"dataset: {config.dataset} is not what the study {config.name!r} was begun on (fingerprint "
+                    f"{value[:12]}, not {stored[key][:12]})"
+                )
+            old, new = (text if len(text) <= 100 else f"{text[:97]}…" for text in (str(stored[key]), str(value)))
+            raise UserError(
+                f"{key}: the study {config.name!r} was begun with {old}, so it cannot become {new}; "
+                f"what may be changed: {_MAY_CHANGE}"
+            )

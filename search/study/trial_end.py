@@ -1,7 +1,13 @@
-"""Why and how a trial ended."""
+"""How trials end, and the Pareto front over objective and model cost.
 
+Without Optuna or Ray. One trial beats another when it is at least as good and costs no more. A sweep with one
+objective is the same without costs: its front is its best trial.
+"""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from search.config.registry import STOP_RULES
 
@@ -32,13 +38,33 @@ class Stop:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """How a trial ended: its Optuna state, why, and the best objective over its epochs (None without a result).
-
-    `cost` is what its model costs, 0 where the sweep does not weigh that.
-    """
+    """How a trial ended: `best` is over its epochs, None without a result; `cost` 0 where the sweep weighs none."""
 
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
     stop: Stop
     best: float | None
     best_epoch: int | None
     cost: float = 0.0
+
+
+Mode = Literal["max", "min"]
+
+
+class ScoredTrial(NamedTuple):
+    """A trial's best objective, and what its model costs: 0 where the sweep weighs none."""
+
+    number: int
+    value: float
+    cost: float = 0.0
+
+
+def front(trials: Iterable[ScoredTrial], mode: Mode, depth: int = 1) -> list[ScoredTrial]:
+    """Return the trials that fewer than `depth` others beat (of equals, the first wins), best value first."""
+    sign = -1 if mode == "max" else 1
+    kept: list[ScoredTrial] = []
+    costs: list[float] = []  # Of all that are better, rising.
+    for trial in sorted(trials, key=lambda trial: (sign * trial.value, trial.cost, trial.number)):
+        if bisect_right(costs, trial.cost) < depth:
+            kept.append(trial)
+        insort(costs, trial.cost)
+    return kept

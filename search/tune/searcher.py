@@ -15,8 +15,7 @@ from search.config.space import distributions
 from search.config.trial_plan import Plan
 from search.experiment.provenance import now
 from search.records import KEPT_OF_RESULTS, seconds_of_epochs
-from search.sampling.ask import begin
-from search.sampling.suggestions import Suggester
+from search.sampling.suggestions import Suggester, begin
 from search.sampling.warm_start import read_warm_start
 from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
 from search.study.trial_end import Stop

@@ -15,8 +15,8 @@ from analysis import dashboard
 from analysis.__main__ import main, parser
 from search.config.file import write_sweep
 from search.records import study_storage
-from search.study.opening import open_study
 from search.study.storage import opened_storage
+from search.study.study import open_study
 from tests.search_tests.example import sweep
 from tests.search_tests.postgres import PASSWORD, USER, server
 from trainables.errors import UserError

@@ -25,7 +25,7 @@ from ray.tune.search.optuna import OptunaSearch
 from search.config.schema import SweepConfig
 from search.config.space import distributions
 from search.config.trial_plan import Plan
-from search.sampling.ask import blank_trial
+from search.sampling.suggestions import blank_trial
 from search.study.storage import open_storage
 from search.tune.searcher import StudySearch
 from search.tune.state import SweepState

@@ -11,7 +11,7 @@ import pytest
 from search.config.storage_url import parse_url
 from search.experiment.provenance import read_provenance
 from search.records import read_epochs, read_experiment
-from search.study.reading import read_study
+from search.study.storage import read_study
 from search.study.study import DRIVER
 from tests.checkout import ROOT
 from tests.search_tests import killed_driver

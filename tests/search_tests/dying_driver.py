@@ -18,9 +18,8 @@ import optuna
 import sqlalchemy
 
 from search.config.schema import SweepConfig
-from search.study.opening import continued_study, settle
 from search.study.storage import opened_storage
-from search.study.study import open_trials
+from search.study.study import continued_study, open_trials, settle
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.files.experiment import trial_folder

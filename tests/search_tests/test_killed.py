@@ -14,9 +14,8 @@ import optuna
 import pytest
 
 from search.config.schema import SweepConfig
-from search.study.opening import continued_study, settle
 from search.study.storage import opened_storage
-from search.study.study import open_trials
+from search.study.study import continued_study, open_trials, settle
 from tests.checkout import ROOT
 from tests.search_tests import dying_driver
 from tests.search_tests.example import sweep

@@ -8,9 +8,8 @@ import pytest
 
 from search.config.schema import SweepConfig
 from search.results import front_trials, summarise, write_results
-from search.study.opening import open_study
 from search.study.storage import open_storage
-from search.study.study import report, tell_end
+from search.study.study import open_study, report, tell_end
 from search.study.trial_end import Stop
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.config import TrialConfig

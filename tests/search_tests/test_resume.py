@@ -9,13 +9,12 @@ from search.__main__ import main
 from search.config.file import write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
-from search.experiment.lock import driving
+from search.experiment.lease import driving
 from search.experiment.provenance import add_session, origin, provenance, read_provenance
 from search.results import read_summary
 from search.resume import read_resumed, resume_sweep
-from search.study.opening import open_study
 from search.study.storage import opened_storage
-from search.study.study import load_study
+from search.study.study import load_study, open_study
 from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.config import TrialConfig

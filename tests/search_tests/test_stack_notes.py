@@ -30,8 +30,7 @@ from search.config.schema import EarlyStopping, SweepConfig
 from search.config.space import distributions, parse_space
 from search.records import Experiment
 from search.sampling.samplers import make_sampler
-from search.stopping.replay import replay
-from search.stopping.rules import HalvingRule, make_rule
+from search.stopping.rules import HalvingRule, RuleReplay, make_rule
 from search.study.storage import open_storage
 from search.study.study import create_study
 from search.tune.observers import EpochResult, observed
@@ -143,9 +142,9 @@ def test_note_6_rungs_are_rebuilt_from_the_study_which_ray_does_not_do(tmp_path:
     source = inspect.getsource(tune_controller)
     assert not re.search(r"_scheduler_alg\.(save|restore)\(", source)
     game = PlayedSweep(sweep(tmp_path, trials=15, seed=2, early_stopping={"kind": "asha", "brackets": 2}))
-    trials = game.play(beside=3)
+    game.play(beside=3)
     rebuilt = make_rule(game.config.early_stopping, 9, "max", game.config.seed)
-    replay(rebuilt, [(trial.number, trial.intermediate_values, 0.0) for trial in trials])
+    RuleReplay(game.searcher.study, rebuilt).replay()
     assert isinstance(rebuilt, HalvingRule) and isinstance(game.rule, HalvingRule)
     assert rebuilt.results == game.rule.results and len(rebuilt.results) > 1
 

@@ -13,10 +13,8 @@ from ray.tune.utils import flatten_dict
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
 from search.sampling.samplers import check_sampler
-from search.stopping.replay import RuleReplay
-from search.stopping.rules import StopRule, make_rule
-from search.study.opening import open_study
-from search.study.study import open_trials
+from search.stopping.rules import RuleReplay, StopRule, make_rule
+from search.study.study import open_study, open_trials
 from search.tune.scheduler import StudyScheduler
 from search.tune.searcher import StudySearch
 from search.tune.state import SweepState

@@ -7,8 +7,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.callbacks.checkpoints import KeepBestCheckpoints
-from search.study.pareto import Mode
-from search.study.trial_end import Stop, TrialEnd
+from search.study.trial_end import Mode, Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
 from tests.checkpoint_files import generations
 from trainables.files.experiment import trial_folder

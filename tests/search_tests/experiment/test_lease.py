@@ -1,14 +1,19 @@
-"""search/experiment/lease.py: who has an experiment at a URL, and what that keeps others from."""
+"""search/experiment/lease.py: one driver for a folder, and for what lies at a URL."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from search.experiment import lease
-from search.experiment.lease import LeaseLost, check_free, read_lease, release, renew, take
+from search.experiment.lease import LeaseLost, check_free, driving, read_lease, release, renew, take
+from tests.checkout import ROOT
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
 
@@ -60,7 +65,7 @@ def test_renewing_makes_it_fresh_again(bucket: Bucket) -> None:
     age(bucket, 100)
     renew(bucket, own)
     found = read_lease(bucket)
-    assert found is not None and found.seconds_left(time.time()) > 140
+    assert found is not None and time.time() - found.renewed < 10
 
 
 def test_a_driver_that_is_known_to_be_no_more_keeps_nobody_out(bucket: Bucket) -> None:
@@ -72,11 +77,34 @@ def test_a_driver_that_is_known_to_be_no_more_keeps_nobody_out(bucket: Bucket) -
 def test_a_clock_that_is_ahead_makes_no_note_last_longer(bucket: Bucket) -> None:
     take(bucket)
     age(bucket, -3600)
-    found = read_lease(bucket)
-    assert found is not None and found.seconds_left(time.time()) == lease.FRESH_SECONDS
+    with pytest.raises(UserError, match=rf"free in {lease.FRESH_SECONDS} s"):
+        check_free(bucket)
 
 
 def test_a_note_that_cannot_be_read_is_none(bucket: Bucket) -> None:
     bucket.put(b"{", lease.LEASE)
     assert read_lease(bucket) is None
     take(bucket)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from search.experiment.lease import driving
+with driving(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_driver_is_refused_and_told_of_the_first_until_that_dies_however_it_does(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None and first.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=rf"is being run by process {first.pid} on "), driving(tmp_path):
+            pytest.fail("two at once")
+        os.kill(first.pid, signal.SIGKILL)
+    with driving(tmp_path):
+        pass
+    with driving(tmp_path):
+        pass

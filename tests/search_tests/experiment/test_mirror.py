@@ -17,9 +17,8 @@ from search.config.schema import SweepConfig
 from search.experiment import lease
 from search.experiment.mirror import Mirror, check_new, download_for_resume, mirrored, open_mirror
 from search.resume import read_resumed
-from search.study.opening import continued_study, settle
 from search.study.storage import open_storage, opened_storage
-from search.study.study import open_trials
+from search.study.study import continued_study, open_trials, settle
 from search.tune.observers import ObservedTrial
 from search.tune.state import SweepState
 from tests.search_tests.example import sweep

@@ -18,9 +18,9 @@ from search.config.schema import SweepConfig
 from search.config.seeds import trial_seed
 from search.config.space import distributions
 from search.sampling import samplers
-from search.sampling.ask import begin
-from search.sampling.ask import suggest as suggest_one
 from search.sampling.samplers import check_sampler, make_sampler
+from search.sampling.suggestions import begin
+from search.sampling.suggestions import suggest as suggest_one
 from tests.checkout import ROOT
 from tests.search_tests.example import sweep
 from tests.search_tests.gp import check_installed

@@ -12,8 +12,8 @@ from search.config.file import dump_sweep, read_sweep
 from search.config.schema import SweepConfig, sweep_config
 from search.experiment.provenance import provenance
 from search.records import read_experiment
-from search.sampling.warm_start import describe, gather, read_warm_start, write_warm_start
-from search.study.storage import close_storage, open_storage
+from search.sampling.warm_start import describe, gather, read_warm_start
+from search.study.storage import opened_storage
 from tests.search_tests.example import FINGERPRINT, sweep
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.errors import UserError
@@ -27,9 +27,8 @@ def finished(config: SweepConfig) -> SweepConfig:
     """Play a sweep and leave its records."""
     folder = Path(config.experiment)
     folder.mkdir(parents=True)
-    storage = open_storage(folder)
-    PlayedSweep(config, storage=storage, faults={2: 1}).play()
-    close_storage(storage)
+    with opened_storage(folder) as storage:
+        PlayedSweep(config, storage=storage, faults={2: 1}).play()
     (folder / "sweep.yaml").write_text(dump_sweep(config))
     write_json(provenance(config.seed, config.dataset, FINGERPRINT), folder / "provenance.json")
     return config
@@ -47,7 +46,7 @@ def later(folder: Path, earlier: SweepConfig, **changes: Any) -> SweepConfig:
 
 def begin(config: SweepConfig) -> PlayedSweep:
     Path(config.experiment).mkdir(parents=True)
-    write_warm_start(gather(config, FINGERPRINT), Path(config.experiment))
+    write_json(gather(config, FINGERPRINT), Path(config.experiment) / "warm_start.json")
     return PlayedSweep(config)
 
 

@@ -16,19 +16,19 @@ def spending(mode: Any = "max", **budget: Any) -> Spending:
 def test_without_limits_nothing_is_ever_over() -> None:
     spent = spending()
     for _ in range(1000):
-        spent.add_epoch()
+        spent.epochs += 1
         spent.trial_ended(0.1)
     assert spent.over(1e9) is None and not Budget().limited
 
 
 def test_epochs_hours_and_gpu_hours_end_at_their_number() -> None:
     spent = spending(epochs=3, hours=2.0, gpu_hours=0.5)
-    spent.add_epoch(), spent.add_epoch()
+    spent.epochs += 2
     assert spent.over(7199) is None
     assert spent.over(7200) == "budget: 2.00 hours have passed, of 2"
-    spent.add_gpu_seconds(1800)
+    spent.gpu_seconds += 1800
     assert spent.over(0) == "budget: 0.50 GPU-hours were used, of 0.5"
-    spent.add_epoch()
+    spent.epochs += 1
     assert spent.over(0) == "budget: 3 epochs were run, of 3"
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from search.config.registry import STOP_RULES, rung_epochs
 from search.config.schema import EarlyStopping
-from search.stopping.replay import replay
 from search.stopping.rules import HalvingRule, MedianRule, NeverStop, StopRule, make_rule
 
 CURVES = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=9), min_size=1, max_size=12)
@@ -163,7 +162,8 @@ def test_a_rule_replayed_from_the_record_decides_as_the_one_that_lived_through_i
     trials = [(trial, dict(enumerate(values, 1)), costs[trial]) for trial, values in enumerate(curves)]
     reports = [(trial, epoch, value, cost) for trial, values, cost in trials for epoch, value in values.items()]
     _interleave(lived, reports, seed)
-    replay(replayed, trials)
+    for report in reports:  # As RuleReplay has it.
+        replayed.judge(*report)
     verdicts = [[rule.judge(99, epoch, 0.5, 1.0) for epoch in range(1, 9)] for rule in (lived, replayed)]
     assert verdicts[0] == verdicts[1]
 

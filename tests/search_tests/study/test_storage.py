@@ -1,4 +1,4 @@
-"""search/study/storage.py, search/study/opening.py: a study on a real PostgreSQL server, and no password anywhere."""
+"""search/study/storage.py and study.py: a study on a real PostgreSQL server, and no password anywhere."""
 
 import pickle
 import sqlite3
@@ -22,13 +22,10 @@ from search.config.trial_plan import Plan
 from search.experiment.provenance import add_session, provenance
 from search.records import read_experiment
 from search.resume import read_resumed
-from search.sampling.warm_start import describe, gather, write_warm_start
-from search.stopping.replay import RuleReplay
-from search.stopping.rules import HalvingRule, make_rule
-from search.study.opening import check_name, open_study
-from search.study.reading import read_study
-from search.study.storage import close_storage, open_storage, opened_storage
-from search.study.study import DRIVER, create_study, load_study, open_trials
+from search.sampling.warm_start import describe, gather
+from search.stopping.rules import HalvingRule, RuleReplay, make_rule
+from search.study.storage import open_storage, opened_storage, read_study
+from search.study.study import DRIVER, check_name, create_study, load_study, open_study, open_trials
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import FINGERPRINT, sweep
 from tests.search_tests.postgres import PASSWORD, USER, server
@@ -244,7 +241,7 @@ def test_a_warm_start_from_the_server_keeps_its_password_out_of_all_that_is_writ
     gathered = gather(config, FINGERPRINT)
     assert gathered["sources"][0]["taken"] == 4
     assert describe(gathered["sources"][0]).endswith("warning: it differs in momentum")
-    write_warm_start(gathered, folder)
+    write_json(gathered, folder / "warm_start.json")
     write_sweep(config, folder)
     monkeypatch.setattr("sys.argv", ["search", "run", "--set", f"warm_start=[{{storage: {database}, study: x}}]"])
     write_json(provenance(0, "d", FINGERPRINT), folder / "provenance.json")
@@ -300,22 +297,20 @@ def test_readers_do_not_wait_for_the_sweep(tmp_path: Path) -> None:
 
 
 def test_the_database_of_a_sweep_that_ended_is_one_plain_file(tmp_path: Path) -> None:
-    storage = open_storage(tmp_path)
-    create_study("s", "max", storage).ask()
-    assert (tmp_path / "study.db-wal").exists()
-    close_storage(storage)
+    with opened_storage(tmp_path) as storage:
+        create_study("s", "max", storage).ask()
+        assert (tmp_path / "study.db-wal").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
     with sqlite3.connect(tmp_path / "study.db") as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 def test_a_reader_does_not_keep_the_sweep_from_ending(tmp_path: Path) -> None:
-    storage = open_storage(tmp_path)
-    create_study("s", "max", storage).ask()
-    reader = sqlite3.connect(tmp_path / "study.db")
-    reader.execute("BEGIN")
-    reader.execute("SELECT * FROM trials").fetchall()
-    close_storage(storage)
+    with opened_storage(tmp_path) as storage:
+        create_study("s", "max", storage).ask()
+        reader = sqlite3.connect(tmp_path / "study.db")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM trials").fetchall()
     assert len(reader.execute("SELECT * FROM trials").fetchall()) == 1
     reader.close()
 

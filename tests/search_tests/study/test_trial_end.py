@@ -1,10 +1,10 @@
-"""search/study/pareto.py: which trials nobody beats."""
+"""search/study/trial_end.py: which trials no other beats."""
 
 import random
 
 import pytest
 
-from search.study.pareto import Mode, ScoredTrial, front
+from search.study.trial_end import Mode, ScoredTrial, front
 
 TRIALS = [
     ScoredTrial(0, 0.5, 10),
