@@ -29,21 +29,20 @@ def load(*experiments: Path | str) -> Frames:
     """
     # pandas and Optuna take a second to import, which `python -m analysis --help` must not pay.
     from analysis.compare.candidates import distinct
-    from analysis.data.frames import load as load_frames
-    from analysis.data.frames import together
+    from analysis.data.experiment import read
+    from analysis.data.frames import frames, together
 
     if len(experiments) == 1:
-        return load_frames(experiments[0])
-    return together({label: load_frames(folder) for label, folder in distinct(experiments).items()})
+        return frames(read(experiments[0]))
+    return together({label: frames(read(folder)) for label, folder in distinct(experiments).items()})
 
 
 def side_by_side(*experiments: Path | str) -> pd.DataFrame:
-    """A row per experiment or final model: seed, budget, scores, intervals; see `analysis.compare.scoreboard`.
+    """A row per experiment or final model: seed, budget, scores, intervals; see `analysis.compare.candidates`.
 
     Raises:
         UserError: a folder holds neither or is given twice, or one of its records is damaged.
     """
-    from analysis.compare.candidates import candidates
-    from analysis.compare.scoreboard import scoreboard
+    from analysis.compare.candidates import candidates, scoreboard
 
     return scoreboard(candidates(experiments))

@@ -55,16 +55,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def report(options: argparse.Namespace) -> int:
+def report(options: argparse.Namespace) -> None:
     """Write the report and say where it is."""
     # Imported here: Matplotlib, pandas and Optuna take seconds, which --help must not pay.
     from analysis.report.report import write_report
 
     print(f"report: {write_report(options.experiment, options.out, options.baselines)}")
-    return 0
 
 
-def compare(options: argparse.Namespace) -> int:
+def compare(options: argparse.Namespace) -> None:
     """Say who is better, and write the page."""
     if len(options.experiments) < 2:
         raise UserError("compare needs at least two experiments; the first is what the others are held against")
@@ -75,10 +74,9 @@ def compare(options: argparse.Namespace) -> int:
     for sentence in said:
         print(sentence)
     print(f"comparison: {page}")
-    return 0
 
 
-def export(options: argparse.Namespace) -> int:
+def export(options: argparse.Namespace) -> None:
     """Write the tables and say where they are."""
     import analysis
     from analysis.data.frames import export as write_tables
@@ -88,16 +86,14 @@ def export(options: argparse.Namespace) -> int:
     folder = output_folder(options.out or options.experiments[0] / "export")
     for file in write_tables(frames, folder, options.formats):
         print(file)
-    return 0
 
 
-def dashboard(options: argparse.Namespace) -> int:
+def dashboard(options: argparse.Namespace) -> None:
     """Serve the dashboards until Ctrl-C."""
     from analysis.dashboard import show_dashboards
 
     with contextlib.suppress(KeyboardInterrupt):
         show_dashboards(options.experiment, options.host, lambda line: print(line, flush=True))
-    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -113,7 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
             place = getattr(options, name)
             copied = [local_copy(one) for one in place] if isinstance(place, list) else place and local_copy(place)
             setattr(options, name, copied)
-        return command(options)
+        command(options)
+        return 0
 
     return run_command(run)
 

@@ -71,32 +71,32 @@ def show_dashboards(experiment: Path | str, host: str, say: Callable[[str], None
 
 def tensorboard(folder: Path, host: str) -> AbstractContextManager[Server]:
     """TensorBoard on an experiment's runs, until the context ends; it may not answer yet."""
-    port = _free_port(host, 6006)
-    logs, title = folder / TENSORBOARD_FOLDER, f"{folder.name}: TensorBoard"
-    arguments = ["--logdir", logs, "--port", port, "--reload_interval", 5, "--window_title", title]
-    return _serve("TensorBoard", _TENSORBOARD, host, port, arguments)
+    title = f"{folder.name}: TensorBoard"
+    arguments = ["--logdir", folder / TENSORBOARD_FOLDER, "--reload_interval", 5, "--window_title", title]
+    return _serve("TensorBoard", _TENSORBOARD, host, 6006, arguments)
 
 
 def _optuna_dashboard(folder: Path, host: str) -> AbstractContextManager[Server]:
-    port = _free_port(host, 8080)
-    arguments = ["--port", port, "--server", "wsgiref", "--quiet"]
-    environment = {_STUDY: study_storage(folder)}
-    return _serve("optuna-dashboard", _OPTUNA_DASHBOARD, host, port, arguments, environment)
+    arguments, environment = ("--server", "wsgiref", "--quiet"), {_STUDY: study_storage(folder)}
+    return _serve("optuna-dashboard", _OPTUNA_DASHBOARD, host, 8080, arguments, environment)
 
 
 @contextmanager
 def _serve(
-    name: str, code: str, host: str, port: int, arguments: Sequence[object], environment: Mapping[str, str] = {}
+    name: str, code: str, host: str, known_port: int, arguments: Sequence[object], environment: Mapping[str, str] = {}
 ) -> Iterator[Server]:
-    command = [sys.executable, "-c", code, *map(str, arguments), "--host", host]
+    """Serve by the port that the dashboard is known by, or by any free one where another holds it."""
+    for port in (known_port, 0):
+        with suppress(OSError), socket.create_server((host, port)) as tried:
+            port = int(tried.getsockname()[1])
+            break
+    else:
+        raise UserError(f"--host: nothing can listen on {host!r}; it must be an address of this machine")
+    command = [sys.executable, "-c", code, *map(str, arguments), "--host", host, "--port", str(port)]
     with tempfile.TemporaryFile() as log:
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we end it together with its children.
         process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, **environment},
+            command, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True, env={**os.environ, **environment}
         )
         try:
             yield Server(name, port, process, log)
@@ -131,17 +131,6 @@ def _check_alive(server: Server) -> None:
     server.log.seek(0)
     said = [line.strip() for line in server.log.read().decode(errors="replace").splitlines() if line.strip()]
     raise UserError(f"{server.name} ended by itself with status {server.process.returncode}: {' '.join(said[-1:])}")
-
-
-def _free_port(host: str, wanted: int) -> int:
-    """The port that this dashboard is known by, or any free one where another holds it."""
-    for port in (wanted, 0):
-        try:
-            with socket.create_server((host, port)) as tried:
-                return int(tried.getsockname()[1])
-        except OSError:
-            continue
-    raise UserError(f"--host: nothing can listen on {host!r}; it must be an address of this machine")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Differences between final models and between sweeps, with their intervals."""
+"""Differences between final models and between sweeps, with intervals and verdicts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from scipy import stats
 
 from analysis.compare.candidates import Candidate
 from analysis.data.intervals import LEVEL, RESAMPLES, SEED, Interval, interval, resample
+from analysis.render.wording import WJ, is_share, join_words, metric_words, percent, plural, points, score, significant
 
 
 class Difference(NamedTuple):
@@ -22,7 +23,6 @@ class Difference(NamedTuple):
     first: str
     label: str
     macro_f1: Interval
-    accuracy: Interval
     paired: bool
     photos: int
     only_first: int
@@ -55,8 +55,7 @@ def _difference(first: Candidate, other: Candidate, level: float) -> Difference:
     same = same_photos(first.test, other.test)
     if same is not None:
         family, mine, theirs = same["family"], same["predicted"], same["predicted_other"]
-        scores = resample(family, [mine, theirs])
-        exact, drawn = scores.exact[1] - scores.exact[0], scores.drawn[:, 1] - scores.drawn[:, 0]
+        exact, drawn = resample(family, [mine, theirs])
         right, right_other = mine == family, theirs == family
         only = int((right & ~right_other).sum()), int((right_other & ~right).sum())
         photos = len(same)
@@ -65,10 +64,10 @@ def _difference(first: Candidate, other: Candidate, level: float) -> Difference:
             resample(model.test["family"], [model.test["predicted"]], RESAMPLES, SEED + place)
             for place, model in enumerate((first, other))
         ]
-        exact, drawn = apart[1].exact[0] - apart[0].exact[0], apart[1].drawn[:, 0] - apart[0].drawn[:, 0]
+        exact, drawn = (np.concatenate([one[which] for one in apart], axis=which) for which in (0, 1))
         only, photos = (0, 0), min(len(first.test), len(other.test))
-    accuracy, macro = (interval(exact[which], drawn[:, which], level) for which in (0, 1))
-    return Difference(first.label, other.label, macro, accuracy, same is not None, photos, *only, level)
+    macro = interval(exact[1, 1] - exact[0, 1], drawn[:, 1, 1] - drawn[:, 0, 1], level)
+    return Difference(first.label, other.label, macro, same is not None, photos, *only, level)
 
 
 def same_photos(first: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame | None:
@@ -105,16 +104,8 @@ def seed_difference(first: SeedScores, other: SeedScores) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-class Race(NamedTuple):
-    """The best objective so far of a sweep against the epochs it had run by then, in the order the trials ended."""
-
-    label: str
-    epochs: tuple[int, ...]
-    best: tuple[float, ...]
-
-
-def race(sweep: Candidate) -> Race | None:
-    """A sweep's race; None before it has a value."""
+def race(sweep: Candidate) -> pd.DataFrame | None:
+    """The best objective so far against the epochs run by then, as the trials ended; None before there is a value."""
     if sweep.data is None:
         return None
     trials = sweep.data.frames.trials
@@ -125,4 +116,97 @@ def race(sweep: Candidate) -> Race | None:
     known = best.ffill().notna()
     if not known.any():
         return None
-    return Race(sweep.label, tuple(spent[known].tolist()), tuple(best.ffill()[known].tolist()))
+    return pd.DataFrame({"epochs": spent[known], "best": best.ffill()[known]})
+
+
+def verdicts(candidates: Sequence[Candidate]) -> list[str]:
+    """Sentences, the most important first; what cannot be decided is named, with what to do about it."""
+    return [*_models(candidates), *_sweeps(candidates), *_seeds(candidates), *_conditions(candidates)]
+
+
+def model_verdict(difference: Difference) -> str:
+    """One final model against the first."""
+    first, label, macro = difference.first, difference.label, difference.macro_f1
+    level = percent(difference.level, 0 if difference.level == 0.95 else 1)
+    held = f"{level} interval {points(macro.low)} to {points(macro.high)}"
+    if macro.low > 0:
+        said = f"{label} is better than {first}: its test macro F1 is {points(macro.value)[1:]} points higher ({held})"
+    elif macro.high < 0:
+        said = f"{label} is worse than {first}: its test macro F1 is {points(-macro.value)[1:]} points lower ({held})"
+    else:
+        said = (
+            f"{label} and {first} cannot be told apart: test macro F1 differs by {points(macro.value)} points ({held})"
+        )
+    photos = plural(difference.photos, "test photo")
+    if not difference.paired:
+        return (
+            f"{said}. They were judged on different photos ({photos} or more), so only a large difference can be seen."
+        )
+    return (
+        f"{said}. Both were judged on the same {photos}: {label} alone names {difference.only_other:,} right, "
+        f"{first} alone {difference.only_first:,}."
+    )
+
+
+def _models(candidates: Sequence[Candidate]) -> list[str]:
+    found = differences(candidates)
+    said = [model_verdict(difference) for difference in found]
+    if len(found) > 1:
+        said.append("These intervals are wide enough to hold all at once 95 times in 100.")
+    missing = [candidate.label for candidate in candidates if not len(candidate.test)]
+    if missing:
+        have = "has" if len(missing) == 1 else "have"
+        said.append(
+            f"{join_words(missing)} {have} no final model. `python -m trainables retrain` makes one; "
+            "only scores on test photos can settle which is better."
+        )
+    return said
+
+
+def _sweeps(candidates: Sequence[Candidate]) -> list[str]:
+    """Best validation scores without a verdict: each is the best of many on the photos that it was chosen by."""
+    sweeps = [(each.label, each.data) for each in candidates if each.data is not None]
+    if len(sweeps) < 2:
+        return []
+    metrics = {found.metric for _, found in sweeps}
+    if len(metrics) > 1:
+        return [f"The sweeps had different objectives ({join_words(sorted(metrics))}), so their best are not compared."]
+    metric = metrics.pop()
+    parts = [
+        f"{label} {score(found.best_value, metric)} ({plural(int(found.frames.trials['epochs'].sum()), 'epoch')})"
+        for label, found in sweeps
+    ]
+    note = "Each is the best of many on the photos it was chosen by, so it flatters, and the more trials the more."
+    return [f"Best {metric_words(metric)} in the sweeps: {join_words(parts)}. {note}"]
+
+
+def _seeds(candidates: Sequence[Candidate]) -> list[str]:
+    groups = [(join_words(list(group.labels), 4), group) for group in seed_scores(candidates)]
+    metric = next((each.data.metric for each in candidates if each.data is not None), "")
+    said = []
+    for name, group in groups:
+        mean, low, high = (score(value, metric) for value in group.mean)
+        said.append(
+            f"{name} differ in nothing but the seed: best {metric_words(metric)} {mean} on average over "
+            f"{len(group.values)} seeds (95 % interval {low}{WJ}–{WJ}{high})."
+        )
+    for name, other in groups[1:]:
+        first, group = groups[0]
+        gap = seed_difference(group, other)
+        verdict = "a real difference" if gap.low > 0 or gap.high < 0 else "not told apart"
+        value, low, high = (points(each) if is_share(metric) else significant(each) for each in gap)
+        unit = " points" if is_share(metric) else ""
+        said.append(f"{name} against {first}: {value}{unit} on average (95 % interval {low} to {high}), {verdict}.")
+    return said
+
+
+def _conditions(candidates: Sequence[Candidate]) -> list[str]:
+    """What makes any verdict doubtful."""
+    said = []
+    if len({candidate.dataset for candidate in candidates if candidate.dataset}) > 1:
+        said.append("Warning: the datasets differ, so what looks like a better model may be easier photos.")
+    weights = [candidate.data.weights for candidate in candidates if candidate.data is not None]
+    started = {str(each.get("kind") or each.get("requested") or "not recorded") for each in weights}
+    if len(started) > 1:
+        said.append(f"Warning: the backbones started from different weights ({join_words(sorted(started))}).")
+    return said

@@ -1,6 +1,6 @@
 """Comparison page: verdicts, scores with their differences, races, and the scoreboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.compare.candidates import Candidate
-from analysis.compare.differences import Difference, Race, differences, race
-from analysis.compare.scoreboard import scoreboard
-from analysis.compare.verdicts import model_verdict, verdicts
+from analysis.compare.candidates import Candidate, scoreboard
+from analysis.compare.differences import Difference, differences, model_verdict, race, verdicts
 from analysis.render import svg
-from analysis.render.files import write_text
+from analysis.render.files import write_file
 from analysis.render.page import write_page
 from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table
 from analysis.render.svg import Picture, Size
@@ -36,7 +33,7 @@ def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Pat
         folder,
         "Raretune comparison",
         (summary, scores_section(candidates, table)),
-        lambda out: write_text(out / "comparison.csv", table.to_csv(index=False)),
+        lambda out: write_file(out / "comparison.csv", table.to_csv(index=False)),
         name=join_words([each.label for each in candidates], 4),
     )
     return page, said
@@ -50,11 +47,12 @@ def scores_section(candidates: Sequence[Candidate], table: pd.DataFrame) -> Sect
         alt = " ".join(model_verdict(difference) for difference in found) or "One final model alone."
         note = "Lines are intervals over test photos. An interval of a difference that holds 0 means: not told apart."
         parts.append(Picture("scores", "Test macro F1", alt, partial(draw_scores, tested, found), note))
-    races = [each for each in map(race, candidates) if each is not None]
+    races = {each.label: run for each in candidates if (run := race(each)) is not None}
     metrics = {each.data.metric for each in candidates if each.data is not None}
     if len(races) > 1 and len(metrics) == 1:
         metric = metrics.pop()
-        ends = [f"{each.label} {score(each.best[-1], metric)} after {each.epochs[-1]} epochs" for each in races]
+        lasts = {label: (each["best"].iloc[-1], each["epochs"].iloc[-1]) for label, each in races.items()}
+        ends = [f"{label} {score(best, metric)} after {epochs} epochs" for label, (best, epochs) in lasts.items()]
         title, alt = "How soon each sweep was how good", f"{join_words(ends)}."
         note = "The best score so far against the epochs that the sweep had spent by then."
         parts.append(Picture("race", title, alt, partial(draw_race, races, metric), note))
@@ -75,29 +73,25 @@ def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) ->
     left.set_title("Test macro F1")
     svg.scale_for(left, "macro_f1", "x")
     for right in more:
-        _draw_differences(right, found, rows)
+        for row, difference in zip(rows[1:], found, strict=True):
+            value, low, high = (100 * share for share in difference.macro_f1)
+            colour = svg.GREEN if low > 0 else svg.VERMILION if high < 0 else svg.MUTED
+            marker = ">" if low > 0 else "<" if high < 0 else "o"
+            right.hlines(row, low, high, color=colour, linewidth=3)
+            right.scatter([value], [row], s=60, marker=marker, color=colour, zorder=3)
+        right.axvline(0, color=svg.FAINT, linewidth=1.5)
+        right.set_title(f"Difference from {found[0].first}, in points")
         right.set_yticks(rows, table["experiment"] if not size.wide else [""] * len(table))
         right.set_ylim(left.get_ylim())
     return figure
 
 
-def _draw_differences(right: Axes, found: Sequence[Difference], rows: np.ndarray) -> None:
-    for row, difference in zip(rows[1:], found, strict=True):
-        value, low, high = (100 * share for share in difference.macro_f1)
-        colour = svg.GREEN if low > 0 else svg.VERMILION if high < 0 else svg.MUTED
-        marker = ">" if low > 0 else "<" if high < 0 else "o"
-        right.hlines(row, low, high, color=colour, linewidth=3)
-        right.scatter([value], [row], s=60, marker=marker, color=colour, zorder=3)
-    right.axvline(0, color=svg.FAINT, linewidth=1.5)
-    right.set_title(f"Difference from {found[0].first}, in points")
-
-
-def draw_race(races: Sequence[Race], metric: str, size: Size) -> Figure:
+def draw_race(races: Mapping[str, pd.DataFrame], metric: str, size: Size) -> Figure:
     """A step line for each sweep."""
     figure, (axes,) = svg.canvas(size, 340)
-    for place, each in enumerate(races):
+    for place, (label, each) in enumerate(races.items()):
         colour, dashes = svg.STYLES[place % len(svg.STYLES)]
-        axes.step(each.epochs, each.best, where="post", color=colour, linestyle=dashes, linewidth=2, label=each.label)
+        axes.step(each["epochs"], each["best"], where="post", color=colour, linestyle=dashes, linewidth=2, label=label)
     axes.set_xlabel("epochs run, over all trials")
     axes.set_ylabel(f"best {metric_words(metric)} so far")
     svg.scale_for(axes, metric)

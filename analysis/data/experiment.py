@@ -1,14 +1,23 @@
-"""Reader of an experiment's records, with one-line errors."""
+"""Readers of an experiment's records, with one-line errors."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import yaml
 
-from search.records import Experiment, read_experiment
+from search.records import Experiment, FinalRecord, read_experiment
 from trainables.errors import UserError
-from trainables.files.experiment import SWEEP_FILE
+from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
 
 _NEEDED = ("name", "metric", "mode", "space", "dataset")
+_TEXT = {"stage", "split", "photo_id", "source", "family", "predicted", "oversampled"}
+_TABLES = {
+    "history": {"epoch"},
+    "predictions": {"stage", "split", "family", "predicted", "probability"},
+    "families": {"family", "val_f1_before", "val_f1_after", "test_f1_before", "test_f1_after"},
+}
 
 
 def read(folder: Path | str) -> Experiment:
@@ -27,3 +36,56 @@ def read(folder: Path | str) -> Experiment:
     if missing:
         raise UserError(f"{Path(folder) / SWEEP_FILE} lacks {missing[0]!r}, which `python -m search run` writes")
     return experiment
+
+
+@dataclass(frozen=True)
+class FinalStage:
+    """metrics.json, and the tables with numbers as numbers (empty where the file is not there)."""
+
+    metrics: dict[str, Any]
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    families: pd.DataFrame
+
+    @property
+    def chosen(self) -> str:
+        """The stage whose model was kept: "before" or "after" oversampling."""
+        return str(self.metrics.get("chosen") or "before")
+
+    @property
+    def test_predictions(self) -> pd.DataFrame:
+        """The kept model's predictions of the test photos."""
+        if self.predictions.empty:
+            return self.predictions
+        own = (self.predictions["stage"] == self.chosen) & (self.predictions["split"] == "test")
+        return self.predictions[own].reset_index(drop=True)
+
+    def figures(self, stage: str, split: str) -> dict[str, float]:
+        """accuracy, loss, cross_entropy and macro_f1 of a stage on a split; empty when it was not evaluated."""
+        return (self.metrics["stages"].get(stage) or {}).get(split) or {}
+
+
+def final_stage(record: FinalRecord) -> FinalStage:
+    """Type the tables.
+
+    Raises:
+        UserError: metrics.json has no scores, a table lacks a column, or has text where a number must be.
+    """
+    if not isinstance(record.metrics.get("stages"), dict):
+        raise UserError(
+            f"{record.folder / METRICS_FILE} has no 'stages'; `python -m trainables retrain` writes it again"
+        )
+    tables = {}
+    for name, needed in _TABLES.items():
+        file, table = record.folder / f"{name}.csv", pd.DataFrame(list(getattr(record, name)))
+        if len(table) and (missing := sorted(needed - set(table))):
+            raise UserError(f"{file} has no column {missing[0]!r}; `retrain` writes it again")
+        if "oversampled" in table:
+            table["oversampled"] = table["oversampled"].str.lower() == "true"
+        for column in table.columns.difference([*_TEXT]):
+            try:
+                table[column] = pd.to_numeric(table[column].replace("", None)).astype(float)
+            except (ValueError, TypeError):
+                raise UserError(f"{file}: {column} must hold numbers; `retrain` writes it again") from None
+        tables[name] = table
+    return FinalStage(record.metrics, **tables)

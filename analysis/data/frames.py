@@ -1,6 +1,6 @@
 """Trials and epochs of an experiment as tidy pandas frames."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.data.experiment import read
-from analysis.render.files import write_bytes, write_text
+from analysis.render.files import write_file
 from analysis.render.wording import METRICS, NONE, STOP_WORDS, cost_words, count, duration, score, sentence_case
 from search.records import Experiment, TrialRecord
 
@@ -40,13 +39,12 @@ class Column(NamedTuple):
     shown: Shown | None = None
 
 
-STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
-OPEN = ("running", "waiting")
+OPEN = ("running", "waiting")  # states
 KNOBS_PLACE = 60
 
 
 def _state(record: TrialRecord) -> str:
-    return STATES.get(record.state, record.state.lower())
+    return "failed" if record.state == "FAIL" else record.state.lower()
 
 
 def _relied_on(record: TrialRecord, value: Any) -> Any:
@@ -56,10 +54,6 @@ def _relied_on(record: TrialRecord, value: Any) -> Any:
 
 def _stop(key: str) -> Callable[[TrialRecord], Any]:
     return lambda record: (record.stop or {}).get(key)
-
-
-def _text(value: Any, metric: str) -> str:
-    return str(value)
 
 
 def _whole(value: Any, metric: str) -> str:
@@ -73,7 +67,7 @@ TRIAL_COLUMNS = {
         "number of the trial, from 0, in the order of suggestion",
         "int",
         attrgetter("number"),
-        Shown(10, "trial", _text),
+        Shown(10, "trial", lambda value, _: str(value)),
     ),
     "state": Column("", "complete, pruned (stopped by the scheduler), failed, running or waiting", None, _state),
     "value": Column(
@@ -166,14 +160,11 @@ EPOCH_COLUMNS = {
     "epoch_seconds": Column("seconds", "wall-clock time of the epoch", "float"),
 }
 PARAMETER = Column("as in the sweep file", "value of a searched knob")
-EXPERIMENT = {"experiment": Column("", "which of the experiments that were loaded together")}
 
 
 @dataclass(frozen=True)
 class Frames:
-    """`trials` has the columns of TRIAL_COLUMNS and a `param_…` column per knob; `epochs` those of EPOCH_COLUMNS.
-
-    With two objectives, `trials` has two of COST_COLUMNS more: what each model costs, and who is on the front.
+    """`trials` has TRIAL_COLUMNS, two of COST_COLUMNS with two objectives, and `param_…`; `epochs` has EPOCH_COLUMNS.
 
     `attrs["columns"]` of each holds the unit and the meaning of every column; Parquet files keep it.
     """
@@ -182,17 +173,8 @@ class Frames:
     epochs: pd.DataFrame
 
 
-def load(experiment: Path | str) -> Frames:
-    """Read an experiment's folder.
-
-    Raises:
-        UserError: the folder holds no sweep, or one of its records is damaged.
-    """
-    return frames(read(experiment))
-
-
 def frames(experiment: Experiment) -> Frames:
-    """Make the frames of an experiment that has been read."""
+    """Make the frames of an experiment."""
     metric, cost, columns = str(experiment.sweep["metric"]), experiment.cost, TRIAL_COLUMNS
     if cost:
         on_front = frozenset(experiment.front)
@@ -218,12 +200,13 @@ def typed(rows: list[dict[str, Any]], columns: Mapping[str, Column], knobs: Coll
 
 def together(tables: Mapping[str, Frames]) -> Frames:
     """The frames of several experiments one below the other, with a first column `experiment` that tells them apart."""
+    first = {"experiment": Column("", "which of the experiments that were loaded together")}
     both = []
     for kind, known in (("trials", TRIAL_COLUMNS | COST_COLUMNS), ("epochs", EPOCH_COLUMNS)):
         own = [getattr(each, kind).assign(experiment=label) for label, each in tables.items()]
         whole = pd.concat(own, ignore_index=True)
         whole = whole[["experiment", *(name for name in whole if name != "experiment")]]
-        both.append(_documented(whole, EXPERIMENT | known))
+        both.append(_documented(whole, first | known))
     return Frames(*both)
 
 
@@ -233,29 +216,20 @@ def _documented(frame: pd.DataFrame, known: Mapping[str, Column]) -> pd.DataFram
     return frame
 
 
-def column_documentation(tables: Frames) -> pd.DataFrame:
-    """A row per column of both frames: table, column, unit, meaning."""
-    rows: Iterable[dict[str, str]] = (
-        {"table": table, "column": name, **about}
-        for table, frame in (("trials", tables.trials), ("epochs", tables.epochs))
-        for name, about in frame.attrs["columns"].items()
-    )
-    return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])
-
-
 def export(tables: Frames, folder: Path, formats: Collection[str] = ("csv",)) -> list[Path]:
     """Write trials and epochs in each of the `formats` ("csv", "parquet"); return the files.
 
     columns.csv explains the columns of both; Parquet files also carry that in their pandas attributes, and keep types.
     """
-    files = []
+    files, documented = [], []
     for name, table in (("trials", tables.trials), ("epochs", tables.epochs)):
         if "csv" in formats:
             files.append(folder / f"{name}.csv")
-            write_text(files[-1], table.to_csv(index=False))
+            write_file(files[-1], table.to_csv(index=False))
         if "parquet" in formats:
             files.append(folder / f"{name}.parquet")
-            write_bytes(files[-1], table.to_parquet(index=False))
+            write_file(files[-1], table.to_parquet(index=False))
+        documented += [{"table": name, "column": column, **about} for column, about in table.attrs["columns"].items()]
     files.append(folder / "columns.csv")
-    write_text(files[-1], column_documentation(tables).to_csv(index=False))
+    write_file(files[-1], pd.DataFrame(documented).to_csv(index=False))
     return files

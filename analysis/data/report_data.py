@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.data.final_stage import FinalStage, final_stage
+from analysis.data.experiment import FinalStage, final_stage
 from analysis.data.frames import Frames, frames
 from analysis.data.intervals import Interval, PhotoScores, score_test
 from search.records import Experiment
@@ -74,11 +74,6 @@ class ReportData:
         return {"requested": self.config.get("weights", "auto")}
 
     @property
-    def knobs(self) -> list[str]:
-        """The columns of the trials frame that hold searched knobs: `param_…`."""
-        return [name for name in map(str, self.frames.trials) if name.startswith("param_")]
-
-    @property
     def front(self) -> pd.DataFrame:
         """The rows of the front's trials, best first; empty where the sweep weighs no cost."""
         return self.ranked[self.ranked["front"]] if self.experiment.cost else self.frames.trials.head(0)
@@ -96,17 +91,8 @@ class ReportData:
         """
         return self.final.metrics.get("leaks") if self.final else None
 
-    @property
-    def test_accuracy(self) -> Interval | None:
-        """Test accuracy with its interval; None where there is none, or where the final stage's files disagree."""
-        return self._agreed("accuracy")
-
-    @property
-    def test_macro_f1(self) -> Interval | None:
-        """Test macro F1 with its interval, as `test_accuracy`."""
-        return self._agreed("macro_f1")
-
-    def _agreed(self, name: str) -> Interval | None:
+    def test_interval(self, name: str) -> Interval | None:
+        """Test `accuracy` or `macro_f1` with its interval; None without one or where the files disagree."""
         if self.test is None or self.final is None:
             return None
         own: Interval = getattr(self.test, name)
@@ -124,12 +110,10 @@ def report_data(experiment: Experiment, baselines: Experiment | None = None) -> 
         raise UserError(f"--baselines {baselines.folder}: its sweep did not search over `backbone`")
     tables = frames(experiment)
     final = final_stage(experiment.final) if experiment.final else None
-    photos = final.test_predictions if final else pd.DataFrame()
-    test = score_test(photos) if len(photos) else None
-    beside = frames(baselines) if baselines is not None else tables
+    test = score_test(final.test_predictions) if final and len(final.test_predictions) else None
     valued = tables.trials.dropna(subset=["value"])
     best = experiment.best.trial if experiment.best else None
     if best is None and len(valued):
         place = valued["value"].argmax() if experiment.sweep["mode"] == "max" else valued["value"].argmin()
         best = int(valued["trial"].iloc[int(place)])
-    return ReportData(experiment, tables, final, test, best, beside)
+    return ReportData(experiment, tables, final, test, best, frames(baselines) if baselines is not None else tables)

@@ -24,23 +24,14 @@ def output_folder(folder: Path) -> Path:
     return folder
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write UTF-8 text under a temporary name, then rename.
-
-    Raises:
-        UserError: the disk is full or the folder cannot be written.
-    """
-    write_bytes(file, text.encode("utf-8"))
-
-
-def write_bytes(file: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename.
+def write_file(file: Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, under a temporary name, then rename.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
     try:
         with replacing(file) as temporary:
-            temporary.write_bytes(content)
+            temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None

@@ -28,13 +28,8 @@ class KnobValues(NamedTuple):
         finite = [position for position in self.positions if math.isfinite(position)]
         return (min(finite), max(finite)) if finite else (0.0, 0.0)
 
-    @property
-    def evenly(self) -> np.ndarray:
-        """Positions on the drawn scale, from 0 to 1, float64 [trials]."""
-        return self.scaled(np.array(self.positions, float))
-
     def scaled(self, positions: np.ndarray) -> np.ndarray:
-        """Some positions on the drawn scale: 0 is the lowest of all, 1 the highest."""
+        """Some positions, float64, on the drawn scale: 0 is the lowest of all, 1 the highest."""
         low, high = self.span
         if self.log:
             positions, low, high = np.log10(positions), math.log10(low), math.log10(high)

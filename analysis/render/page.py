@@ -2,14 +2,15 @@
 
 import datetime
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from analysis.render.files import output_folder, write_text
-from analysis.render.section import Section, joined
+from analysis.render.files import output_folder, write_file
+from analysis.render.section import Section
 from analysis.render.svg import DARK, LIGHT, Picture, standalone
 from analysis.render.wording import moment
 from trainables.errors import UserError
@@ -48,7 +49,11 @@ def write_page(
         mark=mark,
         light=Markup(LIGHT),
         dark=Markup(DARK),
-        sections=joined(sections),
+        # Neighbours with the same heading are one section.
+        sections=[
+            Section(heading, tuple(part for each in same for part in each.parts))
+            for heading, same in groupby(sections, key=lambda section: section.heading)
+        ],
         written=moment(datetime.datetime.now(datetime.UTC).isoformat()),
         **{"subtitle": "", "cautions": [], "contents": False} | context,
     )
@@ -58,9 +63,9 @@ def write_page(
         figures / f"{part.name}.svg": part for each in sections for part in each.parts if isinstance(part, Picture)
     }
     for file, picture in pictures.items():
-        write_text(file, standalone(picture.wide))
+        write_file(file, standalone(picture.wide))
     for old in figures.glob("*.svg"):
         if old not in pictures:
             old.unlink()
-    write_text(page, text)
+    write_file(page, text)
     return page

@@ -3,8 +3,7 @@
 render/macros.html.j2 has a macro for each kind of part, named as its class in small letters.
 """
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -21,10 +20,7 @@ class Heading(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A column's heading, below `group` where several columns share one.
-
-    `kind` is "num" (right-aligned), "plain" (not broken into lines), "fact" or "why" (sentences).
-    """
+    """A column's heading; `kind` is "num" (right-aligned), "plain" (one line), "fact" or "why" (sentences)."""
 
     text: str
     kind: str = ""
@@ -94,10 +90,7 @@ class Tiles(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """A small photo as a data address; `alt` says what it shows, `says` is the line under it ("" for none).
-
-    `why` is the same photo with what spoke for the answer (Grad-CAM) laid over it, "" where there is none.
-    """
+    """A data address, what it shows, the line under it, and the photo with Grad-CAM laid over it; "" for none."""
 
     address: str
     alt: str
@@ -133,18 +126,10 @@ Part = Table | Prose | Terms | Tiles | Cards | ConfusedPhotos | Photograph | Pic
 
 
 class Section(NamedTuple):
-    """What stands under a heading, in order; sections that follow each other with one heading share it."""
+    """What stands under a heading, in order; neighbours with the same heading share it."""
 
     heading: Heading
     parts: tuple[Part, ...]
-
-
-def joined(sections: Iterable[Section]) -> list[Section]:
-    """Neighbours with the same heading as one section."""
-    return [
-        Section(heading, tuple(part for each in same for part in each.parts))
-        for heading, same in groupby(sections, key=lambda section: section.heading)
-    ]
 
 
 def command(line: str) -> Prose:

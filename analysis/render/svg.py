@@ -47,8 +47,7 @@ NARROW = Size("narrow", 356, 12)
 class Picture:
     """A picture of a page, drawn when it is first looked at; `draw` makes the figure in a size.
 
-    `name` is unique in a page; `alt` tells those who cannot see the picture what it shows; `note` stands under the
-    title for all.
+    `name` is unique in a page; `alt` tells those who cannot see it what it shows; `note` stands below its title.
     """
 
     name: str
@@ -87,7 +86,6 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
     COLOURS[name][0] for name in ("blue", "orange", "green", "vermilion", "purple", "sky")
 )
 
-
 LIGHT, DARK = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
 STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, (0, (5, 1, 1, 1, 1, 1))))
 DRAWN = 600  # more points than this cannot be told apart at page width
@@ -104,10 +102,7 @@ def canvas(size: Size, height: float, rows: int = 1, columns: int = 1, **layout:
 def grid(
     size: Size, panels: int, columns: int, row: float, more: float, label: str, **layout: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Panels in rows of at most `columns`, with one scale of y, named `label` on a wide page.
-
-    A row is `row` CSS pixels high, and `more` are added for all.
-    """
+    """Panels in rows of at most `columns`, `row` CSS pixels high and `more` for all; y, named `label`, is shared."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
     figure, axes = canvas(size, row * rows + more, rows, columns, sharey=True, **layout)

@@ -10,7 +10,7 @@ from trainables.network.backbone_table import BACKBONES
 
 THIN = "\u202f"  # narrow no-break space: keeps a number and its unit on one line
 NBSP = "\u00a0"
-JOIN = "\u2060"  # word joiner: no line break at a dash
+WJ = "\u2060"  # word joiner: no line break at a dash
 NONE = "–"
 
 METRICS = {
@@ -141,14 +141,6 @@ def drawn_note(drawn: int, total: int, one: str, many: str = "") -> str:
 def sentence_case(text: str) -> str:
     """The first letter made large; the others stay as they are (`capitalize` would turn F1 into f1)."""
     return text[:1].upper() + text[1:]
-
-
-def knob_phrase(name: str, value: object) -> str:
-    """A knob and its value as a sentence has them: "dropout 0.3", "256 dense units"."""
-    words = knob_words(name)
-    return (
-        f"{setting(value)} {words}" if words.endswith("s") and isinstance(value, int) else f"{words} {setting(value)}"
-    )
 
 
 def moment(text: object) -> str | None:

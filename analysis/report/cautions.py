@@ -8,8 +8,6 @@ from typing import NamedTuple
 from analysis.data.report_data import ReportData
 from analysis.render.wording import SPLITS, count, join_words, percent, plural, score, sentence_case
 
-NAMED = 12  # families or reasons named in a sentence before the rest is counted
-
 
 class Caution(NamedTuple):
     """`level` is "alarm" (the figures may not be what they seem) or "note" (know this when you read them)."""
@@ -66,7 +64,7 @@ def of_origins(data: ReportData) -> Iterator[Caution]:
 
 def of_files(data: ReportData) -> Iterator[Caution]:
     """Files of the final stage that contradict each other or the sweep."""
-    if data.test and (data.test_accuracy is None or data.test_macro_f1 is None):
+    if data.test and (data.test_interval("accuracy") is None or data.test_interval("macro_f1") is None):
         own = f"accuracy {percent(data.test.accuracy.value)} and macro F1 {percent(data.test.macro_f1.value)}"
         text = f"predictions.csv gives {own} on test, metrics.json says otherwise. Run the final stage again."
         yield Caution("alarm", "The final stage's files disagree", text)
@@ -87,13 +85,13 @@ def of_dataset(data: ReportData) -> Iterator[Caution]:
     families = manifest.get("train_only_families", [])
     if families:
         have = "has" if len(families) == 1 else "have"
-        named = join_words([str(name) for name in families], NAMED)
+        named = join_words([str(name) for name in families])
         text = f"{named} {have} too few photos to be split: used for training only, so no score covers them."
         yield Caution("note", f"{plural(len(families), 'family', 'families')} never tested", text)
     excluded = manifest.get("excluded", {})
     total = sum(excluded.values())
     if total:
-        reasons = join_words([f"{count(number)} {reason}" for reason, number in sorted(excluded.items())], NAMED)
+        reasons = join_words([f"{count(number)} {reason}" for reason, number in sorted(excluded.items())])
         text = f"{reasons}. excluded.csv in the dataset lists them."
         yield Caution("note", f"{plural(total, 'photo')} left out", text)
     for warning in manifest.get("warnings", []):

@@ -33,14 +33,12 @@ TERMS = {
     "Fingerprint": "A checksum of all photos and of the split: equal only if the data are the same.",
 }
 
-# Where a sweep weighs its score against a cost.
-FRONT_TERM = {
-    "Front (Pareto front)": "The trials that no other beats: whatever is as good as one of them costs more. Which to "
-    "take depends on how much the cost matters to you.",
-}
-
 
 def section(data: ReportData) -> Section:
     """All terms; the front only where there is one."""
-    terms = TERMS | (FRONT_TERM if data.experiment.cost else {})
+    front = (
+        "The trials that no other beats: whatever is as good as one of them costs more. Which to take depends on how "
+        "much the cost matters to you."
+    )
+    terms = TERMS | ({"Front (Pareto front)": front} if data.experiment.cost else {})
     return Section(Heading("terms", "Terms"), (Terms(terms, "terms"),))

@@ -31,34 +31,16 @@ from analysis.report.sections import (
     provenance,
     rungs,
     slices,
-    split_counts,
     trials_table,
 )
 from trainables.files.experiment import REPORT_FOLDER
 
 # In the order of the page. To add a section, write a file in sections/ and name it here.
-SECTIONS: tuple[Callable[[ReportData], Section | None], ...] = (
-    summary.section,
-    configuration.section,
-    history.section,
-    rungs.section,
-    epochs_spent.section,
-    learning_curves.section,
-    pareto_front.section,
-    importance.section,
-    slices.section,
-    parallel_coordinates.section,
-    trials_table.section,
-    final_model.section,
-    families.section,
-    confusion.section,
-    photos.section,
-    calibration.section,
-    backbones.section,
-    split_counts.section,
-    dataset.section,
-    provenance.section,
-    glossary.section,
+_SWEEP = (summary, configuration, history, rungs, epochs_spent, learning_curves, pareto_front)
+_SETTINGS = (importance, slices, parallel_coordinates, trials_table)
+_MODEL = (final_model, families, confusion, photos, calibration, backbones)
+SECTIONS: tuple[Callable[[ReportData], Section | None], ...] = tuple(
+    module.section for module in (*_SWEEP, *_SETTINGS, *_MODEL, dataset, provenance, glossary)
 )
 
 
@@ -66,8 +48,6 @@ def write_report(experiment: Path, out: Path | None = None, baselines: Path | No
     """Write the report of `experiment` into `out` (experiment/report unless given) and return the page.
 
     `baselines` is another sweep's folder, one over backbones, whose figures are shown beside this sweep's.
-
-    trials.csv, epochs.csv, columns.csv and figures/*.svg come first, index.html last: where it is, the rest is whole.
 
     Raises:
         UserError: no experiment there, a damaged record, or `out` cannot be written or holds another page.

@@ -1,40 +1,25 @@
 """Summary of the report: the result in sentences and large numbers."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from analysis.data.intervals import Interval
 from analysis.data.report_data import ReportData
 from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, command
 from analysis.render.wording import (
-    JOIN,
     THIN,
+    WJ,
     backbone_words,
     cost_words,
     count,
     duration,
     join_words,
-    knob_phrase,
     knob_words,
     metric_words,
     percent,
     plural,
     score,
+    setting,
 )
 from trainables.files.experiment import BEST_FILE
-
-
-class Budget(NamedTuple):
-    """Epochs run, and epochs that early stopping saved against running every trial to the last one."""
-
-    run: int
-    saved: int
-
-    @property
-    def share_saved(self) -> float:
-        """What part of the full budget was saved."""
-        return self.saved / max(self.run + self.saved, 1)
 
 
 def section(data: ReportData) -> Section:
@@ -46,21 +31,22 @@ def section(data: ReportData) -> Section:
     return Section(Heading("summary", "Summary"), tuple(parts))
 
 
-def budget(data: ReportData) -> Budget:
-    """Taken from the sweep's own summary, or counted where the sweep has not ended."""
+def budget(data: ReportData) -> tuple[int, int]:
+    """Epochs run and epochs saved by early stopping: of the sweep's summary, or counted where it has not ended."""
     summary, trials = data.experiment.summary or {}, data.frames.trials
     if {"epochs_run", "epochs_saved"} <= set(summary):
-        return Budget(int(summary["epochs_run"]), int(summary["epochs_saved"]))
+        return int(summary["epochs_run"]), int(summary["epochs_saved"])
     ended = trials[~trials["state"].isin(["running", "waiting"])]
     saved = int((data.max_epochs - ended["epochs"]).clip(lower=0).sum())
-    return Budget(int(trials["epochs"].sum()), saved)
+    return int(trials["epochs"].sum()), saved
 
 
-def interval_words(interval: Interval | None) -> str:
+def interval_words(data: ReportData, name: str) -> str:
     """ "95 % interval 72.9–79.4 %"."""
+    interval = data.test_interval(name)
     if interval is None:
         return ""
-    return f"95{THIN}% interval {100 * interval.low:.1f}{JOIN}–{JOIN}{percent(interval.high)}"
+    return f"95{THIN}% interval {100 * interval.low:.1f}{WJ}–{WJ}{percent(interval.high)}"
 
 
 def sentences(data: ReportData) -> list[str]:
@@ -77,10 +63,13 @@ def best_sentence(data: ReportData) -> str:
     if data.best is None:
         return "No trial has a result yet."
     row = data.frames.trials.set_index("trial").loc[data.best]
-    values = {name: row.get(f"param_{name}") for name in data.experiment.sweep["space"] if f"param_{name}" in row}
-    knobs = [
-        knob_phrase(name, value.item() if isinstance(value, np.generic) else value) for name, value in values.items()
-    ]
+    knobs = []
+    for name in data.experiment.sweep["space"]:
+        if f"param_{name}" in row:
+            value, words = row[f"param_{name}"], knob_words(name)
+            value = value.item() if isinstance(value, np.generic) else value
+            counted = words.endswith("s") and isinstance(value, int)
+            knobs.append(f"{setting(value)} {words}" if counted else f"{words} {setting(value)}")
     said = (
         f"The best, trial {data.best}, reached a {metric_words(data.metric)} of {score(data.best_value, data.metric)} "
         f"in epoch {row['best_epoch']} with {join_words(knobs)}."
@@ -115,15 +104,15 @@ def front_sentence(data: ReportData) -> str:
 
 def saved_sentence(data: ReportData) -> str:
     """How many epochs early stopping saved."""
-    spent = budget(data)
-    if not spent.saved:
-        return f"Every trial ran all of its epochs, {count(spent.run)} in all."
+    run, saved = budget(data)
+    if not saved:
+        return f"Every trial ran all of its epochs, {count(run)} in all."
     pruned = int((data.frames.trials["state"] == "pruned").sum())
     stopped = plural(pruned, "trial was", "trials were")
-    whole = plural(spent.run + spent.saved, "epoch")
+    whole = plural(run + saved, "epoch")
     return (
-        f"{stopped} stopped early for doing worse than others. In all, stopping early saved {count(spent.saved)} of "
-        f"{whole} ({percent(spent.share_saved, 0)})."
+        f"{stopped} stopped early for doing worse than others. In all, stopping early saved {count(saved)} of "
+        f"{whole} ({percent(saved / (run + saved), 0)})."
     )
 
 
@@ -137,7 +126,7 @@ def final_sentence(data: ReportData) -> str:
     how = f"with {plural(len(names), 'weak family', 'weak families')} oversampled" if names else "without oversampling"
     kept = how if final.chosen == "after" or not names else "without oversampling, which was tried and did not help"
     photos = f"{count(data.test.photos)} test photos" if data.test else "the test photos"
-    interval = interval_words(data.test_macro_f1)
+    interval = interval_words(data, "macro_f1")
     return (
         f"The final model has that configuration, trained again {kept}. It names {percent(test.get('accuracy'))} of "
         f"{photos} correctly. Its test macro F1, which counts every family alike, is {percent(test.get('macro_f1'))}"
@@ -147,14 +136,18 @@ def final_sentence(data: ReportData) -> str:
 
 def tiles(data: ReportData) -> tuple[Tile, ...]:
     """The large numbers, the most important first."""
-    spent, trials, final = budget(data), data.frames.trials, data.final
+    (run, saved), trials, final = budget(data), data.frames.trials, data.final
     pruned = int((trials["state"] == "pruned").sum())
     seconds = (data.experiment.summary or {}).get("wall_seconds")
     stopped = f"{count(pruned)} of {plural(len(trials), 'trial')} stopped early"
     test = final.figures(final.chosen, "test") if final else {}
     of_test = (
-        Tile("test macro F1 of the final model", percent(test.get("macro_f1")), interval_words(data.test_macro_f1)),
-        Tile("test photos named correctly", percent(test.get("accuracy")), interval_words(data.test_accuracy)),
+        Tile(
+            "test macro F1 of the final model",
+            percent(test.get("macro_f1")),
+            interval_words(data, "macro_f1"),
+        ),
+        Tile("test photos named correctly", percent(test.get("accuracy")), interval_words(data, "accuracy")),
     )
     return (
         *(of_test if final else ()),
@@ -165,7 +158,7 @@ def tiles(data: ReportData) -> tuple[Tile, ...]:
         ),
         Tile(
             "epochs saved by stopping early",
-            percent(spent.share_saved, 0),
+            percent(saved / max(run + saved, 1), 0),
             stopped if seconds is None else f"{stopped}; the sweep took {duration(seconds)}",
         ),
     )

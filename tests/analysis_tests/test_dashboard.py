@@ -43,8 +43,7 @@ def test_nobody_else_can_reach_the_dashboards_unless_asked_for() -> None:
 
 
 def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
-    port = dashboard._free_port("127.0.0.1", 0)
-    with dashboard._serve("x", ANSWERS, "127.0.0.1", port, [tmp_path / "child", "--port", port]) as server:
+    with dashboard._serve("x", ANSWERS, "127.0.0.1", 0, [tmp_path / "child"]) as server:
         dashboard.wait_until_it_answers(server, "127.0.0.1")
         end = time.monotonic() + 30
         while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
@@ -72,13 +71,14 @@ def test_a_server_that_ends_by_itself_is_an_error_with_its_last_words() -> None:
 def test_a_port_that_is_taken_is_left_alone() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        assert dashboard._free_port("127.0.0.1", taken) not in (taken, 0)
+        with dashboard._serve("x", "import time; time.sleep(100)", "127.0.0.1", taken, []) as server:
+            assert server.port not in (taken, 0)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no such host"])
 def test_an_address_of_another_machine_is_refused(host: str) -> None:
-    with pytest.raises(UserError, match="--host: nothing can listen on"):
-        dashboard._free_port(host, 6006)
+    with pytest.raises(UserError, match="--host: nothing can listen on"), dashboard._serve("x", "", host, 6006, []):
+        pass
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:

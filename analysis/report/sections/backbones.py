@@ -1,11 +1,8 @@
-"""Backbones side by side, and the reference study's tables for these photos.
-
-The study's tables 3 (backbones), 7 and 1–2 (final model) in one, and its figures 7 and 8.
-"""
+"""Backbones and final model as in the reference study's tables and figures."""
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,28 +19,21 @@ FIGURES = ("accuracy", "loss", "macro_f1")
 _SPLITS = {"train": "training", "val": "validation"}
 
 
-class Models(NamedTuple):
-    """A row for each backbone, in the order of the trials: `figures` has columns train_accuracy … val_macro_f1."""
-
-    names: tuple[str, ...]
-    figures: pd.DataFrame
-
-
 def section(data: ReportData) -> Section | None:
     """The study's table, and bars of backbones; None without backbones and without a final stage."""
     table, found = study_table(data), models(data.baselines)
     if table is None:
         return None
     heading = Heading("study", "As the reference study shows it", "Reference study")
-    if found is None or not found.names:
+    if found is None or found.empty:
         return Section(heading, (table,))
     title, note = "Accuracy and macro F1 by backbone", "each backbone’s best trial, at its best epoch."
     note = f"The reference study’s figures 7 and 8: {note}"
     return Section(heading, (table, Picture("models", title, describe(found), partial(draw, found), note)))
 
 
-def models(frames: Frames) -> Models | None:
-    """The figures of each backbone's best trial at its best epoch; None where the backbone was not searched."""
+def models(frames: Frames) -> pd.DataFrame | None:
+    """train_accuracy … val_macro_f1 by backbone, of its best trial at its best epoch; None if not searched."""
     if _KNOB not in frames.trials:
         return None
     trials = frames.trials.dropna(subset=["best_epoch"])
@@ -53,7 +43,7 @@ def models(frames: Frames) -> Models | None:
     best = best[best["epoch"] == best["best_epoch_of_trial"]]
     best = best.sort_values("val_macro_f1", ascending=False).drop_duplicates(_KNOB).sort_values("trial")
     columns = [f"{split}_{figure}" for split in _SPLITS for figure in FIGURES]
-    return Models(tuple(map(str, best[_KNOB])), best[columns].reset_index(drop=True))
+    return best.set_index(_KNOB)[columns]
 
 
 def study_table(data: ReportData) -> Table | None:
@@ -65,7 +55,7 @@ def study_table(data: ReportData) -> Table | None:
     note = "Losses include the L2 penalty on weights."
     if found is not None:
         note += " Backbones: the best trial of each, at its best epoch; test is not read for them."
-        for name, row in zip(found.names, found.figures.to_dict("records"), strict=True):
+        for name, row in zip(found.index, found.to_dict("records"), strict=True):
             splits = [{figure: row[f"{prefix}_{figure}"] for figure in FIGURES} for prefix in _SPLITS]
             lines.append(Line((backbone_words(name), "table 3", *_cells(*splits, {}))))
     else:
@@ -94,22 +84,22 @@ def _cells(*splits: Mapping[Any, float]) -> list[str]:
     return [words[figure](split.get(figure)) for split in splits for figure in FIGURES]
 
 
-def describe(data: Models) -> str:
+def describe(data: pd.DataFrame) -> str:
     """The picture in words."""
-    scores = zip(data.names, data.figures["val_accuracy"], data.figures["val_macro_f1"], strict=True)
+    scores = zip(data.index, data["val_accuracy"], data["val_macro_f1"], strict=True)
     parts = [f"{name}: validation accuracy {percent(share)}, macro F1 {percent(f1)}" for name, share, f1 in scores]
     return "; ".join(parts) + "."
 
 
-def draw(data: Models, size: Size) -> Figure:
+def draw(data: pd.DataFrame, size: Size) -> Figure:
     """One panel a figure; side by side on a wide page, one above the other on a phone."""
     figure, panels = canvas(size, 300 if size.wide else 560, *size.beside(2))
-    places = np.arange(len(data.names))
+    places = np.arange(len(data))
     for axes, (name, title) in zip(panels, (("accuracy", "Accuracy"), ("macro_f1", "Macro F1")), strict=True):
         for offset, (split, words), colour in zip((-0.2, 0.2), _SPLITS.items(), (BLUE, ORANGE), strict=True):
-            axes.bar(places + offset, data.figures[f"{split}_{name}"], width=0.38, color=colour, label=words)
+            axes.bar(places + offset, data[f"{split}_{name}"], width=0.38, color=colour, label=words)
         axes.set_title(title)
-        axes.set_xticks(places, data.names, rotation=25 if len(data.names) > 3 else 0)
+        axes.set_xticks(places, list(data.index), rotation=25 if len(data) > 3 else 0)
         axes.grid(axis="x", visible=False)
         axes.set_ylim(0, None)
         scale_for(axes, name)

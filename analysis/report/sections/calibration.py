@@ -23,9 +23,9 @@ class Calibration(NamedTuple):
     the expected calibration error, the mean of |confidence − accuracy| weighted by photos (Guo et al. 2017, eq. 3).
     """
 
-    confidence: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    photos: tuple[int, ...]
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    photos: np.ndarray
     error: float
     mean_confidence: float
     mean_accuracy: float
@@ -53,32 +53,20 @@ def calibration(predictions: pd.DataFrame, bins: int = BINS) -> Calibration:
     used = photos > 0
     confidence = np.bincount(place, probability, bins)[used] / photos[used]
     accuracy = np.bincount(place, right, bins)[used] / photos[used]
-    weights = photos[used] / max(photos.sum(), 1)
-    return Calibration(
-        tuple(confidence.tolist()),
-        tuple(accuracy.tolist()),
-        tuple(photos[used].tolist()),
-        float((weights * np.abs(confidence - accuracy)).sum()),
-        float(probability.mean()),
-        float(right.mean()),
-    )
+    error = (photos[used] / max(photos.sum(), 1) * np.abs(confidence - accuracy)).sum()
+    return Calibration(confidence, accuracy, photos[used], float(error), float(probability.mean()), float(right.mean()))
 
 
 def describe(data: Calibration) -> str:
-    """The picture, and what it means, in words."""
+    """The picture, and what it means, in words: too sure, too unsure, or about right (within two points)."""
+    gap, verdict = data.mean_confidence - data.mean_accuracy, "about as sure as it should be"
+    if abs(gap) > 0.02:
+        verdict = "surer than it should be" if gap > 0 else "less sure than it should be"
     return (
-        f"On {plural(sum(data.photos), 'test photo')} the model's probabilities average "
-        f"{percent(data.mean_confidence)} and {percent(data.mean_accuracy)} of its answers are right: {verdict(data)}. "
+        f"On {plural(int(data.photos.sum()), 'test photo')} the model's probabilities average "
+        f"{percent(data.mean_confidence)} and {percent(data.mean_accuracy)} of its answers are right: {verdict}. "
         f"Expected calibration error {percent(data.error)}."
     )
-
-
-def verdict(data: Calibration) -> str:
-    """Too sure, too unsure, or about right (within two points)."""
-    gap = data.mean_confidence - data.mean_accuracy
-    if abs(gap) <= 0.02:
-        return "about as sure as it should be"
-    return "surer than it should be" if gap > 0 else "less sure than it should be"
 
 
 def draw(data: Calibration, size: Size) -> Figure:
@@ -87,7 +75,7 @@ def draw(data: Calibration, size: Size) -> Figure:
     figure, (above, below) = canvas(size, 380 if size.wide else 470, *size.beside(2), **ratios)
     above.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1.2, label="probability = share of right answers")
     above.vlines(data.confidence, data.confidence, data.accuracy, color=FAINT, linewidth=1.2, zorder=1)
-    area = 20 + 200 * np.array(data.photos) / max(data.photos, default=1)
+    area = 20 + 200 * data.photos / data.photos.max()
     above.scatter(data.confidence, data.accuracy, s=area, color=BLUE, zorder=3)
     above.set_ylabel("share of right answers")
     above.set_ylim(-0.04, 1.06)

@@ -9,7 +9,9 @@ from analysis.render.wording import NONE, backbone_words, knob_words, setting
 
 def section(data: ReportData) -> Section:
     """What the best trial had, and what every trial had."""
-    fixed = fixed_knobs(data)
+    # Seeds stand in the provenance.
+    searched_or_seed, config = {*data.experiment.sweep["space"], "seed", "sweep_seed"}, flat_config(data.config)
+    fixed = {knob_words(name): value for name, value in config.items() if name not in searched_or_seed}
     same = (Prose("", "The same in every trial"), Terms(fixed, "settings")) if fixed else ()
     return Section(Heading("configuration", "Best configuration"), (knobs_table(data), *same))
 
@@ -29,13 +31,6 @@ def knobs_table(data: ReportData) -> Table:
         rows.append(Line((knob_words(name), config.get(name, NONE), searched)))
     heads = (Head("setting"), Head("best value", "num"), Head("searched in"))
     return Table("knobs", "What was searched", heads, tuple(rows), sticky=False)
-
-
-def fixed_knobs(data: ReportData) -> dict[str, str]:
-    """The knobs that were the same in every trial, in words, with their values."""
-    searched_or_seed = {*data.experiment.sweep["space"], "seed", "sweep_seed"}  # seeds stand in the provenance
-    config = flat_config(data.config)
-    return {knob_words(name): value for name, value in config.items() if name not in searched_or_seed}
 
 
 def flat_config(config: dict[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from analysis.report.sections import MISTAKES
 
 SHOWN = 10  # families in the matrix: more do not fit a phone
 PAIRS_SHOWN = 15
+OTHER = "any other"
 
 
 class ConfusedPair(NamedTuple):
@@ -26,14 +27,6 @@ class ConfusedPair(NamedTuple):
     predicted: str
     photos: int
     of: int
-
-
-class Confusion(NamedTuple):
-    """Counts [families, families + 1]: row the truth, column the prediction, last column all other families."""
-
-    names: tuple[str, ...]
-    counts: np.ndarray
-    totals: tuple[int, ...]
 
 
 def section(data: ReportData) -> Section | None:
@@ -47,7 +40,7 @@ def section(data: ReportData) -> Section | None:
         "for a larger share of the row."
     )
     picture = Picture("confusion", "The most confused families", describe(matrix), partial(draw, matrix), note)
-    return Section(MISTAKES, (picture, table) if matrix.names else (table,))
+    return Section(MISTAKES, (picture, table) if len(matrix) else (table,))
 
 
 def pairs_table(data: ReportData) -> Table | None:
@@ -79,42 +72,40 @@ def confused_pairs(predictions: pd.DataFrame) -> list[ConfusedPair]:
     return sorted(pairs, key=lambda pair: (-pair.photos, -pair.photos / pair.of, pair.family, pair.predicted))
 
 
-def confusion(predictions: pd.DataFrame, limit: int = SHOWN) -> Confusion:
-    """The matrix of the families in the most frequent mistakes; empty when there are none."""
+def confusion(predictions: pd.DataFrame, limit: int = SHOWN) -> pd.DataFrame:
+    """Photos by truth (row) and prediction (column, last all other families) of the families most often mistaken."""
     chosen: list[str] = []
     for pair in confused_pairs(predictions):
         fresh = [name for name in (pair.family, pair.predicted) if name not in chosen]
         if len(chosen) + len(fresh) <= limit:
             chosen += fresh
-    place = {name: position for position, name in enumerate(chosen)}
-    counts = np.zeros((len(chosen), len(chosen) + 1), int)
     rows = predictions[predictions["family"].isin(chosen)]
-    for truth, guess in zip(rows["family"], rows["predicted"], strict=True):
-        counts[place[truth], place.get(guess, len(chosen))] += 1
+    guesses = rows["predicted"].where(rows["predicted"].isin(chosen), OTHER)
+    counts = pd.crosstab(rows["family"], guesses).reindex(index=chosen, columns=[*chosen, OTHER], fill_value=0)
     short = short_names(sorted({*predictions["family"], *predictions["predicted"]}))
-    return Confusion(tuple(short[name] for name in chosen), counts, tuple(int(total) for total in counts.sum(axis=1)))
+    return counts.rename(index=short, columns=short)
 
 
-def describe(data: Confusion) -> str:
+def describe(data: pd.DataFrame) -> str:
     """The picture in words: the three largest entries off the diagonal."""
-    names = (*data.names, "another family")
+    counts, names = data.to_numpy(), (*data.index, "another family")
     wrong = [
-        (int(data.counts[row, column]), data.names[row], names[column])
-        for row, column in np.argwhere(data.counts > 0)
+        (int(counts[row, column]), names[row], names[column])
+        for row, column in np.argwhere(counts > 0)
         if row != column
     ]
-    largest = sorted(wrong, reverse=True)[:3]
-    said = "; ".join(f"{photos} of {truth} taken for {guess}" for photos, truth, guess in largest)
-    families = plural(len(data.names), "family", "families")
+    said = "; ".join(f"{photos} of {truth} taken for {guess}" for photos, truth, guess in sorted(wrong)[:-4:-1])
+    families = plural(len(data), "family", "families")
     return f"A table of {families}, the truth by row, the prediction by column. {said}."
 
 
-def draw(data: Confusion, size: Size) -> Figure:
+def draw(data: pd.DataFrame, size: Size) -> Figure:
     """Deeper colour for a larger share of the row: blue where it is right, vermilion where it is wrong."""
-    figure, (axes,) = canvas(size, (44 if size.wide else 25) * len(data.names) + (170 if size.wide else 150))
-    for row, column in np.ndindex(data.counts.shape):
-        photos = int(data.counts[row, column])
-        share = photos / max(data.totals[row], 1)
+    figure, (axes,) = canvas(size, (44 if size.wide else 25) * len(data) + (170 if size.wide else 150))
+    counts = data.to_numpy()
+    for row, column in np.ndindex(counts.shape):
+        photos = int(counts[row, column])
+        share = photos / max(counts[row].sum(), 1)
         colour = (BLUE if row == column else VERMILION) if photos else GRID
         tile = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, linewidth=0)
         tile.set_alpha(0.1 + 0.86 * share if photos else 0.4)
@@ -122,13 +113,12 @@ def draw(data: Confusion, size: Size) -> Figure:
         if photos or row == column:
             ink = PAPER if share > 0.72 else INK
             axes.text(column, row, str(photos), ha="center", va="center_baseline", color=ink)
-    names = [*data.names, "any other"]
     turned = (40, "left") if size.wide else (90, "center")
-    axes.set_xticks(range(len(names)), names, rotation=turned[0], ha=turned[1])
+    axes.set_xticks(range(len(data.columns)), list(data.columns), rotation=turned[0], ha=turned[1])
     axes.xaxis.set_ticks_position("top")
-    axes.set_yticks(range(len(data.names)), data.names)
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_ylim(len(data.names) - 0.5, -0.5)
+    axes.set_yticks(range(len(data)), list(data.index))
+    axes.set_xlim(-0.5, len(data.columns) - 0.5)
+    axes.set_ylim(len(data) - 0.5, -0.5)
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -1,14 +1,22 @@
-"""Data of the experiment: photos, origin, weights, and that splits are disjoint."""
+"""Data of the experiment: photos per split, origin, weights, disjoint splits."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
 from analysis.data.report_data import ReportData
-from analysis.render.section import Head, Line, Photograph, Prose, Section, Table
-from analysis.render.wording import NONE, SPLITS, count, join_words, moment, percent, plural
+from analysis.render.section import Head, Line, Part, Photograph, Prose, Section, Table
+from analysis.render.svg import BLUE, ORANGE, PURPLE, Picture, Size, canvas, legend
+from analysis.render.wording import NONE, SPLITS, count, join_words, moment, percent, plural, short_names
 from analysis.report.sections import DATA
 from trainables.files.experiment import PICTURES_FOLDER
 from trainables.files.output import data_uri
 
+COLOURS = {"train": BLUE, "validation": ORANGE, "test": PURPLE}
 _SHOWN = {
     "samples.jpg": (
         "Photos of each family",
@@ -23,9 +31,65 @@ _SHOWN = {
 
 
 def section(data: ReportData) -> Section:
-    """The final stage's pictures of the training photos, the facts, and the proof if it was made."""
+    """Photos by split and family, the final stage's pictures of them, the facts, and the proof if it was made."""
+    manifest, parts = data.experiment.manifest, list[Part]()
+    if manifest is not None:
+        parts.append(splits_table(manifest))
+        counts = split_counts(manifest)
+        if len(counts):
+            totals = counts.sum(axis=1).tolist()
+            first, last = counts.index[0], counts.index[-1]
+            said = (
+                f"{plural(len(counts), 'family', 'families')}, from {first} with {plural(totals[0], 'photo')} to "
+                f"{last} with {totals[-1]}; the middle one has {int(np.median(totals))}."
+            )
+            parts.append(Picture("counts", "Photos per family", said, partial(draw, counts), said))
     unproven = Prose("That no photo is in two splits is checked, and shown here, when the final stage runs.")
-    return Section(DATA, (*photographs(data), data_table(data), disjoint_table(data) or unproven))
+    return Section(DATA, (*parts, *photographs(data), data_table(data), disjoint_table(data) or unproven))
+
+
+def splits_table(manifest: Mapping[str, Any]) -> Table:
+    """Photos and families per split."""
+    counts = manifest["counts"]
+    total = sum(sum(photos.values()) for photos in counts.values())
+    rows = []
+    for split in COLOURS:
+        photos = [number for number in counts.get(split, {}).values() if number]
+        smallest = count(min(photos)) if photos else NONE
+        share = percent(sum(photos) / total if total else None)
+        rows.append(Line((SPLITS[split], count(sum(photos)), share, count(len(photos)), smallest)))
+    heads = (Head("split"), *(Head(text, "num") for text in ("photos", "share", "families", "fewest in a family")))
+    return Table("splits", "Photos by split", heads, tuple(rows))
+
+
+def split_counts(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Photos per family (row, most photos first) and split (column) from a dataset's manifest."""
+    counts = {split: manifest["counts"].get(split, {}) for split in COLOURS}
+    names = manifest["class_names"]
+    table = pd.DataFrame({split: [own.get(name, 0) for name in names] for split, own in counts.items()}, names)
+    order = table.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    return table.loc[order].rename(index=short_names(names))
+
+
+def draw(data: pd.DataFrame, size: Size) -> Figure:
+    """Names stand under the bars while they fit; of a long tail only its two ends are named."""
+    figure, (axes,) = canvas(size, 330 if size.wide else 280)
+    base = np.zeros(len(data))
+    for split, colour in COLOURS.items():
+        axes.bar(np.arange(len(data)), data[split], bottom=base, width=0.82, color=colour, label=SPLITS[split])
+        base = base + data[split].to_numpy()
+    if len(data) <= (60 if size.wide else 22):
+        axes.set_xticks(range(len(data)), list(data.index), rotation=90)
+    else:
+        axes.set_xticks([0, len(data) - 1], [data.index[0], data.index[-1]])
+        axes.get_xticklabels()[0].set_horizontalalignment("left")
+        axes.get_xticklabels()[1].set_horizontalalignment("right")
+        axes.set_xlabel(f"{len(data)} families, most photos first")
+    axes.set_xlim(-0.6, len(data) - 0.4)
+    axes.grid(axis="x", visible=False)
+    axes.set_ylabel("photos")
+    legend(figure, axes, size)
+    return figure
 
 
 def photographs(data: ReportData) -> list[Photograph]:

@@ -1,7 +1,6 @@
 """Budget of the sweep: epochs and time by how the trials ended."""
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,40 +15,25 @@ from analysis.report.sections import SWEEP
 BEST = "the best trial"
 
 
-class Share(NamedTuple):
-    """One use of the budget: `run` and `saved` in epochs, `seconds` of wall-clock time added up over trials."""
-
-    use: str
-    trials: int
-    run: int
-    saved: int
-    seconds: float
-
-
-class Spending(NamedTuple):
-    """All uses, the best trial first, then the most epochs; `longest` is how many epochs a trial could run."""
-
-    shares: tuple[Share, ...]
-    longest: int
-
-    @property
-    def run(self) -> int:
-        """Epochs that were run."""
-        return sum(share.run for share in self.shares)
-
-
 def section(data: ReportData) -> Section:
     """Bars where there are trials, and the same as a table."""
     found = spending(data.frames.trials, data.best, data.max_epochs)
     note = (
         "Full bars: epochs that were run. Dashed: epochs that were saved against running every trial to its last one."
     )
-    picture = Picture("spending", "What the epochs went to", describe(found), partial(draw, found), note)
-    return Section(SWEEP, (picture, spending_table(found)) if found.shares else (spending_table(found),))
+    whole = int(found["run"].sum())
+    parts = [f"{use} {percent(run / max(whole, 1), 0)}" for use, run in zip(found["use"], found["run"], strict=True)]
+    alt = f"Of {plural(whole, 'epoch')}: {'; '.join(parts)}."
+    picture = Picture("spending", "What the epochs went to", alt, partial(draw, found), note)
+    table = spending_table(found, data.max_epochs)
+    return Section(SWEEP, (picture, table) if len(found) else (table,))
 
 
-def spending(trials: pd.DataFrame, best: int | None, longest: int) -> Spending:
-    """Group the trials by how they ended, those stopped at a rung by the rung; the best trial stands apart."""
+def spending(trials: pd.DataFrame, best: int | None, longest: int) -> pd.DataFrame:
+    """A row for each use of the budget: the best trial, then the others by how they ended, the most epochs first.
+
+    Columns: use, trials, run and saved (epochs, of at most `longest` a trial), seconds (added up over trials).
+    """
     uses = []
     for trial, kind, rung in zip(trials["trial"], trials["stop_kind"], trials["stop_rung"], strict=True):
         words = STOP_WORDS.get(str(kind), str(kind))
@@ -59,49 +43,42 @@ def spending(trials: pd.DataFrame, best: int | None, longest: int) -> Spending:
         run = int(group["epochs"].sum())
         open_trials = group["state"].isin(["running", "waiting"])
         saved = 0 if open_trials.all() else longest * len(group) - run
-        shares.append(Share(str(use), len(group), run, saved, float(group["seconds"].sum())))
-    return Spending(tuple(sorted(shares, key=lambda share: (share.use != BEST, -share.run))), longest)
+        shares.append((str(use), len(group), run, saved, float(group["seconds"].sum())))
+    shares.sort(key=lambda share: (share[0] != BEST, -share[2]))
+    return pd.DataFrame(shares, columns=["use", "trials", "run", "saved", "seconds"])
 
 
-def spending_table(data: Spending) -> Table:
+def spending_table(data: pd.DataFrame, longest: int) -> Table:
     """Where the epochs went, by how trials ended."""
+    whole = max(int(data["run"].sum()), 1)
     rows = tuple(
-        Line(
-            (
-                share.use,
-                count(share.trials),
-                count(share.run),
-                percent(share.run / max(data.run, 1), 0),
-                count(share.saved),
-                duration(share.seconds),
-            )
-        )
-        for share in data.shares
+        Line((use, count(trials), count(run), percent(run / whole, 0), count(saved), duration(seconds)))
+        for use, trials, run, saved, seconds in data.itertuples(index=False)
     )
     heads = ("trials", "epochs run", "share of epochs", "epochs saved", "time")
-    note = (
-        f"Saved against running every trial for all of its {plural(data.longest, 'epoch')}. Times add up over trials."
-    )
+    note = f"Saved against running every trial for all of its {plural(longest, 'epoch')}. Times add up over trials."
     return Table(
         "spending", "Where the budget went", (Head("spent on"), *(Head(text, "num") for text in heads)), rows, note
     )
 
 
-def describe(data: Spending) -> str:
-    """The picture in words."""
-    parts = [f"{share.use} {percent(share.run / max(data.run, 1), 0)}" for share in data.shares]
-    return f"Of {plural(data.run, 'epoch')}: {'; '.join(parts)}."
-
-
-def draw(data: Spending, size: Size) -> Figure:
+def draw(data: pd.DataFrame, size: Size) -> Figure:
     """Horizontal bars, the words beside them."""
-    figure, (axes,) = canvas(size, 34 * len(data.shares) + 80)
-    rows = np.arange(len(data.shares))[::-1]
-    run, saved = (np.array([getattr(share, name) for share in data.shares]) for name in ("run", "saved"))
-    colours = [GREEN if share.use == BEST else BLUE for share in data.shares]
-    axes.barh(rows, run, height=0.62, color=colours, label="run")
-    axes.barh(rows, saved, left=run, height=0.62, facecolor="none", edgecolor=FAINT, linestyle="--", label="saved")
-    axes.set_yticks(rows, [share.use for share in data.shares])
+    figure, (axes,) = canvas(size, 34 * len(data) + 80)
+    rows = np.arange(len(data))[::-1]
+    colours = [GREEN if use == BEST else BLUE for use in data["use"]]
+    axes.barh(rows, data["run"], height=0.62, color=colours, label="run")
+    axes.barh(
+        rows,
+        data["saved"],
+        left=data["run"],
+        height=0.62,
+        facecolor="none",
+        edgecolor=FAINT,
+        linestyle="--",
+        label="saved",
+    )
+    axes.set_yticks(rows, data["use"])
     axes.set_xlabel("epochs")
     axes.grid(axis="y", visible=False)
     legend(figure, axes, size)

@@ -1,41 +1,17 @@
 """F1 of each family before and after oversampling."""
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.data.report_data import ReportData
 from analysis.render.section import Head, Heading, Line, Section, Table
-from analysis.render.svg import BLUE, FAINT, INK, MUTED, VERMILION, Picture, Size, canvas, legend, scale_for
+from analysis.render.svg import BLUE, FAINT, INK, MUTED, VERMILION, Picture, Size, canvas, dots, legend, scale_for
 from analysis.render.wording import count, percent, plural, points, short_names
 
 DRAWN = 60  # rows; a longer picture is read worse than the table
-
-
-class FamilyScores(NamedTuple):
-    """F1 (shares of 1) on one split, a value per family drawn; `after` is all NaN when nothing was oversampled."""
-
-    split: str
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-
-
-class Families(NamedTuple):
-    """The families drawn, lowest test F1 before oversampling last; `total` counts all families."""
-
-    names: tuple[str, ...]
-    oversampled: tuple[bool, ...]
-    scores: tuple[FamilyScores, ...]
-    total: int
-
-    @property
-    def compared(self) -> bool:
-        """Whether there is an "after" to compare with."""
-        return bool(np.isfinite([value for each in self.scores for value in each.after]).any())
 
 
 def section(data: ReportData) -> Section | None:
@@ -44,11 +20,12 @@ def section(data: ReportData) -> Section | None:
     if data.final is None or table is None:
         return None
     scores = families(data.final.families)
+    said = describe(scores, len(data.final.families))
     note = (
         "Arrows go from before to after oversampling, lowest test F1 before it at the top. + marks the oversampled "
-        f"families. Where a family has few test photos, one photo moves its F1 by many points. {describe(scores)}"
+        f"families. Where a family has few test photos, one photo moves its F1 by many points. {said}"
     )
-    picture = Picture("families", "F1 of each family", describe(scores), partial(draw, scores), note)
+    picture = Picture("families", "F1 of each family", said, partial(draw, scores), note)
     return Section(Heading("families", "Families"), (picture, table))
 
 
@@ -82,70 +59,58 @@ def families_table(data: ReportData) -> Table | None:
     return Table("families", "Every family", heads, tuple(rows), note)
 
 
-def families(table: pd.DataFrame) -> Families:
-    """Choose and order the families; `table` is families.csv of the final stage.
+def families(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows drawn, with a short `name`, lowest test F1 before oversampling last; `table` is families.csv.
 
     Beyond the limit, oversampled families and those with the lowest F1 are kept.
     """
-    short = short_names(list(table["family"]))
-    tested = table[table[["val_f1_before", "test_f1_before"]].notna().any(axis=1)]
+    named = table.assign(name=table["family"].map(short_names(list(table["family"]))))
+    tested = named[named[["val_f1_before", "test_f1_before"]].notna().any(axis=1)]
     first = tested.sort_values(["oversampled", "test_f1_before"], ascending=[False, True]).head(DRAWN)
-    shown = first.sort_values(["test_f1_before", "val_f1_before"], ascending=False)
-    return Families(
-        tuple(short[name] for name in shown["family"]),
-        tuple(bool(flag) for flag in shown["oversampled"]),
-        tuple(
-            FamilyScores(split, *(tuple(shown[f"{prefix}_f1_{stage}"].astype(float)) for stage in ("before", "after")))
-            for prefix, split in (("val", "validation"), ("test", "test"))
-        ),
-        len(table),
-    )
+    return first.sort_values(["test_f1_before", "val_f1_before"], ascending=False)
 
 
-def describe(data: Families) -> str:
-    """The picture in words."""
-    head = f"A row for each of {plural(len(data.names), 'family', 'families')} of {data.total}."
-    test = np.array([data.scores[1].before, data.scores[1].after])
-    if data.compared:
-        change = test[1] - test[0]
+def compared(data: pd.DataFrame) -> bool:
+    """Whether there is an "after" to compare with."""
+    return bool(data[["val_f1_after", "test_f1_after"]].notna().to_numpy().any())
+
+
+def describe(data: pd.DataFrame, total: int) -> str:
+    """The picture in words; `total` counts all families."""
+    head = f"A row for each of {plural(len(data), 'family', 'families')} of {total}."
+    before = data["test_f1_before"].astype(float)
+    if compared(data):
+        change = data["test_f1_after"].astype(float) - before
         rose, fell = int((change > 0).sum()), int((change < 0).sum())
-        return f"{head} On test, {rose} rose and {fell} fell after {sum(data.oversampled)} were oversampled."
-    if np.isnan(test[0]).all():
+        return f"{head} On test, {rose} rose and {fell} fell after {data['oversampled'].sum()} were oversampled."
+    if before.isna().all():
         return head
-    worst = int(np.nanargmin(test[0]))
-    return f"{head} Lowest on test: {data.names[worst]}, {percent(test[0, worst])}."
+    worst = data.iloc[int(np.nanargmin(before))]
+    return f"{head} Lowest on test: {worst['name']}, {percent(worst['test_f1_before'])}."
 
 
-def draw(data: Families, size: Size) -> Figure:
+def draw(data: pd.DataFrame, size: Size) -> Figure:
     """An open dot before, a full one after, joined by a line."""
-    row = 17 if size.wide else 18
-    figure, panels = canvas(size, row * len(data.names) + 110, 1, 2, sharey=True)
-    for axes, scores in zip(panels, data.scores, strict=True):
-        _panel(axes, data, scores)
-        axes.set_title(scores.split)
-    names = [f"{name} +" if extra else name for name, extra in zip(data.names, data.oversampled, strict=True)]
-    panels[0].set_yticks(range(len(names)), names)
+    figure, panels = canvas(size, (17 if size.wide else 18) * len(data) + 110, 1, 2, sharey=True)
+    rows = np.arange(len(data))
+    for axes, (prefix, split) in zip(panels, (("val", "validation"), ("test", "test")), strict=True):
+        before, after = (data[f"{prefix}_f1_{stage}"].to_numpy(float) for stage in ("before", "after"))
+        rose = after >= before
+        axes.hlines(rows, before, after, color=[BLUE if up else VERMILION for up in rose], linewidth=1.6, zorder=2)
+        name = "before oversampling" if compared(data) else "F1"
+        axes.scatter(before, rows, s=26, facecolor="none", edgecolor=MUTED, label=name, zorder=3)
+        dots(axes, after[rose], rows[rose], s=30, marker=">", color=BLUE, label="after, no lower", zorder=4)
+        fell = after < before
+        dots(axes, after[fell], rows[fell], s=30, marker="<", color=VERMILION, label="after, lower", zorder=4)
+        axes.set_xlim(-0.04, 1.04)
+        axes.grid(axis="y", color=FAINT, linewidth=0.3)
+        scale_for(axes, "val_macro_f1", "x")
+        axes.set_xticks([0, 0.5, 1])
+        axes.set_title(split)
+    names = [f"{name} +" if extra else name for name, extra in zip(data["name"], data["oversampled"], strict=True)]
+    panels[0].set_yticks(rows, names)
     panels[0].set_ylim(-0.7, len(names) - 0.3)
-    for label, extra in zip(panels[0].get_yticklabels(), data.oversampled, strict=True):
+    for label, extra in zip(panels[0].get_yticklabels(), data["oversampled"], strict=True):
         label.set_color(INK if extra else MUTED)
     legend(figure, panels[0], size)
     return figure
-
-
-def _panel(axes: Axes, data: Families, scores: FamilyScores) -> None:
-    rows = np.arange(len(data.names))
-    before, after = np.array(scores.before), np.array(scores.after)
-    rose = after >= before
-    axes.hlines(rows, before, after, color=[BLUE if up else VERMILION for up in rose], linewidth=1.6, zorder=2)
-    name = "before oversampling" if data.compared else "F1"
-    axes.scatter(before, rows, s=26, facecolor="none", edgecolor=MUTED, label=name, zorder=3)
-    for chosen, marker, colour, label in (
-        (rose, ">", BLUE, "after, no lower"),
-        (after < before, "<", VERMILION, "after, lower"),
-    ):
-        if chosen.any():
-            axes.scatter(after[chosen], rows[chosen], s=30, marker=marker, color=colour, label=label, zorder=4)
-    axes.set_xlim(-0.04, 1.04)
-    axes.grid(axis="y", color=FAINT, linewidth=0.3)
-    scale_for(axes, "val_macro_f1", "x")
-    axes.set_xticks([0, 0.5, 1])

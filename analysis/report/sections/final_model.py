@@ -1,5 +1,6 @@
 """Final model: scores and learning curves before and after oversampling."""
 
+from analysis.data.experiment import FinalStage
 from analysis.data.report_data import ReportData
 from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table, command
 from analysis.render.wording import SPLITS, decimals, percent, plural
@@ -23,18 +24,16 @@ def section(data: ReportData) -> Section:
         when = "Run it with" if data.experiment.best else "It can be run once the sweep has ended:"
         line = f"python -m trainables retrain {data.experiment.folder / BEST_FILE}"
         return Section(heading, (Prose(f"{NOT_RUN} {when}"), command(line)))
-    parts: list[Part] = [Prose(oversampling_sentences(data)), table, Prose(QUOTE)]
+    parts: list[Part] = [Prose(oversampling_sentences(data.final)), table, Prose(QUOTE)]
     if {"train_macro_f1", "val_macro_f1", "train_cross_entropy", "val_cross_entropy"} <= set(data.final.history):
         note = "Before and after oversampling; dashed for training photos, full for validation photos."
         parts.append(stages_picture("final-curves", "The final stage, epoch by epoch", data.final.history, note))
     return Section(heading, tuple(parts))
 
 
-def oversampling_sentences(data: ReportData) -> str:
-    """What the final stage did about weak families, and which of its two models it kept; "" without a final stage."""
-    if data.final is None:
-        return ""
-    metrics, below = data.final.metrics, percent(data.final.metrics.get("threshold"), 0)
+def oversampling_sentences(final: FinalStage) -> str:
+    """What the final stage did about weak families, and which of its two models it kept."""
+    metrics, below = final.metrics, percent(final.metrics.get("threshold"), 0)
     weak = len(metrics.get("oversampled_families") or [])
     if not weak:
         return f"No family had a validation F1 below {below}, so nothing was oversampled."
@@ -42,7 +41,7 @@ def oversampling_sentences(data: ReportData) -> str:
     copies = plural(int(metrics.get("copies", 0)), "augmented copy", "augmented copies")
     return (
         f"Validation F1 was below {below} for {plural(weak, 'family', 'families')}. The model was trained again with "
-        f"{copies} of each of their training photos added. The model from {data.final.chosen} oversampling was "
+        f"{copies} of each of their training photos added. The model from {final.chosen} oversampling was "
         f"kept{because}."
     )
 

@@ -16,17 +16,11 @@ from analysis.report.sections import SWEEP
 
 
 class History(NamedTuple):
-    """A point per drawn trial; `kinds` are "complete", "pruned", "running" or "failed" (with value NaN).
-
-    `best_trials` and `best_values` are the improvements, in trial order; `total` counts all trials of the sweep.
-    """
+    """Rows of the trials frame in their order: those drawn, and the improvements; `total` counts all trials."""
 
     metric: str
-    trials: tuple[int, ...]
-    values: tuple[float, ...]
-    kinds: tuple[str, ...]
-    best_trials: tuple[int, ...]
-    best_values: tuple[float, ...]
+    drawn: pd.DataFrame
+    best: pd.DataFrame
     total: int
 
 
@@ -35,7 +29,7 @@ def section(data: ReportData) -> Section | None:
     if not data.frames.trials["value"].notna().any():
         return None
     found = history(data.frames.trials, data.metric, data.mode)
-    note = f"Trials in the order in which they were suggested. {drawn_note(len(found.trials), found.total, 'trial')}"
+    note = f"Trials in the order in which they were suggested. {drawn_note(len(found.drawn), found.total, 'trial')}"
     return Section(SWEEP, (Picture("history", "What each trial reached", describe(found), partial(draw, found), note),))
 
 
@@ -46,37 +40,28 @@ def history(trials: pd.DataFrame, metric: str, mode: str) -> History:
     # Where the running best rises; the maximum takes no NaN.
     best = np.fmax.accumulate(np.append(-np.inf, values if mode == "max" else -values))
     better = np.flatnonzero(best[1:] > best[:-1]).tolist()
-    drawn = svg.thin(len(ordered), svg.DRAWN, keep=better)
-    return History(
-        metric,
-        tuple(int(number) for number in ordered["trial"].iloc[drawn]),
-        tuple(float(value) for value in values[drawn]),
-        tuple(str(state) for state in ordered["state"].iloc[drawn]),
-        tuple(int(number) for number in ordered["trial"].iloc[better]),
-        tuple(float(value) for value in values[better]),
-        len(ordered),
-    )
+    drawn = ordered.iloc[svg.thin(len(ordered), svg.DRAWN, keep=better)]
+    return History(metric, drawn, ordered.iloc[better], len(ordered))
 
 
 def describe(data: History) -> str:
-    """The picture in words, for those who cannot see it."""
-    if not data.best_values:
-        return "No trial has a value yet."
-    first, last = (score(data.best_values[end], data.metric) for end in (0, -1))
-    drawn, pruned = plural(len(data.trials), "trial"), data.kinds.count("pruned")
+    """The picture in words."""
+    first, last = data.best.iloc[0], data.best.iloc[-1]
+    drawn, pruned = plural(len(data.drawn), "trial"), int((data.drawn["state"] == "pruned").sum())
     return (
         f"Dots for {drawn} of {data.total}, {pruned} of them stopped early. The best {metric_words(data.metric)} so "
-        f"far goes from {first} in trial {data.best_trials[0]} to {last} in trial {data.best_trials[-1]}."
+        f"far goes from {score(first['value'], data.metric)} in trial {first['trial']} to "
+        f"{score(last['value'], data.metric)} in trial {last['trial']}."
     )
 
 
 def draw(data: History, size: Size) -> Figure:
     """Dots by how the trial ended, and a step line for the best so far."""
     figure, (axes,) = svg.canvas(size, 340 if size.wide else 290)
-    trials, values, kinds = np.array(data.trials), np.array(data.values), np.array(data.kinds, object)
-    if data.best_trials:
-        steps = ([*data.best_trials, trials.max()], [*data.best_values, data.best_values[-1]])
-        axes.step(*steps, where="post", color=svg.GREEN, linewidth=2, label="best so far", zorder=2)
+    trials, values, kinds = (data.drawn[name].to_numpy() for name in ("trial", "value", "state"))
+    best_trials, best_values = data.best["trial"].tolist(), data.best["value"].tolist()
+    steps = ([*best_trials, trials.max()], [*best_values, best_values[-1]])
+    axes.step(*steps, where="post", color=svg.GREEN, linewidth=2, label="best so far", zorder=2)
     styles: dict[str, dict[str, Any]] = {
         "complete": {"marker": "o", "color": svg.BLUE, "label": "trained to its end"},
         "pruned": {"marker": "x", "linewidth": 1.6, "color": svg.VERMILION, "label": "stopped early"},
@@ -90,10 +75,7 @@ def draw(data: History, size: Size) -> Figure:
     svg.dots(
         axes, failed, np.full(len(failed), 0.02), transform=floor, marker="s", s=34, color=svg.FAINT, label="failed"
     )
-    if data.best_trials:
-        axes.scatter(
-            data.best_trials[-1:], data.best_values[-1:], s=190, facecolor="none", edgecolor=svg.INK, label="best"
-        )
+    axes.scatter(best_trials[-1:], best_values[-1:], s=190, facecolor="none", edgecolor=svg.INK, label="best")
     svg.scale_for(axes, data.metric)
     svg.whole_ticks(axes)
     axes.set_xlabel("trial")

@@ -55,9 +55,8 @@ def section(data: ReportData) -> Section:
         "How far each setting decides whether a trial is among the best (PED-ANOVA). A mark shows what a setting "
         f"without any influence would pass 1 time in 20. {describe(found)}"
     )
-    return Section(
-        SETTINGS, (Picture("importance", "What mattered most", describe(found), partial(draw, found), note),)
-    )
+    picture = Picture("importance", "What mattered most", describe(found), partial(draw, found), note)
+    return Section(SETTINGS, (picture,))
 
 
 def importances(trials: pd.DataFrame, space: Mapping[str, Any], mode: str, seed: int = 0) -> Importances | None:
@@ -104,31 +103,30 @@ def _study(trials: pd.DataFrame, names: list[str], space: Mapping[str, Any]) -> 
         study = optuna.create_study()
     finally:
         optuna.logging.set_verbosity(verbosity)
-    distributions = {name: _distribution(trials[name], space.get(name.removeprefix("param_"))) for name in names}
+    distributions: dict[str, BaseDistribution] = {}
+    for name in names:
+        # As the sweep file has it, or else the values that were tried.
+        column, knob = trials[name], space.get(name.removeprefix("param_"))
+        if not isinstance(knob, Mapping):
+            distributions[name] = CategoricalDistribution(tuple(dict.fromkeys([*(knob or ()), *column.tolist()])))
+            continue
+        low, high, log = min(knob["low"], column.min()), max(knob["high"], column.max()), bool(knob.get("log"))
+        whole = pd.api.types.is_integer_dtype(column)
+        distributions[name] = (
+            IntDistribution(int(low), int(high), log) if whole else FloatDistribution(float(low), float(high), log)
+        )
     for values in trials[names].to_dict("records"):
         params: dict[str, Any] = {str(name): value for name, value in values.items()}
         study.add_trial(create_trial(state=TrialState.COMPLETE, value=0.0, params=params, distributions=distributions))
     return study
 
 
-def _distribution(column: pd.Series, knob: Any) -> BaseDistribution:
-    """The knob's distribution as the sweep file has it, or else the values that were tried."""
-    if not isinstance(knob, Mapping):
-        return CategoricalDistribution(tuple(dict.fromkeys([*(knob or ()), *column.tolist()])))
-    low, high = min(knob["low"], column.min()), max(knob["high"], column.max())
-    if pd.api.types.is_integer_dtype(column):
-        return IntDistribution(int(low), int(high), log=bool(knob.get("log")))
-    return FloatDistribution(float(low), float(high), log=bool(knob.get("log")))
-
-
 def describe(data: Importances) -> str:
     """The picture in words."""
-    shares = join_words(
-        [f"{knob_words(knob)} {percent(share, 0)}" for knob, share in zip(data.knobs, data.shares, strict=True)]
-    )
+    shares = [f"{knob_words(knob)} {percent(share, 0)}" for knob, share in zip(data.knobs, data.shares, strict=True)]
     proven = join_words([knob_words(knob) for knob in data.proven])
     verdict = f"More than chance: {proven}." if proven else "None of them is more than chance would give."
-    return f"What set the best {data.top} of {plural(data.total, 'trial')} apart: {shares}. {verdict}"
+    return f"What set the best {data.top} of {plural(data.total, 'trial')} apart: {join_words(shares)}. {verdict}"
 
 
 def draw(data: Importances, size: Size) -> Figure:

@@ -16,7 +16,7 @@ from analysis.report.sections import SWEEP
 
 HIGHLIGHTED = 5
 DRAWN = 150  # lines in the background; more are a grey block
-STAGES = (("before", svg.ORANGE), ("after", svg.BLUE))
+STAGES = {"before": svg.ORANGE, "after": svg.BLUE}
 
 
 class Curve(NamedTuple):
@@ -35,16 +35,6 @@ class Curves(NamedTuple):
     metric: str
     curves: tuple[Curve, ...]
     total: int
-
-
-class StageCurve(NamedTuple):
-    """A metric of the final stage over the epochs of one stage ("before" or "after"), training and validation."""
-
-    stage: str
-    metric: str
-    epochs: tuple[int, ...]
-    train: tuple[float, ...]
-    validation: tuple[float, ...]
 
 
 def section(data: ReportData) -> Section | None:
@@ -80,23 +70,6 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mod
         values = tuple(float(value) for value in by_epoch[metric])
         curves.append(Curve(trial, rank.get(trial, 0), own, values, trial in stopped))
     return Curves(metric, tuple(sorted(curves, key=lambda curve: -curve.rank if curve.rank else -99)), len(groups))
-
-
-def stage_curves(rows: pd.DataFrame, metric: str) -> list[StageCurve]:
-    """Training and validation `metric` ("macro_f1", "cross_entropy") per stage.
-
-    `rows` has an `epoch`, `train_<metric>` and `val_<metric>` column and may have `stage` ("before", "after").
-    """
-    if f"train_{metric}" not in rows or f"val_{metric}" not in rows:
-        return []
-    staged = rows if "stage" in rows else rows.assign(stage="after")
-    found = []
-    for stage, _ in STAGES:
-        own = staged[staged["stage"] == stage].sort_values("epoch")
-        if len(own):
-            train, validation = (tuple(float(v) for v in own[f"{split}_{metric}"]) for split in ("train", "val"))
-            found.append(StageCurve(stage, metric, tuple(int(e) for e in own["epoch"]), train, validation))
-    return found
 
 
 def describe(data: Curves) -> str:
@@ -140,35 +113,44 @@ def draw(data: Curves, size: Size) -> Figure:
     return figure
 
 
+def stage_curves(rows: pd.DataFrame, metric: str) -> dict[str, pd.DataFrame]:
+    """`metric` ("macro_f1", "cross_entropy") by stage: columns epoch, train and val.
+
+    `rows` has an `epoch`, `train_<metric>` and `val_<metric>` column and may have `stage` ("before", "after").
+    """
+    columns = {"epoch": "epoch", f"train_{metric}": "train", f"val_{metric}": "val"}
+    if not set(columns) <= set(rows):
+        return {}
+    staged = rows if "stage" in rows else rows.assign(stage="after")
+    found = {stage: staged[staged["stage"] == stage].sort_values("epoch") for stage in STAGES}
+    return {stage: own.rename(columns=columns)[[*columns.values()]] for stage, own in found.items() if len(own)}
+
+
 def stages_picture(name: str, title: str, rows: pd.DataFrame, note: str) -> Picture:
     """Macro F1 and cross-entropy by epoch, training beside validation; `rows` as for `stage_curves`."""
-    panels = [stage_curves(rows, metric) for metric in ("macro_f1", "cross_entropy")]
-    alt = " ".join(describe_stage(curve) for panel in panels for curve in panel)
-    return Picture(name, title, alt, partial(draw_stages, panels), note)
+    panels = {metric: stage_curves(rows, metric) for metric in ("macro_f1", "cross_entropy")}
+    said = []
+    for metric, curves in panels.items():
+        for stage, curve in curves.items():
+            epoch, train, val = curve.iloc[-1]
+            said.append(
+                f"{sentence_case(metric_words(metric))} in epoch {epoch:.0f}, {stage} oversampling: training "
+                f"{score(train, metric)}, validation {score(val, metric)}."
+            )
+    return Picture(name, title, " ".join(said), partial(draw_stages, panels), note)
 
 
-def describe_stage(curve: StageCurve) -> str:
-    """One line of the picture in words."""
-    metric = f"val_{curve.metric}"
-    return (
-        f"{sentence_case(metric_words(curve.metric))} in epoch {curve.epochs[-1]}, {curve.stage} "
-        f"oversampling: training {score(curve.train[-1], metric)}, validation {score(curve.validation[-1], metric)}."
-    )
-
-
-def draw_stages(panels: list[list[StageCurve]], size: Size) -> Figure:
+def draw_stages(panels: dict[str, dict[str, pd.DataFrame]], size: Size) -> Figure:
     """Dashed lines for training, full ones for validation, a colour per stage."""
     figure, all_axes = svg.canvas(size, 320 if size.wide else 250 * len(panels), *size.beside(len(panels)))
-    colours = dict(STAGES)
-    single = all(len(panel) < 2 for panel in panels)
-    for axes, panel in zip(all_axes, panels, strict=True):
-        for curve in panel:
-            colour = colours[curve.stage]
-            suffix = "" if single else f", {curve.stage}"
-            axes.plot(curve.epochs, curve.validation, color=colour, linewidth=2.2, label=f"validation{suffix}")
-            axes.plot(curve.epochs, curve.train, color=colour, linestyle="--", label=f"training{suffix}")
-        axes.set_title(metric_words(panel[0].metric) if panel else "")
-        svg.scale_for(axes, panel[0].metric if panel else "")
+    single = all(len(curves) < 2 for curves in panels.values())
+    for axes, (metric, curves) in zip(all_axes, panels.items(), strict=True):
+        for stage, curve in curves.items():
+            colour, suffix = STAGES[stage], "" if single else f", {stage}"
+            axes.plot(curve["epoch"], curve["val"], color=colour, linewidth=2.2, label=f"validation{suffix}")
+            axes.plot(curve["epoch"], curve["train"], color=colour, linestyle="--", label=f"training{suffix}")
+        axes.set_title(metric_words(metric) if curves else "")
+        svg.scale_for(axes, metric if curves else "")
         svg.whole_ticks(axes)
         axes.set_xlabel("epoch")
     handles, labels = all_axes[0].get_legend_handles_labels()

@@ -11,20 +11,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from analysis.data.report_data import ReportData
+from analysis.render import wording
 from analysis.render.knob_axis import KnobValues, knob_values, log_knobs, varied
 from analysis.render.section import Section
 from analysis.render.svg import BLUE, FAINT, INK, MUTED, PAPER, Picture, Size, canvas, thin
-from analysis.render.wording import (
-    drawn_note,
-    is_share,
-    knob_words,
-    metric_words,
-    percent,
-    plural,
-    sentence_case,
-    setting,
-    significant,
-)
 from analysis.report.sections import SETTINGS
 
 DRAWN = 200  # lines; more are a block of colour
@@ -42,11 +32,6 @@ class Coordinates(NamedTuple):
     top: int
     total: int
 
-    @property
-    def drawn(self) -> int:
-        """How many trials are drawn."""
-        return len(self.axes[-1].positions) if self.axes else 0
-
 
 def section(data: ReportData) -> Section | None:
     """A line for each trial; None where there is nothing to compare."""
@@ -55,11 +40,10 @@ def section(data: ReportData) -> Section | None:
         return None
     note = (
         "A line for each trial, through its settings to what it reached. The thickest is the best trial; the best "
-        f"tenth is blue. {describe(found)} {drawn_note(found.drawn, found.total, 'trial')}"
+        f"tenth is blue. {describe(found)} {wording.drawn_note(len(found.axes[-1].positions), found.total, 'trial')}"
     )
-    return Section(
-        SETTINGS, (Picture("coordinates", "All settings at once", describe(found), partial(draw, found), note),)
-    )
+    picture = Picture("coordinates", "All settings at once", describe(found), partial(draw, found), note)
+    return Section(SETTINGS, (picture,))
 
 
 def coordinates(trials: pd.DataFrame, metric: str, mode: str, log: Collection[str] = ()) -> Coordinates | None:
@@ -81,12 +65,14 @@ def describe(data: Coordinates) -> str:
         own = axis.positions[: data.top]
         if axis.categories:
             seen = [word for place, word in enumerate(axis.categories) if place in own]
-            parts.append(f"{knob_words(axis.knob)} {' or '.join(seen)}")
+            parts.append(f"{wording.knob_words(axis.knob)} {' or '.join(seen)}")
         elif min(own) == max(own):
-            parts.append(f"{knob_words(axis.knob)} {setting(own[0])}")
+            parts.append(f"{wording.knob_words(axis.knob)} {wording.setting(own[0])}")
         else:
-            parts.append(f"{knob_words(axis.knob)} {setting(min(own))} to {setting(max(own))}")
-    best = "The best trial has" if data.top == 1 else f"The best {data.top} of {plural(data.total, 'trial')} have"
+            parts.append(f"{wording.knob_words(axis.knob)} {wording.setting(min(own))} to {wording.setting(max(own))}")
+    best = (
+        "The best trial has" if data.top == 1 else f"The best {data.top} of {wording.plural(data.total, 'trial')} have"
+    )
     return f"{best} {'; '.join(parts)}."
 
 
@@ -95,7 +81,7 @@ def draw(data: Coordinates, size: Size) -> Figure:
     wide, last = size.wide, len(data.axes) - 1
     figure, (axes,) = canvas(size, 380 if wide else 74 * len(data.axes) + 50)
     places = np.arange(len(data.axes), dtype=float)
-    heights = np.stack([axis.evenly for axis in data.axes], axis=1)
+    heights = np.stack([axis.scaled(np.array(axis.positions)) for axis in data.axes], axis=1)
     for lines, colour, width, alpha, order in (
         (heights[data.top :], FAINT, 0.9, 0.55, 1),
         (heights[1 : data.top], BLUE, 1.4, 0.85, 2),
@@ -104,7 +90,9 @@ def draw(data: Coordinates, size: Size) -> Figure:
         paths = [np.stack([places, line] if wide else [line, -places], axis=1) for line in lines]
         axes.add_collection(LineCollection(paths, colors=colour, linewidths=width, alpha=alpha, zorder=order))
     for place, axis in enumerate(data.axes):
-        name = sentence_case(metric_words(data.metric)) if place == last else knob_words(axis.knob)
+        name = (
+            wording.sentence_case(wording.metric_words(data.metric)) if place == last else wording.knob_words(axis.knob)
+        )
         _rule(axes, place, axis, name, wide)
     axes.set_axis_off()
     axes.set_xlim(*((-0.35, last + 0.45) if wide else (-0.08, 1.1)))
@@ -118,7 +106,7 @@ def _rule(axes: Axes, place: int, axis: KnobValues, name: str, wide: bool) -> No
     axes.plot(*ends, color=MUTED, linewidth=1, zorder=4)
     spot: tuple[float, float] = (place, 1.1) if wide else (0, -place + 0.3)
     axes.text(*spot, name, ha="center" if wide else "left", weight="bold")
-    words = percent if is_share(axis.knob) else significant
+    words = wording.percent if wording.is_share(axis.knob) else wording.significant
     ticks: list[tuple[float, str]] = [*enumerate(axis.categories)] or [(end, words(end)) for end in axis.span]
     plain = {"boxstyle": "square,pad=0.12", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8}
     style: dict[str, Any] = {"va": "center"} if wide else {"va": "top", "ha": "center"}

@@ -19,18 +19,12 @@ _DECADE = 10  # Costs that differ by more than this factor are drawn on a logari
 
 
 class Front(NamedTuple):
-    """A point per drawn trial with a value: what it reached and what its model costs; `kinds` as in the trials frame.
-
-    `members` are the places of the front's trials, the cheapest first; `total` counts all trials with a value.
-    """
+    """Trials with a value, the cheapest first: those drawn, and the front's; `total` counts all with a value."""
 
     metric: str
     cost: str
-    trials: tuple[int, ...]
-    values: tuple[float, ...]
-    costs: tuple[float, ...]
-    kinds: tuple[str, ...]
-    members: tuple[int, ...]
+    drawn: pd.DataFrame
+    members: pd.DataFrame
     total: int
 
 
@@ -44,7 +38,7 @@ def section(data: ReportData) -> Section | None:
     better = "up" if data.mode == "max" else "down"
     note = (
         f"Further left is cheaper, further {better} is better. The line shows what can be had for so much; numbers are "
-        f"those of its trials. {drawn_note(len(found.trials), found.total, 'trial')}"
+        f"those of its trials. {drawn_note(len(found.drawn), found.total, 'trial')}"
     )
     picture = Picture("front", title, describe(found), partial(draw, found), note)
     other = (
@@ -59,28 +53,17 @@ def front(trials: pd.DataFrame, metric: str, cost: str) -> Front:
     """Compute it from the trials frame, whose columns `front` and the one named by `cost` say what the sweep found."""
     known = trials.dropna(subset=["value", cost]).sort_values([cost, "trial"]).reset_index(drop=True)
     on_it = np.flatnonzero(known["front"].to_numpy(bool)).tolist()
-    drawn = thin(len(known), DRAWN, keep=on_it)
-    shown = known.iloc[drawn]
-    return Front(
-        metric,
-        cost,
-        tuple(int(number) for number in shown["trial"]),
-        tuple(float(value) for value in shown["value"]),
-        tuple(float(value) for value in shown[cost]),
-        tuple(str(state) for state in shown["state"]),
-        tuple(drawn.index(place) for place in on_it),
-        len(known),
-    )
+    return Front(metric, cost, known.iloc[thin(len(known), DRAWN, keep=on_it)], known.iloc[on_it], len(known))
 
 
 def describe(data: Front) -> str:
-    """The picture in words, for those who cannot see it."""
+    """The picture in words."""
     members = [
-        f"trial {data.trials[at]} {score(data.values[at], data.metric)} at {cost_words(data.costs[at], data.cost)}"
-        for at in data.members
+        f"trial {row['trial']} {score(row['value'], data.metric)} at {cost_words(row[data.cost], data.cost)}"
+        for row in data.members.to_dict("records")
     ]
     return (
-        f"Dots for {plural(len(data.trials), 'trial')}, at what each reached and what its model costs. A step line "
+        f"Dots for {plural(len(data.drawn), 'trial')}, at what each reached and what its model costs. A step line "
         f"joins the {count(len(members))} of the front, the cheapest first: {'; '.join(members)}."
     )
 
@@ -88,19 +71,18 @@ def describe(data: Front) -> str:
 def draw(data: Front, size: Size) -> Figure:
     """Dots by how the trial ended, and a step line through the front: what can be had for so much."""
     figure, (axes,) = canvas(size, 340 if size.wide else 300)
-    x, y = np.array(data.costs), np.array(data.values)
-    members = list(data.members)
-    if members:
-        # Who may spend more than the dearest of the front costs still has that one.
-        steps = ([*x[members], x.max()], [*y[members], y[members[-1]]])
-        axes.step(*steps, where="post", color=GREEN, linewidth=2, label="front", zorder=2)
-    stopped = np.array([kind == "pruned" for kind in data.kinds], bool)
+    x, y = (data.drawn[name].to_numpy(float) for name in (data.cost, "value"))
+    front_x, front_y = (data.members[name].to_numpy(float) for name in (data.cost, "value"))
+    # Who may spend more than the dearest of the front costs still has that one.
+    steps = ([*front_x, x.max()], [*front_y, front_y[-1]])
+    axes.step(*steps, where="post", color=GREEN, linewidth=2, label="front", zorder=2)
+    stopped = (data.drawn["state"] == "pruned").to_numpy(bool)
     dots(axes, x[~stopped], y[~stopped], marker="o", s=44, color=BLUE, label="not stopped", zorder=3)
     style: dict[str, Any] = {"marker": "x", "linewidth": 1.6, "color": VERMILION, "label": "stopped early"}
     dots(axes, x[stopped], y[stopped], s=44, zorder=3, **style)
-    dots(axes, x[members], y[members], s=150, facecolor="none", edgecolor=INK, label="on the front", zorder=3)
-    for place in members:
-        axes.annotate(str(data.trials[place]), (x[place], y[place]), (9, 5), textcoords="offset points", color=INK)
+    dots(axes, front_x, front_y, s=150, facecolor="none", edgecolor=INK, label="on the front", zorder=3)
+    for trial, at_x, at_y in zip(data.members["trial"], front_x, front_y, strict=True):
+        axes.annotate(str(trial), (at_x, at_y), (9, 5), textcoords="offset points", color=INK)
     axes.margins(x=0.08, y=0.12)
     scale_for(axes, data.metric)
     if x.max() > _DECADE * x.min() > 0:

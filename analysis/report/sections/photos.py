@@ -2,7 +2,8 @@
 
 import itertools
 from pathlib import Path
-from typing import NamedTuple
+
+import pandas as pd
 
 from analysis.data.report_data import ReportData
 from analysis.render.section import Cards, ConfusedPhotos, Part, Photo, Prose, Section
@@ -17,36 +18,31 @@ MISTAKES_SHOWN = 12  # the final stage keeps more
 Row = dict[str, str]
 
 
-class Examples(NamedTuple):
-    """The most confident mistakes, the surest first, and the most frequent confusions; empty where there are none."""
-
-    mistakes: tuple[Photo, ...]
-    confused: tuple[ConfusedPhotos, ...]
-
-
 def section(data: ReportData) -> Section | None:
     """Photos of confused families, then single mistakes; None without either or without test predictions."""
-    found = examples(data)
+    mistakes, confused = examples(data)
     parts: list[Part] = []
-    if found.confused:
+    if confused:
         text = "Test photos that were named wrongly, beside training photos of the family they were taken for."
-        parts += [Prose(text, "Photos of families that were confused"), *found.confused]
-    if found.mistakes:
+        parts += [Prose(text, "Photos of families that were confused"), *confused]
+    if mistakes:
         text = "The test photos that the model was surest of and named wrongly: some may have the wrong label."
-        if found.mistakes[0].why:
+        if mistakes[0].why:
             text += " Beside each, what in the photo spoke for the wrong answer (Grad-CAM)."
-        parts += [Prose(text, "The most confident mistakes"), Cards(found.mistakes)]
+        parts += [Prose(text, "The most confident mistakes"), Cards(mistakes)]
     return Section(MISTAKES, tuple(parts)) if parts and len(data.test_photos) else None
 
 
-def examples(data: ReportData) -> Examples:
-    """Read what the final stage left: pictures/mistakes.csv, pictures/examples/examples.csv, and the files they name.
+def examples(data: ReportData) -> tuple[tuple[Photo, ...], list[ConfusedPhotos]]:
+    """The most confident mistakes, the surest first, and the most frequent confusions; empty where there are none.
+
+    The final stage left them: pictures/mistakes.csv, pictures/examples/examples.csv, and the files they name.
 
     Raises:
         UserError: one of the tables is damaged.
     """
     if data.experiment.final is None or data.final is None:
-        return Examples((), ())
+        return (), []
     pictures = data.experiment.final.folder / PICTURES_FOLDER
     mistakes = _rows(pictures / MISTAKES_FILE, "photo", {"family", "predicted", "probability"})
     confused = _rows(pictures / EXAMPLES_FOLDER / EXAMPLES_FILE, "file", {"kind", "family", "predicted"})
@@ -60,12 +56,13 @@ def examples(data: ReportData) -> Examples:
             why = data_uri(overlay.read_bytes()) if row.get("cam") and overlay.is_file() else ""
             says = f"{taken}, {percent(float(row['probability']), 0)} sure"
             cards.append(Photo(data_uri(photo.read_bytes()), f"Test photo of {taken}", says, why))
-    there = [row for row in confused if (pictures / EXAMPLES_FOLDER / row["file"]).is_file()]
+    folder = pictures / EXAMPLES_FOLDER
+    there = [row for row in confused if (folder / row["file"]).is_file()]
     # A confusion: its test photos, then the photos to compare them with.
     keys = [(row["kind"], row["family"], row["predicted"]) for row in there]
     starts = [at for at, key in enumerate(keys) if key[0] == "confused" and (at == 0 or keys[at - 1] != key)]
     groups = [there[start:end] for start, end in itertools.pairwise([*starts, len(there)])]
-    return Examples(tuple(cards), tuple(_confused(pictures / EXAMPLES_FOLDER, group, short, data) for group in groups))
+    return tuple(cards), [_confused(folder, group, short, data.test_photos) for group in groups]
 
 
 def _rows(file: Path, photo: str, columns: set[str]) -> list[Row]:
@@ -86,14 +83,14 @@ def _rows(file: Path, photo: str, columns: set[str]) -> list[Row]:
     return rows
 
 
-def _confused(folder: Path, group: list[Row], short: dict[str, str], data: ReportData) -> ConfusedPhotos:
+def _confused(folder: Path, group: list[Row], short: dict[str, str], test: pd.DataFrame) -> ConfusedPhotos:
     family, predicted = group[0]["family"], group[0]["predicted"]
     title = f"{short[family]} taken for {short[predicted]}"
     alts = {
         "confused": f"Test photo of {short[family]}, taken for {short[predicted]}",
         "compare": f"Training photo of {short[predicted]}",
     }
-    if len(test := data.test_photos):
+    if len(test):
         own = test[test["family"] == family]
         title += f", {int((own['predicted'] == predicted).sum())} of {plural(len(own), 'test photo')}"
     wrong, compare = (

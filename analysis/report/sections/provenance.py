@@ -1,18 +1,13 @@
 """Provenance: commits, versions, seeds, machines and times."""
 
 from analysis.data.report_data import ReportData
-from analysis.render.section import Heading, Section, Table
+from analysis.render.section import Heading, Section
 from analysis.render.wording import duration, join_words, moment
 from analysis.report.sections.dataset import facts_table
 
 
 def section(data: ReportData) -> Section:
-    """One table."""
-    return Section(Heading("provenance", "Provenance"), (provenance_table(data),))
-
-
-def provenance_table(data: ReportData) -> Table:
-    """Versions, commit, seeds, machines and times."""
+    """One table of what is recorded."""
     experiment, trials = data.experiment, data.frames.trials
     record, final = experiment.provenance, data.final.metrics if data.final else {}
     versions = final.get("versions") or record.get("versions") or (experiment.best.versions if experiment.best else {})
@@ -23,7 +18,7 @@ def provenance_table(data: ReportData) -> Table:
     commit = commits[0] if commits else "not recorded: it did not run in a checkout"
     if len(set(commits)) == 2:
         commit = f"{commits[0]} (sweep), {commits[1]} (final stage)"
-    return facts_table(
+    table = facts_table(
         "provenance",
         "Runs, machines and versions",
         {
@@ -39,3 +34,4 @@ def provenance_table(data: ReportData) -> Table:
             "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         },
     )
+    return Section(Heading("provenance", "Provenance"), (table,))

@@ -19,12 +19,11 @@ DRAWN = 400  # trials a panel
 
 
 class Slices(NamedTuple):
-    """The knobs that differ between trials; `values` and `pruned` belong to each position, `best` is one of them."""
+    """The knobs that differ, with a position for each drawn trial; `best` is the place of the best in `drawn`."""
 
     metric: str
     slices: tuple[KnobValues, ...]
-    values: tuple[float, ...]
-    pruned: tuple[bool, ...]
+    drawn: pd.DataFrame
     best: int
     total: int
 
@@ -36,7 +35,7 @@ def section(data: ReportData) -> Section | None:
         return None
     note = (
         "Each dot is a trial: what it was set to, and what it reached. Trials that were stopped early could not show "
-        f"all they can. {drawn_note(len(found.values), found.total, 'trial')}"
+        f"all they can. {drawn_note(len(found.drawn), found.total, 'trial')}"
     )
     return Section(SETTINGS, (Picture("slices", "Settings and scores", describe(found), partial(draw, found), note),))
 
@@ -45,19 +44,13 @@ def slices(trials: pd.DataFrame, metric: str, mode: str, log: Collection[str] = 
     """Compute the slices over the trials that have a value; `log` names the knobs searched on a logarithmic scale."""
     valued = trials.dropna(subset=["value"]).sort_values("trial").reset_index(drop=True)
     if valued.empty:
-        return Slices(metric, (), (), (), 0, 0)
+        return Slices(metric, (), valued, 0, 0)
     values = valued["value"].to_numpy(float)
     best = int(values.argmax() if mode == "max" else values.argmin())
     drawn = thin(len(valued), DRAWN, keep=[best])
     shown = valued.iloc[drawn]
-    return Slices(
-        metric,
-        tuple(knob_values(name, shown[name], log) for name in varied(valued)),
-        tuple(float(value) for value in shown["value"]),
-        tuple(bool(pruned) for pruned in shown["state"] == "pruned"),
-        drawn.index(best),
-        len(valued),
-    )
+    knobs = tuple(knob_values(name, shown[name], log) for name in varied(valued))
+    return Slices(metric, knobs, shown, drawn.index(best), len(valued))
 
 
 def describe(data: Slices) -> str:
@@ -78,7 +71,7 @@ def draw(data: Slices, size: Size) -> Figure:
     """Small panels with one scale of scores, four in a row on a wide page and two on a phone."""
     columns, row = (4, 250) if size.wide else (2, 200)
     figure, panels = grid(size, len(data.slices), columns, row, 50, metric_words(data.metric))
-    y, pruned = np.array(data.values), np.array(data.pruned, bool)
+    y, pruned = data.drawn["value"].to_numpy(float), (data.drawn["state"] == "pruned").to_numpy(bool)
     for axes, each in zip(panels, data.slices, strict=True):
         x = np.array(each.positions)
         axes.scatter(x[~pruned], y[~pruned], s=32, color=BLUE, label="trained to its end", zorder=3)

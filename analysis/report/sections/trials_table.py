@@ -37,8 +37,10 @@ def trials_lines(
     data: ReportData, trials: pd.DataFrame, columns: Mapping[str, Column]
 ) -> tuple[tuple[Head, ...], tuple[Line, ...]]:
     """The rows of some trials: those of the `columns` that are shown, and the searched knobs."""
-    knobs = {name: Shown(KNOBS_PLACE, knob_words(name), lambda value, _: setting(value)) for name in data.knobs}
-    named = {name: column.shown for name, column in columns.items() if column.shown} | knobs
+    named = {name: column.shown for name, column in columns.items() if column.shown}
+    for name in map(str, data.frames.trials):
+        if name.startswith("param_"):
+            named[name] = Shown(KNOBS_PLACE, knob_words(name), lambda value, _: setting(value))
     shown = sorted(named.items(), key=lambda item: item[1].place)
     heads = tuple(Head(each.heading or metric_words(data.metric), each.kind) for _, each in shown)
     rows = tuple(

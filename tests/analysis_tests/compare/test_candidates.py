@@ -4,14 +4,13 @@ from pathlib import Path
 import pytest
 
 import analysis
-from analysis.compare.candidates import candidates, labels
-from analysis.compare.scoreboard import COLUMNS, scoreboard
+from analysis.compare.candidates import COLUMNS, candidates, distinct, scoreboard
 from trainables.errors import UserError
 
 
 def test_labels_are_as_short_as_they_can_be():
-    assert labels([Path("/r/a"), Path("/r/b")]) == ["a", "b"]
-    assert labels([Path("/r/a/experiment"), Path("/r/b/experiment")]) == ["a/experiment", "b/experiment"]
+    assert list(distinct([Path("/r/a"), Path("/r/b")])) == ["a", "b"]
+    assert list(distinct([Path("/r/a/experiment"), Path("/r/b/experiment")])) == ["a/experiment", "b/experiment"]
 
 
 def test_an_experiment_counts_once(example):

@@ -11,12 +11,13 @@ from analysis.compare.differences import (
     Difference,
     SeedScores,
     differences,
+    model_verdict,
     race,
     same_photos,
     seed_difference,
     seed_scores,
+    verdicts,
 )
-from analysis.compare.verdicts import model_verdict, verdicts
 from analysis.data.intervals import Interval
 from tests.analysis_tests.example import make_example
 
@@ -116,7 +117,7 @@ def test_one_model_has_nothing_to_be_held_against():
 
 
 def test_words_for_a_difference_that_may_be_nothing():
-    found = Difference("a", "b", Interval(0.004, -0.012, 0.02), Interval(0, 0, 0), True, 642, 40, 45, 0.95)
+    found = Difference("a", "b", Interval(0.004, -0.012, 0.02), True, 642, 40, 45, 0.95)
     assert model_verdict(found).startswith(
         "b and a cannot be told apart: test macro F1 differs by +0.4 points (95\u202f% interval −1.2 to +2.0)."
     )
@@ -156,9 +157,9 @@ def test_two_groups_of_seeds_are_told_apart_only_by_more_than_their_spread():
 
 def test_a_race_never_falls_and_ends_with_all_epochs(seeds):
     run = race(seeds[0])
-    assert all(np.diff(run.best) >= 0)
-    assert run.epochs[-1] == int(seeds[0].data.frames.trials["epochs"].sum())
-    assert run.best[-1] == seeds[0].data.best_value
+    assert all(np.diff(run["best"]) >= 0)
+    assert run["epochs"].iloc[-1] == int(seeds[0].data.frames.trials["epochs"].sum())
+    assert run["best"].iloc[-1] == seeds[0].data.best_value
 
 
 def test_what_cannot_be_said_is_said_to_be_so(seeds):

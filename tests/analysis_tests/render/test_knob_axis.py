@@ -9,7 +9,7 @@ from analysis.render.svg import WIDE, canvas
 def test_numbers_are_placed_by_value_words_and_few_numbers_by_order():
     many = knob_values("param_dropout", pd.Series([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]), ())
     assert many.categories == ()
-    assert many.evenly == pytest.approx(np.linspace(0, 1, 7))
+    assert many.scaled(np.array(many.positions)) == pytest.approx(np.linspace(0, 1, 7))
     words = knob_values("param_optimizer", pd.Series(["sgd", "adam", "sgd"]), ())
     assert words.categories == ("adam", "sgd")
     assert words.positions == (1.0, 0.0, 1.0)
@@ -20,7 +20,7 @@ def test_numbers_are_placed_by_value_words_and_few_numbers_by_order():
 def test_a_logarithmic_knob_is_even_in_its_logarithm():
     rates = knob_values("param_learning_rate", pd.Series(10.0 ** np.arange(-7, 0)), {"learning_rate"})
     assert rates.log
-    assert rates.evenly == pytest.approx(np.linspace(0, 1, 7))
+    assert rates.scaled(np.array(rates.positions)) == pytest.approx(np.linspace(0, 1, 7))
 
 
 def test_a_knob_that_never_differed_is_not_varied():

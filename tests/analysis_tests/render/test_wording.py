@@ -95,11 +95,6 @@ def test_long_lists_are_cut_and_say_so():
     assert wording.join_words([str(number) for number in range(20)], 2) == "0, 1 and 18 more"
 
 
-def test_counted_knobs_read_as_a_sentence():
-    assert wording.knob_phrase("dense_units", 256) == "256 dense units"
-    assert wording.knob_phrase("dropout", 0.25) == "dropout 0.25"
-
-
 def test_times_are_told_in_utc():
     assert wording.moment("2026-11-23T18:02:11+01:00") == "23 November 2026, 17:02 UTC"
     assert wording.moment("yesterday") == "yesterday"

@@ -19,8 +19,7 @@ def test_the_summary_tells_who_won_with_what_and_by_how_much(example, example_da
 
 def test_the_summary_tells_what_was_saved(example, example_data):
     run = sum(len(trial.curve) for trial in example.trials)
-    assert budget(example_data).run == run
-    assert budget(example_data).saved == 9 * 20 - run
+    assert budget(example_data) == (run, 9 * 20 - run)
     assert f"saved {180 - run} of 180 epochs" in " ".join(sentences(example_data))
 
 
@@ -30,7 +29,7 @@ def test_a_sweep_that_has_not_ended_is_counted_from_its_trials(example_data, cha
 
 
 def test_the_summary_gives_the_test_score_with_its_interval(example_data):
-    said, interval = sentences(example_data)[-1], example_data.test_macro_f1
+    said, interval = sentences(example_data)[-1], example_data.test_interval("macro_f1")
     assert (
         f"Its test macro F1, which counts every family alike, is {percent(interval.value)} (95\u202f% interval" in said
     )
@@ -51,7 +50,7 @@ def test_without_a_final_stage_no_test_score_is_claimed(changed):
 
 def test_the_oversampling_is_told(example_data):
     weak = len(example_data.final.metrics["oversampled_families"])
-    said = oversampling_sentences(example_data)
+    said = oversampling_sentences(example_data.final)
     assert f"below 30\u202f% for {weak} famil" in said
     assert "2 augmented copies" in said
     assert "after oversampling was kept, because" in said
@@ -65,5 +64,5 @@ def test_that_nothing_was_oversampled_is_told_too(changed):
         (folder / "final" / "metrics.json").write_text(json.dumps(metrics))
 
     found = changed(none_weak)
-    assert oversampling_sentences(found).endswith("so nothing was oversampled.")
+    assert oversampling_sentences(found.final).endswith("so nothing was oversampled.")
     assert "without oversampling" in sentences(found)[-1]

@@ -32,9 +32,9 @@ def backbones() -> Frames:
 def test_each_backbone_stands_once_with_its_best_trial_at_its_best_epoch(backbones: Frames) -> None:
     found = models(backbones)
     assert found is not None
-    assert found.names == ("inception_v3", "simple_cnn")
-    assert found.figures["val_macro_f1"].tolist() == [0.5, 0.1]
-    assert found.figures["train_loss"].tolist() == [2.0, 2.0]
+    assert list(found.index) == ["inception_v3", "simple_cnn"]
+    assert found["val_macro_f1"].tolist() == [0.5, 0.1]
+    assert found["train_loss"].tolist() == [2.0, 2.0]
 
 
 def test_a_sweep_over_other_knobs_has_no_such_table(backbones: Frames) -> None:

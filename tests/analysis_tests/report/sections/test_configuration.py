@@ -9,7 +9,7 @@ def test_searched_and_fixed_knobs_are_told_apart(example, example_data):
     searched = {row.cells[0]: row.cells[1:] for row in configuration.knobs_table(example_data).rows}
     assert searched["dense units"] == (str(example.best.params["dense_units"]), "64, 128, 256, 512")
     assert searched["learning rate"][1] == "1\u202f×\u202f10⁻⁵ to 0.01, logarithmic"
-    fixed = configuration.fixed_knobs(example_data)
+    fixed = configuration.section(example_data).parts[-1].entries
     assert fixed["image size"] == "139"
     assert fixed["backbone"] == "InceptionV3"
     assert fixed["augmentation rotation"] == "20"

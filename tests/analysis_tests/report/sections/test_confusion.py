@@ -19,21 +19,21 @@ def test_the_most_frequent_mistake_comes_first_and_among_equals_the_larger_share
 
 def test_rows_count_all_photos_of_the_family():
     data = confusion(PHOTOS)
-    assert data.names == ("y", "x", "z")
-    assert data.counts.tolist() == [[0, 3, 1, 0], [3, 5, 0, 0], [0, 0, 4, 0]]
-    assert data.totals == (4, 8, 4)
+    assert data.index.tolist() == ["y", "x", "z"]
+    assert data.to_numpy().tolist() == [[0, 3, 1, 0], [3, 5, 0, 0], [0, 0, 4, 0]]
+    assert data.sum(axis=1).tolist() == [4, 8, 4]
 
 
 def test_predictions_of_families_that_are_not_shown_fall_into_the_last_column():
     data = confusion(PHOTOS, limit=2)
-    assert data.names == ("y", "x")
-    assert data.counts.tolist() == [[0, 3, 1], [3, 5, 0]]
+    assert data.index.tolist() == ["y", "x"]
+    assert data.to_numpy().tolist() == [[0, 3, 1], [3, 5, 0]]
 
 
 def test_a_model_without_mistakes_has_no_matrix():
     right = PHOTOS[PHOTOS["family"] == PHOTOS["predicted"]]
     assert confused_pairs(right) == []
-    assert confusion(right).names == ()
+    assert confusion(right).empty
 
 
 def test_the_description_names_the_largest_mistakes():

@@ -1,11 +1,29 @@
 import base64
+from dataclasses import replace
 
 import pytest
 
 from analysis.data.experiment import read
 from analysis.data.report_data import report_data
+from analysis.render.svg import Picture
 from analysis.report.report import write_report
-from analysis.report.sections.dataset import data_table, disjoint_table, photographs
+from analysis.report.sections.dataset import (
+    data_table,
+    disjoint_table,
+    photographs,
+    section,
+    split_counts,
+    splits_table,
+)
+
+MANIFEST = {
+    "class_names": ["a_x", "a_y", "a_z"],
+    "counts": {
+        "train": {"a_x": 2, "a_y": 70, "a_z": 7},
+        "validation": {"a_y": 15, "a_z": 2},
+        "test": {"a_y": 15, "a_z": 1},
+    },
+}
 
 
 def test_data_and_weights_are_told(example_data):
@@ -41,3 +59,23 @@ def test_the_final_stages_pictures_stand_in_the_page_with_a_description(copied):
 
 def test_without_pictures_there_are_none(copied):
     assert photographs(report_data(read(copied))) == []
+
+
+def test_families_stand_with_most_photos_first(example_data):
+    data = split_counts(MANIFEST)
+    assert data.index.tolist() == ["y", "z", "x"]
+    assert {split: photos.tolist() for split, photos in data.items()} == {
+        "train": [70, 7, 2],
+        "validation": [15, 2, 0],
+        "test": [15, 1, 0],
+    }
+    manifest = example_data.experiment.manifest | MANIFEST
+    other = replace(example_data, experiment=replace(example_data.experiment, manifest=manifest))
+    picture = next(part for part in section(other).parts if isinstance(part, Picture))
+    assert "from y with 100 photos to x with 2; the middle one has 10" in picture.alt
+
+
+def test_splits_add_up_to_the_manifest(example_data):
+    rows = splits_table(example_data.experiment.manifest).rows
+    counts = example_data.experiment.manifest["counts"]
+    assert [row.cells[1] for row in rows] == [f"{sum(counts[s].values()):,}" for s in ("train", "validation", "test")]

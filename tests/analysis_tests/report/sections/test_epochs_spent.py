@@ -1,28 +1,27 @@
-from analysis.report.sections.epochs_spent import BEST, describe, spending, spending_table
+from analysis.report.sections.epochs_spent import BEST, section, spending
 
 
 def test_every_epoch_is_spent_on_something(example, example_data):
     data = spending(example_data.frames.trials, example_data.best, 9)
-    assert data.run == example_data.experiment.summary["epochs_run"]
-    assert sum(share.trials for share in data.shares) == len(example.trials)
-    assert sum(share.saved for share in data.shares) == example_data.experiment.summary["epochs_saved"]
+    assert data["run"].sum() == example_data.experiment.summary["epochs_run"]
+    assert data["trials"].sum() == len(example.trials)
+    assert data["saved"].sum() == example_data.experiment.summary["epochs_saved"]
 
 
 def test_the_best_trial_stands_first_and_rungs_apart(example_data):
-    uses = [share.use for share in spending(example_data.frames.trials, example_data.best, 9).shares]
+    uses = spending(example_data.frames.trials, example_data.best, 9)["use"].tolist()
     assert uses[0] == BEST
     assert {"stopped by ASHA at epoch 1", "stopped by ASHA at epoch 3"} <= set(uses)
 
 
 def test_a_trial_that_still_runs_has_saved_nothing(example_data):
     trials = example_data.frames.trials.head(1).assign(state="running", stop_kind="running", stop_rung=None, epochs=2)
-    (share,) = spending(trials, None, 9).shares
-    assert (share.run, share.saved) == (2, 0)
+    assert spending(trials, None, 9)[["run", "saved"]].to_numpy().tolist() == [[2, 0]]
 
 
 def test_the_table_and_the_words_say_the_same(example_data):
-    data = spending(example_data.frames.trials, example_data.best, 9)
-    rows = spending_table(data).rows
+    picture, table = section(example_data).parts
+    rows = table.rows
     run, saved = (sum(int(row.cells[column]) for row in rows) for column in (2, 4))
     assert run + saved == 20 * 9
-    assert f"{rows[0].cells[0]} {rows[0].cells[3]}" in describe(data)
+    assert f"{rows[0].cells[0]} {rows[0].cells[3]}" in picture.alt

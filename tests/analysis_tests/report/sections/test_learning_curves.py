@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.report.sections.learning_curves import DRAWN, HIGHLIGHTED, describe_stage, learning_curves, stage_curves
+from analysis.report.sections.learning_curves import DRAWN, HIGHLIGHTED, learning_curves, stage_curves, stages_picture
 
 
 def test_the_best_trials_are_ranked_and_drawn_last(example, example_data):
@@ -28,13 +28,14 @@ def test_of_many_trials_the_best_are_always_drawn():
 
 
 def test_both_stages_of_the_final_training_have_their_own_curves(example_data):
-    before, after = stage_curves(example_data.final.history, "macro_f1")
+    curves = stage_curves(example_data.final.history, "macro_f1")
     rows = example_data.final.history.query("stage == 'after'")
-    assert (before.stage, after.stage) == ("before", "after")
-    assert after.validation == tuple(rows["val_macro_f1"])
-    assert after.train == tuple(rows["train_macro_f1"])
-    assert f"epoch {int(rows['epoch'].max())}" in describe_stage(after)
+    assert list(curves) == ["before", "after"]
+    assert curves["after"]["val"].tolist() == rows["val_macro_f1"].tolist()
+    assert curves["after"]["train"].tolist() == rows["train_macro_f1"].tolist()
+    said = stages_picture("name", "title", example_data.final.history, "note").alt
+    assert f"Macro F1 in epoch {int(rows['epoch'].max())}, after oversampling" in said
 
 
 def test_a_metric_that_was_not_logged_gives_no_curve(example_data):
-    assert stage_curves(example_data.final.history, "auc") == []
+    assert stage_curves(example_data.final.history, "auc") == {}

@@ -38,7 +38,7 @@ def trials(values, costs, on_it, states=None):
 
 def test_the_members_are_those_that_the_sweep_found_the_cheapest_first():
     data = front(trials([0.5, 0.7, 0.3], [20.0, 30.0, 25.0], [True, True, False]), "val_macro_f1", "model_mb")
-    assert [(data.trials[place], data.costs[place]) for place in data.members] == [(0, 20.0), (1, 30.0)]
+    assert data.members[["trial", "model_mb"]].to_numpy().tolist() == [[0, 20.0], [1, 30.0]]
     assert describe(data).endswith(
         "the 2 of the front, the cheapest first: trial 0 50.0\u202f% at 20\u202fMB; trial 1 70.0\u202f% at 30\u202fMB."
     )
@@ -46,15 +46,15 @@ def test_the_members_are_those_that_the_sweep_found_the_cheapest_first():
 
 def test_a_trial_without_a_result_has_no_place():
     data = front(trials([0.5, None], [20.0, None], [True, False], ["complete", "failed"]), "val_macro_f1", "model_mb")
-    assert data.trials == (0,) and data.total == 1
+    assert data.drawn["trial"].tolist() == [0] and data.total == 1
 
 
 def test_of_many_trials_some_are_drawn_and_the_whole_front():
     values = np.linspace(0.1, 0.2, 5000)
     on_it = [number in (1234, 4321) for number in range(5000)]
     data = front(trials(values, np.linspace(10, 90, 5000), on_it), "val_macro_f1", "model_mb")
-    assert len(data.trials) <= DRAWN + 2 and data.total == 5000
-    assert [data.trials[place] for place in data.members] == [1234, 4321]
+    assert len(data.drawn) <= DRAWN + 2 and data.total == 5000
+    assert data.members["trial"].tolist() == [1234, 4321]
 
 
 @pytest.mark.parametrize(("costs", "scale"), [([20.0, 30.0], "linear"), ([0.2, 90.0], "log")])

@@ -16,27 +16,27 @@ EPOCHS = pd.DataFrame(
 
 
 def test_a_rung_compares_the_best_value_so_far():
-    (rung,) = rungs(TRIALS, EPOCHS, "score", "max", []).rungs
+    (rung,) = rungs(TRIALS, EPOCHS, "score", "max", [])
     assert rung.epoch == 2
-    assert rung.trials == (0, 1)  # trial 2 never came that far
-    assert rung.values == (0.5, 0.35)
+    assert list(rung.trials.index) == [0, 1]  # trial 2 never came that far
+    assert rung.trials["value"].tolist() == [0.5, 0.35]
 
 
 def test_for_a_loss_the_best_is_the_lowest():
-    (rung,) = rungs(TRIALS, EPOCHS, "score", "min", []).rungs
-    assert rung.values == (0.45, 0.3)
+    (rung,) = rungs(TRIALS, EPOCHS, "score", "min", [])
+    assert rung.trials["value"].tolist() == [0.45, 0.3]
 
 
 def test_stopped_trials_carry_what_they_had_to_reach():
-    (rung,) = rungs(TRIALS, EPOCHS, "score", "max", []).rungs
-    assert rung.stopped == (False, True)
-    assert math.isnan(rung.cutoffs[0])
-    assert rung.cutoffs[1] == 0.4
+    (rung,) = rungs(TRIALS, EPOCHS, "score", "max", [])
+    assert rung.trials["stopped"].tolist() == [False, True]
+    assert math.isnan(rung.trials["cutoff"][0])
+    assert rung.trials["cutoff"][1] == 0.4
     assert rung.went_on == 1
 
 
 def test_planned_rungs_show_even_if_nobody_was_stopped_there():
-    found = rungs(TRIALS, EPOCHS, "score", "max", [1, 3, 9]).rungs
+    found = rungs(TRIALS, EPOCHS, "score", "max", [1, 3, 9])
     assert [rung.epoch for rung in found] == [1, 2, 3]
 
 
@@ -64,10 +64,10 @@ def test_planned_rungs_are_those_that_the_sweep_itself_uses():
 
 def test_the_experiments_rungs_agree_with_its_stop_records(example, example_data):
     found = rungs(example_data.frames.trials, example_data.frames.epochs, "val_macro_f1", "max", RUNGS)
-    for rung in found.rungs:
+    for rung in found:
         stopped = {trial.number for trial in example.trials if trial.stop.get("rung") == rung.epoch}
-        assert {n for n, out in zip(rung.trials, rung.stopped, strict=True) if out} == stopped
-        assert set(rung.trials) == {trial.number for trial in example.trials if len(trial.curve) >= rung.epoch}
-        for value, cutoff, out in zip(rung.values, rung.cutoffs, rung.stopped, strict=True):
-            assert not out or value < cutoff
+        assert set(rung.trials.index[rung.trials["stopped"]]) == stopped
+        assert set(rung.trials.index) == {trial.number for trial in example.trials if len(trial.curve) >= rung.epoch}
+        for row in rung.trials.itertuples():
+            assert not row.stopped or row.value < row.cutoff
     assert f"{len(example.trials)} trials were compared" in describe(found)

@@ -38,14 +38,14 @@ def test_the_best_trial_is_drawn_however_many_there_are():
     many = trials(dropout=[i / 3000 for i in range(3000)])
     many.loc[1777, "value"] = 0.99
     data = slices(many, "val_macro_f1", "max")
-    assert len(data.values) <= DRAWN + 1
-    assert data.values[data.best] == 0.99
+    assert len(data.drawn) <= DRAWN + 1
+    assert data.drawn["value"].iloc[data.best] == 0.99
     assert data.total == 3000
 
 
 def test_the_description_names_the_best_settings(example, example_data):
     data = slices(example_data.frames.trials, "val_macro_f1", "max", {"learning_rate"})
-    assert data.values[data.best] == example.best.best
+    assert data.drawn["value"].iloc[data.best] == example.best.best
     assert f"dense units {example.best.params['dense_units']}" in describe(data)
 
 
