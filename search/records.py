@@ -14,8 +14,7 @@ from search.config.storage_url import optuna_address, parse_url
 from search.study.pareto import ScoredTrial, front
 from search.study.reading import read_study
 from search.study.storage import open_for_reading
-from trainables.data.dataset import MANIFEST
-from trainables.data.remote import read_manifest
+from trainables.data.dataset import MANIFEST, read_manifest
 from trainables.errors import UserError
 from trainables.files import experiment as files
 from trainables.files.bucket import is_url

@@ -11,7 +11,7 @@ from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
-    from trainables.data.options import PrepareOptions
+    from trainables.data.prepare import PrepareOptions
 
 
 _PREPARE = """\
@@ -65,7 +65,7 @@ def add_commands(subparsers: Any) -> None:
 
 
 def _prepare_options() -> "type[PrepareOptions]":
-    from trainables.data.options import PrepareOptions
+    from trainables.data.prepare import PrepareOptions
 
     return PrepareOptions
 
@@ -73,9 +73,8 @@ def _prepare_options() -> "type[PrepareOptions]":
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Prepare, and say what came out."""
     # Imports stand in the functions: --help must answer at once.
-    from trainables.data.dataset import EXCLUDED
+    from trainables.data.dataset import EXCLUDED, sent_to
     from trainables.data.prepare import prepare
-    from trainables.data.remote import sent_to
 
     out: Path | str = arguments.out
     options = options_from(arguments, _prepare_options())
@@ -93,7 +92,7 @@ def run_prepare(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check the shards' bytes, then the splits; one line per damage or leak on stderr."""
-    from trainables.data.remote import open_dataset_at
+    from trainables.data.dataset import open_dataset_at
     from trainables.device import prepare_tensorflow
 
     # What lies at a URL is read from there, whatever copies this machine has.

@@ -31,55 +31,15 @@ class ImageUnreadable(Exception):
         self.detail = detail
 
 
-def decode(image: bytes) -> Image.Image:
+def decode(image: bytes, draft: int | None = None) -> Image.Image:
     """The picture as RGB, first frame, turned the way its EXIF orientation says.
 
-    Transparency is laid over white, 16-bit samples are scaled to 8 bits, CMYK and palettes are converted.
+    Transparency is laid over white, 16-bit samples are scaled to 8 bits, CMYK and palettes are converted. With `draft`,
+    a JPEG may come smaller, each side not below `draft` pixels; every byte is read, so a truncated one is seen.
 
     Raises:
         ImageUnreadable: no bytes, not an image, truncated, or more than `MAX_PIXELS`.
     """
-    return _decode(image, draft=None)
-
-
-def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
-    """The picture as uint8 [size, size, 3], RGB, bilinear; the aspect is not kept, as in the reference study.
-
-    Raises:
-        ImageUnreadable: as `decode`.
-    """
-    picture = _decode(image, draft=size).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def decode_small(image: bytes) -> Image.Image:
-    """The whole picture at a size good enough to describe it: a big JPEG is scaled down while it is decoded.
-
-    Every byte is read, so a truncated picture is seen.
-
-    Raises:
-        ImageUnreadable: as `decode`.
-    """
-    return _decode(image, draft=128)
-
-
-def image_size(image: bytes) -> tuple[int, int]:
-    """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
-
-    Raises:
-        ImageUnreadable: as `decode`, but a truncated picture may pass.
-    """
-    with _open(image) as picture:
-        width, height = picture.size
-        try:
-            on_its_side = _orientation(picture) in (5, 6, 7, 8)
-        except Exception:
-            # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
-            on_its_side = False
-        return (height, width) if on_its_side else (width, height)
-
-
-def _decode(image: bytes, draft: int | None) -> Image.Image:
     # Pillow's decoders raise a dozen exception types on damaged bytes (OSError, SyntaxError, struct.error, IndexError
     # …); all of them mean the same to us.
     try:
@@ -96,6 +56,32 @@ def _decode(image: bytes, draft: int | None) -> Image.Image:
         detail = message_of(error)
         cut = isinstance(error, EOFError) or any(word in detail for word in ("truncated", "broken data stream"))
         raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
+
+
+def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """The picture as uint8 [size, size, 3], RGB, bilinear; the aspect is not kept, as in the reference study.
+
+    Raises:
+        ImageUnreadable: as `decode`.
+    """
+    picture = decode(image, draft=size).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def image_size(image: bytes) -> tuple[int, int]:
+    """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
+
+    Raises:
+        ImageUnreadable: as `decode`, but a truncated picture may pass.
+    """
+    with _open(image) as picture:
+        width, height = picture.size
+        try:
+            on_its_side = _orientation(picture) in (5, 6, 7, 8)
+        except Exception:
+            # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
+            on_its_side = False
+        return (height, width) if on_its_side else (width, height)
 
 
 def _open(image: bytes) -> Image.Image:

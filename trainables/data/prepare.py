@@ -1,8 +1,6 @@
 """Prepare a dataset from a folder of photos.
 
-The steps: find, decode, exclude, group, split, write; the manifest last, and the folder whole or not at all.
-
-python -m trainables prepare PHOTOS OUT --min-photos 20
+The steps: find, exclude, decode, group, split, write; the manifest last, and the folder whole or not at all.
 """
 
 import hashlib
@@ -13,6 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import BaseModel, Field
 
 from trainables.data.dataset import (
     EXCLUDED,
@@ -25,22 +25,59 @@ from trainables.data.dataset import (
     Shard,
     fingerprint_of,
 )
-from trainables.data.exclusions import apply_exclusion_list
-from trainables.data.groups import check_rules, group_photos
-from trainables.data.inspection import Inspection, Problem, inspect_files
 from trainables.data.layouts import find_photos
-from trainables.data.options import PrepareOptions
-from trainables.data.photo_files import Exclusion, Found, PhotoFile
-from trainables.data.split import MIN_GROUPS, split_groups
+from trainables.data.photo_files import (
+    Exclusion,
+    Found,
+    Inspection,
+    PhotoFile,
+    Problem,
+    apply_exclusion_list,
+    inspect_files,
+)
+from trainables.data.shards import write_split
+from trainables.data.split import DEFAULT_RULES, MIN_GROUPS, check_rules, group_photos, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 
 Say = Callable[[str], None]
+_Usable = tuple[PhotoFile, Inspection]
 
 
-class _Usable(NamedTuple):
-    file: PhotoFile
-    seen: Inspection
+class PrepareOptions(BaseModel, extra="forbid", frozen=True):
+    """How to prepare; `fractions` are training, validation, test; `workers` None means one per usable core."""
+
+    seed: int = Field(default=0, ge=0, description="what the split depends on besides the photos")
+    fractions: tuple[float, float, float] = Field(
+        default=(0.7, 0.15, 0.15),
+        description="shares of the photos, sum 1",
+        json_schema_extra={"metavar": ["TRAIN", "VALIDATION", "TEST"]},
+    )
+    min_photos: int = Field(
+        default=1, ge=1, description="leave out classes with fewer usable photos", json_schema_extra={"metavar": "N"}
+    )
+    label_level: str = Field(
+        default="family",
+        description="phylum, class, order, family, genus or species, where the metadata has it",
+        json_schema_extra={"metavar": "LEVEL"},
+    )
+    exclude: Path | None = Field(
+        default=None,
+        description="photos to leave out: one path below PHOTOS a line, or a CSV with a column source",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    group: tuple[str, ...] = Field(
+        default=DEFAULT_RULES,
+        description="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
+        "species, or none",
+        json_schema_extra={"metavar": "RULE"},
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="processes that look at the photos (default: one per core)",
+        json_schema_extra={"metavar": "N"},
+    )
 
 
 class _Plan(NamedTuple):
@@ -60,7 +97,11 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     """
     options = options or PrepareOptions()
     root, out = photos.resolve(), out.resolve()
-    check_fractions(options.fractions)
+    if not all(0 < part < 1 for part in options.fractions):
+        needs = f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)})"
+        raise UserError(f"{needs}, not {options.fractions}")
+    if not math.isclose(total := sum(options.fractions), 1, abs_tol=1e-6):
+        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, options.fractions))} is {total:g}")
     check_free(out)
     if out.is_relative_to(root):
         raise UserError(f"{out} lies in the folder of photos, where it would be taken for a class; write it elsewhere")
@@ -81,18 +122,6 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     return manifest
 
 
-def check_fractions(fractions: Sequence[float]) -> None:
-    """Refuse fractions that are not three positive numbers with sum 1.
-
-    Raises:
-        UserError: they are fewer or more, one is out of range, or the sum is another.
-    """
-    if len(fractions) != len(SPLITS) or not all(0 < part < 1 for part in fractions):
-        raise UserError(f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), not {fractions}")
-    if not math.isclose(sum(fractions), 1, abs_tol=1e-6):
-        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, fractions))} is {sum(fractions):g}")
-
-
 def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_Usable]:
     """The photos that decode, have one label, and are of a class that is large enough; `found` gets the others."""
     usable = []
@@ -101,32 +130,31 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
         if isinstance(seen, Problem):
             found.exclude(file.source, seen.reason, seen.detail)
         else:
-            usable.append(_Usable(file, seen))
+            usable.append((file, seen))
     # Which label of equal bytes in different classes is right cannot be known.
     labels: dict[str, set[str]] = {}
     for file, seen in usable:
         labels.setdefault(seen.sha256, set()).add(file.class_name)
     counts = Counter(file.class_name for file, seen in usable if len(labels[seen.sha256]) == 1)
     kept = []
-    for one in usable:
-        source, name, names = one.file.source, one.file.class_name, labels[one.seen.sha256]
+    for file, seen in usable:
+        source, name, names = file.source, file.class_name, labels[seen.sha256]
         if len(names) > 1:
             found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}")
         elif counts[name] < options.min_photos:
             few = f"{name} has {counts[name]} usable photos, and {options.min_photos} are asked for"
             found.exclude(source, "small_class", few)
         else:
-            kept.append(one)
+            kept.append((file, seen))
     if not kept:
         raise UserError(f"no photo of {root} can be used: {found.reasons()}")
     return kept
 
 
 def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
-    files, seen_of = [one.file for one in usable], [one.seen for one in usable]
-    hashes, descriptors = [seen.sha256 for seen in seen_of], [seen.descriptor for seen in seen_of]
-    groups = group_photos(files, hashes, descriptors, options.group)
-    classes = [file.class_name for file in files]
+    hashes, descriptors = [seen.sha256 for _, seen in usable], [seen.descriptor for _, seen in usable]
+    groups = group_photos([file for file, _ in usable], hashes, descriptors, options.group)
+    classes = [file.class_name for file, _ in usable]
     split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
@@ -146,7 +174,7 @@ def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _
         return SPLITS.index(row.split), hashlib.sha256(f"{options.seed} {row.photo_id}".encode()).hexdigest()
 
     rows.sort(key=place)
-    return _Plan(rows, {one.file.photo_id: one.seen.bytes for one in usable}, class_names, split.train_only)
+    return _Plan(rows, {file.photo_id: seen.bytes for file, seen in usable}, class_names, split.train_only)
 
 
 def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
@@ -169,9 +197,6 @@ def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
 
 
 def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], list[Shard]]:
-    # Here, not above: TensorFlow takes seconds to import, and bad input is refused before that.
-    from trainables.data import shards
-
     def original(row: Photo) -> bytes:
         try:
             image = (root / row.source).read_bytes()
@@ -187,7 +212,7 @@ def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], l
     for split in SPLITS:
         of_split = [row for row in plan.rows if row.split == split]
         sizes = [plan.bytes[row.photo_id] for row in of_split]
-        placed, files = shards.write_split(folder, split, of_split, original, sizes)
+        placed, files = write_split(folder, split, of_split, original, sizes)
         rows += placed
         written += files
     return rows, written

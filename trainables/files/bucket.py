@@ -1,4 +1,4 @@
-"""Files below a URL, by pyarrow or fsspec.
+"""Files in a folder, or below a URL by pyarrow or fsspec.
 
 s3://, gs:// and abfs:// go through pyarrow, whose wheel holds their clients, all others through fsspec. Credentials,
 regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role, gcloud's
@@ -8,7 +8,7 @@ login and so on. They may not stand in a URL, because a URL is written into reco
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trainables.errors import UserError, message_of
+from trainables.files.output import unfinished
 
 _PROBE = ".writable"
 _BLOCK = 2**22
@@ -72,6 +73,10 @@ class Bucket:
             if info.is_file
         }
 
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes of all files below, in bytes, by their names; none where there is no such folder."""
+        return {name: entry.size for name, entry in self.entries().items()}
+
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file; None where there is none."""
         with self._named(f"{name} cannot be read"):
@@ -108,10 +113,20 @@ class Bucket:
             file.flush()
             self.send(Path(file.name), name)
 
+    def add(self, beginning: str, write: Callable[[Path], str]) -> None:
+        """See `Folder`."""
+        with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
+            file = Path(temporary) / beginning
+            name = write(file)
+            self.send(file, name)
+
     def delete(self, name: str) -> None:
         """Delete a file; one that is not there is no error."""
         with self._named(f"{name} cannot be deleted"), suppress(FileNotFoundError):
             self.files.delete_file(f"{self.path}/{name}")
+
+    def clear_unfinished(self, prefix: str) -> None:
+        """Do nothing: an object is there when all of it is, and what `send` leaves elsewhere is hidden."""
 
     def check_writable(self) -> None:
         """Write an empty file there and delete it."""
@@ -129,6 +144,55 @@ class Bucket:
             yield
         except Exception as error:  # Each client has errors of its own, and fsspec's share no class.
             raise UserError(f"{self.url}: {problem}: {_short(error)}") from None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a folder, by the methods of a `Bucket`.
+
+    Raises:
+        OSError: by every method but `read`, where the disk is full, say.
+    """
+
+    folder: Path
+
+    def sizes(self) -> dict[str, int]:
+        """Return the files' sizes in bytes by their names; one that vanishes meanwhile is left out."""
+        found = {}
+        for file in self.folder.glob("*"):
+            with suppress(FileNotFoundError):  # A worker has just replaced it.
+                found[file.name] = file.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's content, None where it cannot be read."""
+        with suppress(OSError):
+            return (self.folder / name).read_bytes()
+        return None
+
+    def add(self, beginning: str, write: Callable[[Path], str]) -> None:
+        """Have `write` write a file at a given path and return its name, which begins with `beginning`."""
+        # The worker of a driver that was killed may live a moment longer and write the same file under its own name.
+        with unfinished(self.folder / beginning) as temporary:
+            temporary.replace(self.folder / write(temporary))
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    def clear_unfinished(self, prefix: str) -> None:
+        """Delete what a process that was killed has left of files whose names begin so."""
+        for file in self.folder.glob(f".{prefix}*"):
+            file.unlink(missing_ok=True)
+
+
+def open_store(place: Path | str) -> Folder | Bucket:
+    """Return the files of a folder or of a URL; nothing is written yet.
+
+    Raises:
+        UserError: as `open_bucket`.
+    """
+    return open_bucket(place) if isinstance(place, str) and is_url(place) else Folder(Path(place))
 
 
 def open_bucket(url: str) -> Bucket:

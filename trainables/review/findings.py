@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainables.data.inspection import Inspection, Problem
-from trainables.data.photo_files import PhotoFile
+from trainables.data.photo_files import Inspection, PhotoFile, Problem
 from trainables.network.backbones import Weights
 from trainables.review.ranking import Ranking
 

@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trainables.data.groups import check_rules, group_photos
-from trainables.data.inspection import Problem, inspect_files
 from trainables.data.layouts import find_photos
-from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
-from trainables.data.photo_files import Found, PhotoFile
+from trainables.data.photo_files import Found, PhotoFile, Problem, inspect_files
+from trainables.data.split import DEFAULT_RULES, NEAR_DUPLICATES, check_rules, group_photos
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_rows
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights

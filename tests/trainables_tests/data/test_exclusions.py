@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.data.exclusions import apply_exclusion_list, read_exclusion_list
-from trainables.data.photo_files import Exclusion, Found, PhotoFile
+from trainables.data.photo_files import Exclusion, Found, PhotoFile, apply_exclusion_list, read_exclusion_list
 from trainables.errors import UserError
 
 

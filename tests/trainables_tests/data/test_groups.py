@@ -1,8 +1,8 @@
 import pytest
 
 from tests.trainables_tests.drawn_photos import drawn
-from trainables.data.groups import check_rules, group_photos
 from trainables.data.photo_files import PhotoFile
+from trainables.data.split import check_rules, group_photos
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import describe
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainables_tests.drawn_photos import write_photos
-from trainables.data.inspection import Inspection, Problem, inspect_file, inspect_files
+from trainables.data.photo_files import Inspection, Problem, inspect_file, inspect_files
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,7 @@ from trainables.data.dataset import (
     Photo,
     open_dataset,
 )
-from trainables.data.options import PrepareOptions
-from trainables.data.prepare import prepare
+from trainables.data.prepare import PrepareOptions, prepare
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 

@@ -11,8 +11,7 @@ import pytest
 from tests.trainables_tests.data.test_commands import run
 from tests.trainables_tests.drawn_photos import write_photos
 from tests.trainables_tests.training_example import make_worker
-from trainables.data.dataset import MANIFEST, Dataset
-from trainables.data.remote import open_dataset_at, read_manifest, sent_to
+from trainables.data.dataset import MANIFEST, Dataset, open_dataset_at, read_manifest, sent_to
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket

@@ -8,10 +8,9 @@ from sklearn.datasets import load_digits
 
 from tests.trainables_tests.drawn_photos import drawn, encoded
 from trainables.data.images import decode
-from trainables.data.inspection import inspect_bytes
+from trainables.data.photo_files import inspect_bytes
 from trainables.near_duplicates.descriptor import ImageDescriptor, describe
-from trainables.near_duplicates.links import CHAIN, near_duplicate_links
-from trainables.near_duplicates.union_find import components
+from trainables.near_duplicates.links import CHAIN, components, near_duplicate_links
 
 
 def groups(pictures: list[Image.Image], classes: list[str] | None = None) -> list[int]:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.near_duplicates.union_find import Forest, components, links_of_equal
+from trainables.near_duplicates.links import Forest, components, links_of_equal
 
 LINKS = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=40)
 

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.trainables_tests.drawn_photos import drawn, encoded
-from trainables.data.inspection import Inspection, Problem, inspect_bytes
-from trainables.data.photo_files import PhotoFile
+from trainables.data.photo_files import Inspection, PhotoFile, Problem, inspect_bytes
 from trainables.review.findings import blank, irrelevant, is_blank, is_tiny, near_duplicates, tiny, undecodable, why
 from trainables.review.ranking import Ranking
 

@@ -1,11 +1,11 @@
-"""trainables/files/file_store.py: one contract, which folders and URLs pass alike."""
+"""trainables/files/bucket.py: one contract, which folders and URLs pass alike."""
 
 from pathlib import Path
 
 import pytest
 
 from trainables.errors import UserError
-from trainables.files.file_store import FileStore, open_store
+from trainables.files.bucket import Bucket, Folder, open_store
 
 
 @pytest.fixture(params=["folder", "file", "memory", "s3"])
@@ -20,12 +20,12 @@ def place(request: pytest.FixtureRequest, s3: None, tmp_path: Path) -> Path | st
     return places[request.param]
 
 
-def put(store: FileStore, name: str, content: bytes) -> None:
+def put(store: Bucket | Folder, name: str, content: bytes) -> None:
     def write(file: Path) -> str:
         file.write_bytes(content)
         return name
 
-    store.put(name[:1], write)
+    store.add(name[:1], write)
 
 
 def test_what_is_put_is_listed_read_replaced_and_deleted(place: Path | str) -> None:
