@@ -24,10 +24,8 @@ def main() -> int:
     does = "review and prepare photos, retrain the best configuration, predict, explain, export."
     parser = CommandParser(prog="python -m trainables", description=f"python -m trainables: {does}")
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
-    review_commands.add_commands(commands)
-    data_commands.add_commands(commands)
-    train_commands.add_commands(commands)
-    model_commands.add_commands(commands)
+    for room in (review_commands, data_commands, train_commands, model_commands):
+        room.add_commands(commands)
     arguments = parser.parse_args()
     return run_command(lambda: int(arguments.run(arguments)))
 

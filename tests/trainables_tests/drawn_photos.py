@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainables.data.prepare import PrepareOptions
+from trainables.data.options import PrepareOptions
 
 QUICK = PrepareOptions(workers=1)
 

@@ -11,7 +11,7 @@ from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
-    from trainables.data.prepare import PrepareOptions
+    from trainables.data.options import PrepareOptions
 
 
 _PREPARE = """\
@@ -65,7 +65,7 @@ def add_commands(subparsers: Any) -> None:
 
 
 def _prepare_options() -> "type[PrepareOptions]":
-    from trainables.data.prepare import PrepareOptions
+    from trainables.data.options import PrepareOptions
 
     return PrepareOptions
 

@@ -29,6 +29,7 @@ SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
 PHOTOS = "photos.csv"
 EXCLUDED = "excluded.csv"
+COPIES = "datasets"  # the copies' folder in the store's
 
 
 class Shard(BaseModel, extra="forbid", frozen=True):
@@ -185,9 +186,6 @@ def fingerprint_of(photos: Iterable[Photo], class_names: Iterable[str]) -> str:
     """SHA-256 (hex) over the class names and the sorted (photo id, split, label, content hash) of all photos."""
     rows = sorted((photo.photo_id, photo.split, photo.label, photo.sha256) for photo in photos)
     return hashlib.sha256(json.dumps([list(class_names), rows]).encode()).hexdigest()
-
-
-COPIES = "datasets"
 
 
 def open_dataset_at(place: Path | str, store: Path, *, lists_only: bool = False) -> Dataset:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -76,12 +77,7 @@ def image_size(image: bytes) -> tuple[int, int]:
     """
     with _open(image) as picture:
         width, height = picture.size
-        try:
-            on_its_side = _orientation(picture) in (5, 6, 7, 8)
-        except Exception:
-            # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
-            on_its_side = False
-        return (height, width) if on_its_side else (width, height)
+        return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
 def _open(image: bytes) -> Image.Image:
@@ -111,7 +107,9 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _orientation(picture: Image.Image) -> int:
-    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    with suppress(Exception):  # Damaged EXIF, as above.
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

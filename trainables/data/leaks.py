@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from trainables.data.dataset import SPLITS, Dataset, Photo
 from trainables.data.images import ImageUnreadable
+from trainables.data.options import NEAR_DUPLICATES
 from trainables.data.photo_files import inspect_bytes
 from trainables.data.shards import read_split
-from trainables.data.split import NEAR_DUPLICATES
 from trainables.device import usable_cores
 from trainables.near_duplicates.descriptor import ImageDescriptor
 from trainables.near_duplicates.links import components, links_of_equal, near_duplicate_links

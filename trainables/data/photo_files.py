@@ -1,4 +1,4 @@
-"""Photo files below a folder, and the reasons for files left out."""
+"""Photo files: found below a folder, excluded by a list, inspected in worker processes."""
 
 import hashlib
 import multiprocessing
@@ -20,6 +20,13 @@ from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.output import named_errors, parse_table, read_text
 from trainables.near_duplicates.descriptor import ImageDescriptor, describe
+
+LISTED = "listed"
+"""The reason under which photos of the exclusion list stand in excluded.csv."""
+
+_YES = frozenset({"yes", "y", "x", "1", "true"})
+_FEW = 64  # below this many files a pool costs more than it saves
+_CHUNK = 16
 
 
 class PhotoFile(NamedTuple):
@@ -57,7 +64,7 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
     def exclude(self, source: str, reason: str, detail: str) -> None:
-        """Note that something is not used."""
+        """Add to `excluded`."""
         self.excluded.append(Exclusion(source, reason, detail))
 
     def reasons(self) -> str:
@@ -101,24 +108,8 @@ def path_id(source: str) -> str:
 def photo_files(root: Path, found: Found, passed_over: tuple[str, ...] = ()) -> Iterator[str]:
     """Relative paths of all files that look like photos; all others but `passed_over` go to `found.excluded`.
 
-    Hidden folders (".git", ".cache" …) are not entered.
+    Hidden folders (".git", ".cache" …) are not entered; linked folders are, each once: a link may lead to a parent.
     """
-    for path in _walk(root, found):
-        source = path.relative_to(root).as_posix()
-        if source in passed_over:
-            continue
-        if _shown(source) != source:
-            found.exclude(_shown(source), "bad_name", "the name is not UTF-8; rename the file")
-        elif path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
-            found.exclude(source, "not_a_photo", "by its name")
-        elif not path.is_file():
-            found.exclude(source, "not_a_photo", "a broken link or a special file")
-        else:
-            yield source
-
-
-def _walk(root: Path, found: Found) -> Iterator[Path]:
-    """All files below `root`, links followed, each folder once: a link to a parent must not go on for ever."""
     seen: set[tuple[int, int]] = set()
 
     def refused(error: OSError) -> None:
@@ -133,17 +124,22 @@ def _walk(root: Path, found: Found) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(files))
+        for path in (Path(folder, name) for name in sorted(files)):
+            source = path.relative_to(root).as_posix()
+            if source in passed_over:
+                continue
+            if _shown(source) != source:
+                found.exclude(_shown(source), "bad_name", "the name is not UTF-8; rename the file")
+            elif path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
+                found.exclude(source, "not_a_photo", "by its name")
+            elif not path.is_file():
+                found.exclude(source, "not_a_photo", "a broken link or a special file")
+            else:
+                yield source
 
 
 def _shown(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
-
-
-_FEW = 64  # below this many files a pool costs more than it saves
-
-
-_CHUNK = 16
 
 
 class Inspection(NamedTuple):
@@ -159,13 +155,6 @@ class Inspection(NamedTuple):
     descriptor: ImageDescriptor
 
 
-class Problem(NamedTuple):
-    """Why a file gives no photo: `reason` as in `ImageUnreadable`, or "unreadable" when it cannot even be read."""
-
-    reason: str
-    detail: str
-
-
 def inspect_bytes(image: bytes) -> Inspection:
     """Decode a photo wholly and describe it.
 
@@ -177,17 +166,17 @@ def inspect_bytes(image: bytes) -> Inspection:
     return Inspection(hashlib.sha256(image).hexdigest(), len(image), width, height, descriptor)
 
 
-def inspect_file(root: Path, source: str) -> Inspection | Problem:
-    """`inspect_bytes` of root/source, with failures as a value."""
+def inspect_file(root: Path, source: str) -> Inspection | Exclusion:
+    """Inspect root/source; what cannot be read or decoded is excluded."""
     try:
         return inspect_bytes((root / source).read_bytes())
     except ImageUnreadable as error:
-        return Problem(error.reason, error.detail)
+        return Exclusion(source, error.reason, error.detail)
     except OSError as error:
-        return Problem("unreadable", error.strerror or type(error).__name__)
+        return Exclusion(source, "unreadable", error.strerror or type(error).__name__)
 
 
-def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None) -> Iterator[Inspection | Problem]:
+def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None) -> Iterator[Inspection | Exclusion]:
     """`inspect_file` of each, in order, by `workers` processes (None: one per usable core).
 
     Raises:
@@ -209,12 +198,6 @@ def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None
         raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-LISTED = "listed"
-
-
-_YES = frozenset({"yes", "y", "x", "1", "true"})
 
 
 def apply_exclusion_list(found: Found, file: Path | None) -> ExclusionList | None:

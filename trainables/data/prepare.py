@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, Field
-
 from trainables.data.dataset import (
     EXCLUDED,
     MANIFEST,
@@ -26,58 +24,22 @@ from trainables.data.dataset import (
     fingerprint_of,
 )
 from trainables.data.layouts import find_photos
+from trainables.data.options import PrepareOptions
 from trainables.data.photo_files import (
     Exclusion,
     Found,
     Inspection,
     PhotoFile,
-    Problem,
     apply_exclusion_list,
     inspect_files,
 )
 from trainables.data.shards import write_split
-from trainables.data.split import DEFAULT_RULES, MIN_GROUPS, check_rules, group_photos, split_groups
+from trainables.data.split import MIN_GROUPS, check_rules, group_photos, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 
 Say = Callable[[str], None]
 _Usable = tuple[PhotoFile, Inspection]
-
-
-class PrepareOptions(BaseModel, extra="forbid", frozen=True):
-    """How to prepare; `fractions` are training, validation, test; `workers` None means one per usable core."""
-
-    seed: int = Field(default=0, ge=0, description="what the split depends on besides the photos")
-    fractions: tuple[float, float, float] = Field(
-        default=(0.7, 0.15, 0.15),
-        description="shares of the photos, sum 1",
-        json_schema_extra={"metavar": ["TRAIN", "VALIDATION", "TEST"]},
-    )
-    min_photos: int = Field(
-        default=1, ge=1, description="leave out classes with fewer usable photos", json_schema_extra={"metavar": "N"}
-    )
-    label_level: str = Field(
-        default="family",
-        description="phylum, class, order, family, genus or species, where the metadata has it",
-        json_schema_extra={"metavar": "LEVEL"},
-    )
-    exclude: Path | None = Field(
-        default=None,
-        description="photos to leave out: one path below PHOTOS a line, or a CSV with a column source",
-        json_schema_extra={"metavar": "FILE"},
-    )
-    group: tuple[str, ...] = Field(
-        default=DEFAULT_RULES,
-        description="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
-        "species, or none",
-        json_schema_extra={"metavar": "RULE"},
-    )
-    workers: int | None = Field(
-        default=None,
-        ge=1,
-        description="processes that look at the photos (default: one per core)",
-        json_schema_extra={"metavar": "N"},
-    )
 
 
 class _Plan(NamedTuple):
@@ -127,8 +89,8 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     usable = []
     sources = [file.source for file in found.photos]
     for file, seen in zip(found.photos, inspect_files(root, sources, options.workers), strict=True):
-        if isinstance(seen, Problem):
-            found.exclude(file.source, seen.reason, seen.detail)
+        if isinstance(seen, Exclusion):
+            found.excluded.append(seen)
         else:
             usable.append((file, seen))
     # Which label of equal bytes in different classes is right cannot be known.

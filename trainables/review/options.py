@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainables.data.split import DEFAULT_RULES
+from trainables.data.options import DEFAULT_RULES
 
 
 class ReviewOptions(BaseModel):

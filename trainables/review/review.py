@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainables.data.layouts import find_photos
-from trainables.data.photo_files import Found, PhotoFile, Problem, inspect_files
-from trainables.data.split import DEFAULT_RULES, NEAR_DUPLICATES, check_rules, group_photos
+from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
+from trainables.data.photo_files import Exclusion, Found, PhotoFile, inspect_files
+from trainables.data.split import check_rules, group_photos
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_rows
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
@@ -65,8 +66,8 @@ def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions
     """Inspect the photos, rank those that can be judged, and list what is wrong with each."""
     sources = [photo.source for photo in found.photos]
     inspected = list(zip(found.photos, inspect_files(root, sources, options.workers), strict=True))
-    broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Problem)]
-    usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Problem)]
+    broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Exclusion)]
+    usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Exclusion)]
     photos, seen = [photo for photo, _ in usable], [seen for _, seen in usable]
     hashes, descriptors = [each.sha256 for each in seen], [each.descriptor for each in seen]
     groups = group_photos(photos, hashes, descriptors, options.group)

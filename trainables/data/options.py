@@ -1,0 +1,45 @@
+"""Options of `prepare`."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+NEAR_DUPLICATES = "near-duplicates"
+GROUP_RULES = (NEAR_DUPLICATES, "bursts", "species", "none")
+DEFAULT_RULES = (NEAR_DUPLICATES,)
+
+
+class PrepareOptions(BaseModel, extra="forbid", frozen=True):
+    """How to prepare; `fractions` are training, validation, test; `workers` None means one per usable core."""
+
+    seed: int = Field(default=0, ge=0, description="what the split depends on besides the photos")
+    fractions: tuple[float, float, float] = Field(
+        default=(0.7, 0.15, 0.15),
+        description="shares of the photos, sum 1",
+        json_schema_extra={"metavar": ["TRAIN", "VALIDATION", "TEST"]},
+    )
+    min_photos: int = Field(
+        default=1, ge=1, description="leave out classes with fewer usable photos", json_schema_extra={"metavar": "N"}
+    )
+    label_level: str = Field(
+        default="family",
+        description="phylum, class, order, family, genus or species, where the metadata has it",
+        json_schema_extra={"metavar": "LEVEL"},
+    )
+    exclude: Path | None = Field(
+        default=None,
+        description="photos to leave out: one path below PHOTOS a line, or a CSV with a column source",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    group: tuple[str, ...] = Field(
+        default=DEFAULT_RULES,
+        description="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
+        "species, or none",
+        json_schema_extra={"metavar": "RULE"},
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="processes that look at the photos (default: one per core)",
+        json_schema_extra={"metavar": "N"},
+    )
