@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
+from trainables.files.output import check_free, whole_or_nothing
 
 if TYPE_CHECKING:
     from trainables.data.options import PrepareOptions
 
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 _PREPARE = """\
 examples:
@@ -115,8 +117,35 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 def run_demo_photos(arguments: argparse.Namespace) -> int:
     """Write the digits."""
-    from trainables.data.demo_photos import write_digits
-
     counts = write_digits(arguments.out)
     print(f"{sum(counts.values())} images of {len(counts)} classes in {arguments.out}")
     return 0
+
+
+def write_digits(out: Path, most: int = 150, fewest: int = 20) -> dict[str, int]:
+    """Write class folders digits_zero … digits_nine to `out`, from `most` down to `fewest` images; returns the counts.
+
+    The images are scikit-learn's scans of 8 × 8 pixels (UCI, 1998), enlarged to 96 × 96; odd classes are PNG, even
+    ones JPEG.
+
+    Raises:
+        UserError: `out` holds anything.
+    """
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    out = out.resolve()
+    check_free(out)
+    digits = load_digits()
+    counts = np.geomspace(most, fewest, len(_DIGITS)).round().astype(int)
+    with whole_or_nothing(out) as folder:
+        for digit, (name, count) in enumerate(zip(_DIGITS, counts, strict=True)):
+            (folder / f"digits_{name}").mkdir()
+            for number, scan in enumerate(digits.images[digits.target == digit][:count]):
+                # 16 grey levels, ink high; on paper ink is dark.
+                picture = Image.fromarray((255 - scan * (255 / 16)).astype(np.uint8))
+                large = picture.resize((96, 96), Image.Resampling.BICUBIC).convert("RGB")
+                kind = "png" if digit % 2 else "jpg"
+                large.save(folder / f"digits_{name}" / f"{name}_{number:03d}.{kind}", quality=90)  # The JPEG's.
+    return {f"digits_{name}": int(count) for name, count in zip(_DIGITS, counts, strict=True)}

@@ -202,12 +202,10 @@ def open_dataset_at(place: Path | str, store: Path, *, lists_only: bool = False)
         return open_dataset(place)
     bucket = open_bucket(place)
     manifest, text = _manifest(bucket)
-    folder = store / COPIES / manifest.fingerprint
+    folder, shards = store / COPIES / manifest.fingerprint, manifest.shards
     if lists_only and not (folder / MANIFEST).is_file():
-        _once(folder.with_name(f"{folder.name}.lists"), bucket, text, [])
-        folder = folder.with_name(f"{folder.name}.lists")
-    else:
-        _once(folder, bucket, text, manifest.shards)
+        folder, shards = folder.with_name(f"{folder.name}.lists"), []
+    _once(folder, bucket, text, shards)
     return replace(open_dataset(folder), url=place)
 
 

@@ -116,20 +116,17 @@ def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture
     if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
+        # Grey samples of 16 or 32 bits to 8: floats up to 1 and integers up to 255 keep their meaning.
+        samples = np.asarray(picture)
+        values = np.nan_to_num(samples.astype(np.float64))
+        top = float(values.max(initial=0))
+        if samples.dtype.kind == "f":
+            full = 1.0 if top <= 1 else 255.0
+        else:
+            full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
+        grey = np.clip(values * (255 / full), 0, 255).round().astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
     if picture.has_transparency_data:
-        seen = picture.convert("RGBA")
-        white = Image.new("RGBA", seen.size, "white")
-        return Image.alpha_composite(white, seen).convert("RGB")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
     return picture.convert("RGB")
-
-
-def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Grey samples of 16 or 32 bits to 8: floats up to 1 and integers up to 255 keep their meaning."""
-    values = np.nan_to_num(samples.astype(np.float64))
-    top = float(values.max(initial=0))
-    if samples.dtype.kind == "f":
-        full = 1.0 if top <= 1 else 255.0
-    else:
-        full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
-    return np.asarray(np.clip(values * (255 / full), 0, 255).round(), dtype=np.uint8)

@@ -6,11 +6,10 @@ The steps: find, exclude, decode, group, split, write; the manifest last, and th
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 from trainables.data.dataset import (
     EXCLUDED,
@@ -42,15 +41,6 @@ Say = Callable[[str], None]
 _Usable = tuple[PhotoFile, Inspection]
 
 
-class _Plan(NamedTuple):
-    """The split, decided: rows in shard order (shard names still empty) and the size of each photo's file."""
-
-    rows: list[Photo]
-    bytes: dict[str, int]
-    class_names: list[str]
-    train_only: list[str]
-
-
 def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say: Say = lambda line: None) -> Manifest:
     """Write a dataset to `out` from the folder `photos`; `say` hears a line per step.
 
@@ -73,13 +63,14 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     exclusion_list = apply_exclusion_list(found, options.exclude)
     usable = _usable_photos(root, found, options)
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
-    plan = _plan(usable, found, options)
-    with whole_or_nothing(out, needed_bytes=sum(plan.bytes.values())) as folder:
-        say(f"writing {len(plan.rows)} photos to {out}")
-        rows, shards = _write_shards(folder, root, plan)
+    rows, train_only = _split_rows(usable, found, options)
+    sizes = {file.photo_id: seen.bytes for file, seen in usable}
+    with whole_or_nothing(out, needed_bytes=sum(sizes.values())) as folder:
+        say(f"writing {len(rows)} photos to {out}")
+        rows, shards = _write_shards(folder, root, rows, sizes)
         write_rows(folder / PHOTOS, Photo._fields, rows)
         write_rows(folder / EXCLUDED, Exclusion._fields, sorted(found.excluded))
-        manifest = _manifest(root, found, plan, shards, options, exclusion_list)
+        manifest = _manifest(root, found, rows, train_only, shards, options, exclusion_list)
         write_json(manifest.model_dump(), folder / MANIFEST)
     return manifest
 
@@ -113,7 +104,8 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     return kept
 
 
-def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
+def _split_rows(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> tuple[list[Photo], list[str]]:
+    """The photos in shard order, shard names still empty, and the families in training only; `found` gets warnings."""
     hashes, descriptors = [seen.sha256 for _, seen in usable], [seen.descriptor for _, seen in usable]
     groups = group_photos([file for file, _ in usable], hashes, descriptors, options.group)
     classes = [file.class_name for file, _ in usable]
@@ -136,7 +128,7 @@ def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _
         return SPLITS.index(row.split), hashlib.sha256(f"{options.seed} {row.photo_id}".encode()).hexdigest()
 
     rows.sort(key=place)
-    return _Plan(rows, {file.photo_id: seen.bytes for file, seen in usable}, class_names, split.train_only)
+    return rows, split.train_only
 
 
 def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
@@ -158,7 +150,11 @@ def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
     return lines
 
 
-def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], list[Shard]]:
+def _write_shards(
+    folder: Path, root: Path, rows: Sequence[Photo], sizes: Mapping[str, int]
+) -> tuple[list[Photo], list[Shard]]:
+    """Write all splits; `sizes` are bytes by photo id. Returns the rows with their shards' names, and the shards."""
+
     def original(row: Photo) -> bytes:
         try:
             image = (root / row.source).read_bytes()
@@ -169,35 +165,35 @@ def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], l
             raise UserError(f"{changed}; run again when nobody writes there")
         return image
 
-    rows: list[Photo] = []
+    placed: list[Photo] = []
     written: list[Shard] = []
     for split in SPLITS:
-        of_split = [row for row in plan.rows if row.split == split]
-        sizes = [plan.bytes[row.photo_id] for row in of_split]
-        placed, files = write_split(folder, split, of_split, original, sizes)
-        rows += placed
-        written += files
-    return rows, written
+        of_split = [row for row in rows if row.split == split]
+        photos, shards = write_split(folder, split, of_split, original, [sizes[row.photo_id] for row in of_split])
+        placed += photos
+        written += shards
+    return placed, written
 
 
 def _manifest(
-    root: Path, found: Found, plan: _Plan, shards: list[Shard], options: PrepareOptions, listed: ExclusionList | None
-) -> Manifest:
-    sizes = sorted(Counter((row.split, row.family) for row in plan.rows).items())
+    root: Path, found: Found, rows: Sequence[Photo], train_only: list[str], shards: list[Shard],
+    options: PrepareOptions, listed: ExclusionList | None,
+) -> Manifest:  # fmt: skip
+    names, sizes = (
+        sorted({row.family for row in rows}),
+        sorted(Counter((row.split, row.family) for row in rows).items()),
+    )
     return Manifest(
-        fingerprint=fingerprint_of(plan.rows, plan.class_names),
-        class_names=plan.class_names,
+        **options.model_dump(include={"seed", "fractions", "label_level", "min_photos"}),
+        fingerprint=fingerprint_of(rows, names),
+        class_names=names,
         counts={split: {family: size for (at, family), size in sizes if at == split} for split in SPLITS},
         excluded=dict(sorted(Counter(one.reason for one in found.excluded).items())),
         exclusion_list=listed,
-        seed=options.seed,
-        fractions=options.fractions,
         grouping=list(options.group),
-        groups=len({row.group for row in plan.rows}),
-        label_level=options.label_level,
+        groups=len({row.group for row in rows}),
         layout=found.layout,
-        min_photos=options.min_photos,
-        train_only_families=plan.train_only,
+        train_only_families=train_only,
         warnings=found.warnings,
         shards=shards,
         source=str(root),

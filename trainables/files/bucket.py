@@ -37,14 +37,6 @@ def folder_or_url(place: str) -> Path | str:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file in a listing: its size in bytes, and when it was last written (ns; None where its place does not say)."""
-
-    size: int
-    written: int | None
-
-
-@dataclass(frozen=True)
 class Bucket:
     """A folder at a URL: `files` is its pyarrow file system, `path` the folder's name there.
 
@@ -60,22 +52,23 @@ class Bucket:
         """Return the names of all files below, sorted; none where there is no such folder."""
         return sorted(self.entries())
 
-    def entries(self, below: str = "") -> dict[str, Entry]:
-        """Return all files in the folder `below` (all where empty) by their names; none where it is missing."""
+    def entries(self, below: str = "") -> dict[str, tuple[int, int | None]]:
+        """Return the files in the folder `below` (all where empty) by their names; none where it is missing.
+
+        Of each its size in bytes, and when it was last written (ns; None where its place does not say).
+        """
         from pyarrow import fs
 
         folder = f"{self.path}/{below}".rstrip("/")
         with self._named("its files cannot be listed"):
             found = self.files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
         return {
-            info.path.removeprefix(f"{self.path}/"): Entry(info.size or 0, info.mtime_ns)
-            for info in found
-            if info.is_file
+            info.path.removeprefix(f"{self.path}/"): (info.size or 0, info.mtime_ns) for info in found if info.is_file
         }
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes of all files below, in bytes, by their names; none where there is no such folder."""
-        return {name: entry.size for name, entry in self.entries().items()}
+        return {name: size for name, (size, _) in self.entries().items()}
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file; None where there is none."""

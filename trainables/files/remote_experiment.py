@@ -76,12 +76,12 @@ def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
         UserError: nothing is there, or it cannot be reached.
     """
     there = {}
-    for name, entry in bucket.entries().items():
+    for name, mark in bucket.entries().items():
         parts = PurePosixPath(name).parts
         # "..", or a name that begins with a slash, would be written outside of the folder.
         hidden = parts[0] == "/" or any(part.startswith(".") for part in parts)
         if not hidden and name != LEASE and parts[0] != CHECKPOINTS:
-            there[name] = [entry.size, entry.written]
+            there[name] = list(mark)  # As JSON gives it back.
     if not there:
         why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
         raise UserError(f"{bucket.url} holds no {kind}, {why}")

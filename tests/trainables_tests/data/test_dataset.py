@@ -9,6 +9,7 @@ import pytest
 from tests.trainables_tests.data.test_commands import run
 from tests.trainables_tests.drawn_photos import write_photos
 from tests.trainables_tests.training_example import make_worker
+from trainables.config import RunSettings
 from trainables.data.dataset import (
     MANIFEST,
     PHOTOS,
@@ -251,7 +252,7 @@ def test_commands_refuse_an_unknown_protocol_in_one_line(
 
 
 def test_a_trial_brings_its_dataset_to_its_nodes_store(url: str, small_dataset: Dataset, tmp_path: Path) -> None:
-    worker = _worker({"dataset": url, "store": str(tmp_path), "store_bytes": None, "threads": 1})
+    worker = _worker(RunSettings(trial=0, dataset=url, store=tmp_path, threads=1, checkpoint_dir="", plan=(0,)))
     assert worker.dataset.folder == tmp_path / "datasets" / small_dataset.fingerprint
     photos, same = (source.photos("validation", 32) for source in (worker, make_worker(small_dataset, tmp_path)))
     assert len(photos) == len(same) and photos.labels.tolist() == same.labels.tolist()
