@@ -1,12 +1,4 @@
-"""Commands from photos to a dataset, and from a configuration to a model.
-
-python -m trainables review PHOTOS REVIEW
-python -m trainables prepare PHOTOS DATASET --min-photos 20
-python -m trainables retrain runs/first/best.json
-python -m trainables predict runs/first/final photo.jpg
-python -m trainables explain runs/first/final photo.jpg
-python -m trainables export runs/first/final
-"""
+"""Commands from photos to a dataset, and from a configuration to a model."""
 
 import sys
 from typing import Any

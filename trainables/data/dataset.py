@@ -198,24 +198,15 @@ def open_dataset_at(place: Path | str, store: Path, *, lists_only: bool = False)
     Raises:
         UserError: nothing is there, it cannot be reached, a shard is not what the manifest says, or the disk is full.
     """
-    if not isinstance(place, str) or not is_url(place):
+    if not is_url(place):
         return open_dataset(place)
     bucket = open_bucket(place)
-    manifest, text = _manifest(bucket)
+    manifest, text = read_manifest(bucket)
     folder, shards = store / COPIES / manifest.fingerprint, manifest.shards
     if lists_only and not (folder / MANIFEST).is_file():
         folder, shards = folder.with_name(f"{folder.name}.lists"), []
     _once(folder, bucket, text, shards)
     return replace(open_dataset(folder), url=place)
-
-
-def read_manifest(url: str) -> Manifest:
-    """Read the manifest of the dataset at `url`.
-
-    Raises:
-        UserError: there is none, it is damaged, or the place cannot be reached.
-    """
-    return _manifest(open_bucket(url))[0]
 
 
 @contextmanager
@@ -237,7 +228,12 @@ def sent_to(url: str) -> Iterator[Path]:
             bucket.send(file, file.name)
 
 
-def _manifest(bucket: Bucket) -> tuple[Manifest, bytes]:
+def read_manifest(bucket: Bucket) -> tuple[Manifest, bytes]:
+    """The manifest of the dataset at a URL, and its text.
+
+    Raises:
+        UserError: there is none, it is damaged, or the place cannot be reached.
+    """
     text = bucket.read(MANIFEST)
     if text is None:
         raise UserError(

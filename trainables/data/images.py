@@ -63,7 +63,7 @@ def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
     """The picture as uint8 [size, size, 3], RGB, bilinear; the aspect is not kept, as in the reference study.
 
     Raises:
-        ImageUnreadable: as `decode`.
+        ImageUnreadable: no bytes, not an image, truncated, or more than `MAX_PIXELS`.
     """
     picture = decode(image, draft=size).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(picture, dtype=np.uint8)
@@ -73,7 +73,7 @@ def image_size(image: bytes) -> tuple[int, int]:
     """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
 
     Raises:
-        ImageUnreadable: as `decode`, but a truncated picture may pass.
+        ImageUnreadable: no bytes, not an image, or more than `MAX_PIXELS`; a truncated picture may pass.
     """
     with _open(image) as picture:
         width, height = picture.size

@@ -1,4 +1,4 @@
-"""Photo files: found below a folder, excluded by a list, inspected in worker processes."""
+"""Photo files: found, excluded by a list, inspected in worker processes."""
 
 import hashlib
 import multiprocessing

@@ -24,14 +24,7 @@ from trainables.data.dataset import (
 )
 from trainables.data.layouts import find_photos
 from trainables.data.options import PrepareOptions
-from trainables.data.photo_files import (
-    Exclusion,
-    Found,
-    Inspection,
-    PhotoFile,
-    apply_exclusion_list,
-    inspect_files,
-)
+from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, apply_exclusion_list, inspect_files
 from trainables.data.shards import write_split
 from trainables.data.split import MIN_GROUPS, check_rules, group_photos, split_groups
 from trainables.errors import UserError

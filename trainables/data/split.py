@@ -120,25 +120,20 @@ def _best_deal(
     reachable = _cost(_rounded(targets), targets)
     best: tuple[float, list[int]] = (np.inf, [])
     for _ in range(_ATTEMPTS):
-        places = _deal(sizes, in_train, targets, rng)
+        # Each group, in random order, to the split that lacks most; the first three to different ones.
+        lacking = targets - np.array([in_train, 0, 0])
+        places = [0] * len(sizes)
+        for turn, group in enumerate(rng.permutation(len(sizes))):
+            # Even deals would always give validation the odd photo; the jitter decides ties by chance.
+            wish = lacking + rng.random(3) * 1e-6
+            place = turn if turn < len(targets) else int(np.argmax(wish))
+            places[group] = place
+            lacking[place] -= sizes[group]
         cost = _improve(places, sizes, in_train, targets)
         best = min(best, (cost, places))
         if best[0] <= reachable + 1e-9:
             break
     return best[1]
-
-
-def _deal(sizes: Sequence[int], in_train: int, targets: _Targets, rng: np.random.Generator) -> list[int]:
-    """Each group, in random order, to the split that lacks most; the first three to different ones."""
-    lacking = targets - np.array([in_train, 0, 0])
-    places = [0] * len(sizes)
-    for turn, group in enumerate(rng.permutation(len(sizes))):
-        # Even deals would always give validation the odd photo; the jitter decides ties by chance.
-        wish = lacking + rng.random(3) * 1e-6
-        place = turn if turn < len(targets) else int(np.argmax(wish))
-        places[group] = place
-        lacking[place] -= sizes[group]
-    return places
 
 
 def _improve(places: list[int], sizes: Sequence[int], in_train: int, targets: _Targets) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from trainables.errors import UserError, message_of
@@ -26,7 +26,7 @@ _OBJECT_STORES = ("s3", "gcs", "abfs")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
-def is_url(place: Path | str) -> bool:
+def is_url(place: Path | str) -> TypeGuard[str]:
     """Say whether a place is a URL, and not a folder."""
     return isinstance(place, str) and _URL.match(place) is not None
 
@@ -183,9 +183,9 @@ def open_store(place: Path | str) -> Folder | Bucket:
     """Return the files of a folder or of a URL; nothing is written yet.
 
     Raises:
-        UserError: as `open_bucket`.
+        UserError: a URL's protocol is unknown, its package is missing, or credentials stand in it.
     """
-    return open_bucket(place) if isinstance(place, str) and is_url(place) else Folder(Path(place))
+    return open_bucket(place) if is_url(place) else Folder(Path(place))
 
 
 def open_bucket(url: str) -> Bucket:

@@ -202,7 +202,7 @@ def test_what_is_no_dataset_is_one_line(s3: None, tmp_path: Path) -> None:
         open_dataset_at("s3://bucket/nothing", tmp_path)
     replaced("s3://bucket/other", MANIFEST, b"{}", tmp_path)
     with pytest.raises(UserError, match=r"^s3://bucket/other/manifest.json is damaged: .*prepare it again$"):
-        read_manifest("s3://bucket/other")
+        read_manifest(open_bucket("s3://bucket/other"))
 
 
 def test_the_manifest_is_sent_last(s3: None, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
