@@ -5,14 +5,11 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
 from trainables.files.output import check_free, whole_or_nothing
-
-if TYPE_CHECKING:
-    from trainables.data.options import PrepareOptions
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -49,7 +46,8 @@ downloaded.
 
 def add_commands(subparsers: Any) -> None:
     """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
-    parser = command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE, _prepare_options)
+    help_line = "photos to a dataset: split, shards, manifest"
+    parser = command(subparsers, "prepare", help_line, _PREPARE, "trainables.data.options:PrepareOptions")
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
     parser.add_argument(
         "out",
@@ -66,20 +64,15 @@ def add_commands(subparsers: Any) -> None:
     demo.set_defaults(run=run_demo_photos)
 
 
-def _prepare_options() -> "type[PrepareOptions]":
-    from trainables.data.options import PrepareOptions
-
-    return PrepareOptions
-
-
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Prepare, and say what came out."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.data.dataset import EXCLUDED, sent_to
+    from trainables.data.options import PrepareOptions
     from trainables.data.prepare import prepare
 
     out: Path | str = arguments.out
-    options = options_from(arguments, _prepare_options())
+    options = options_from(arguments, PrepareOptions)
     with nullcontext(out) if isinstance(out, Path) else sent_to(out) as folder:
         manifest = prepare(arguments.photos, folder, options, say=lambda line: print(line, flush=True))
     for line in manifest.warnings:
