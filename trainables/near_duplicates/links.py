@@ -1,7 +1,7 @@
 """Links between near-duplicates: photos that show the same picture.
 
 It may be re-encoded, resized, retouched, cropped a little, mirrored, turned or relit. Two photos are near-duplicates
-when transformed.py finds them to be copies, or when their 64-bit perceptual hashes (DCT, `imagehash.phash`) differ in
+when descriptor.py finds them to be copies, or when their 64-bit perceptual hashes (DCT, `imagehash.phash`) differ in
 at most `HASH_BITS` bits AND their 16 × 16 grey thumbnails correlate by at least `CORRELATION`. Neither of the two is
 enough alone: on 3,972 real photos (Caltech-101, CUB-200, Leeds butterflies; 7.9 million pairs) 683 pairs are within 14
 bits and 53 correlate above 0.9, many of them butterflies spread alike on white. Of all 95 close pairs, seen by eye,
@@ -19,8 +19,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trainables.near_duplicates.descriptor import ImageDescriptor
-from trainables.near_duplicates.transformed import TransformedCopies
+from trainables.near_duplicates.descriptor import ImageDescriptor, TransformedCopies
 
 HASH_BITS = 10
 CORRELATION = 0.88
