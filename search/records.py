@@ -13,11 +13,10 @@ import yaml
 from search.config.storage_url import optuna_address, parse_url
 from search.study.storage import open_for_reading, read_study
 from search.study.trial_end import ScoredTrial, front
-from trainables.data.dataset import MANIFEST
-from trainables.data.remote import read_manifest
+from trainables.data.dataset import MANIFEST, read_manifest
 from trainables.errors import UserError
 from trainables.files import experiment as files
-from trainables.files.bucket import is_url
+from trainables.files.bucket import is_url, open_bucket
 from trainables.files.output import read_rows
 from trainables.files.remote_experiment import local_copy as local_copy  # For analysis, which imports no other.
 from trainables.handoff import Handoff, read_handoff
@@ -128,7 +127,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     manifest = None if is_url(sweep["dataset"]) else _json(Path(sweep["dataset"]) / MANIFEST)
     if is_url(sweep["dataset"]):
         with contextlib.suppress(UserError):  # The report says that it could not be reached.
-            manifest = read_manifest(sweep["dataset"]).model_dump(mode="json")
+            manifest = read_manifest(open_bucket(sweep["dataset"]))[0].model_dump(mode="json")
     return Experiment(
         folder=folder,
         sweep=sweep,

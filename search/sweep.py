@@ -42,8 +42,7 @@ from search.tune.searcher import StudySearch
 from search.tune.session import ray_session
 from search.tune.state import SweepState
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset
-from trainables.data.remote import open_dataset_at
+from trainables.data.dataset import Dataset, open_dataset_at
 from trainables.errors import UserError
 from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json

@@ -1,12 +1,4 @@
-"""Commands from photos to a dataset, and from a configuration to a model.
-
-python -m trainables review PHOTOS REVIEW
-python -m trainables prepare PHOTOS DATASET --min-photos 20
-python -m trainables retrain runs/first/best.json
-python -m trainables predict runs/first/final photo.jpg
-python -m trainables explain runs/first/final photo.jpg
-python -m trainables export runs/first/final
-"""
+"""Commands from photos to a dataset, and from a configuration to a model."""
 
 import sys
 from typing import Any
@@ -24,10 +16,8 @@ def main() -> int:
     does = "review and prepare photos, retrain the best configuration, predict, explain, export."
     parser = CommandParser(prog="python -m trainables", description=f"python -m trainables: {does}")
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
-    review_commands.add_commands(commands)
-    data_commands.add_commands(commands)
-    train_commands.add_commands(commands)
-    model_commands.add_commands(commands)
+    for room in (review_commands, data_commands, train_commands, model_commands):
+        room.add_commands(commands)
     arguments = parser.parse_args()
     return run_command(lambda: int(arguments.run(arguments)))
 

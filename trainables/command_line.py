@@ -1,8 +1,8 @@
 """Sub-commands and options of python -m trainables, from pydantic models."""
 
 import argparse
+import pkgutil
 import types
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
 if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
@@ -12,26 +12,24 @@ Options = TypeVar("Options", bound="BaseModel")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that adds the options of `model()` only when it is asked to parse: models take time to import."""
+    """A parser that adds the options of its model only when it is asked to parse: models take time to import."""
 
-    model: "Callable[[], type[BaseModel]] | None" = None
+    model = ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See argparse."""
-        if self.model is not None:
-            model, self.model = self.model, None
-            add_options(self, model())
+        if self.model:
+            model, self.model = self.model, ""
+            add_options(self, pkgutil.resolve_name(model))
         return super().parse_known_args(args, namespace)
 
 
-def command(
-    subparsers: Any, name: str, help_line: str, text: str, model: "Callable[[], type[BaseModel]] | None" = None
-) -> CommandParser:
+def command(subparsers: Any, name: str, help_line: str, text: str, model: str = "") -> CommandParser:
     """Add a sub-command to those of a `CommandParser`.
 
     Args:
         text: stands below its options as it is written.
-        model: imports and returns the model whose fields are its options (`add_options`).
+        model: "module:class" of the model whose fields are its options (`add_options`).
     """
     parser: CommandParser = subparsers.add_parser(
         name,

@@ -112,7 +112,7 @@ def _worker(run: RunSettings) -> Any:
     key = run.dataset, run.store
     if key not in _WORKERS:
         prepare_tensorflow(run.threads)
-        from trainables.data.remote import open_dataset_at
+        from trainables.data.dataset import open_dataset_at
         from trainables.training.worker import Worker
 
         dataset = open_dataset_at(run.dataset, run.store)

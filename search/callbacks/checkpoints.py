@@ -10,8 +10,8 @@ from search.study.study import scored
 from search.study.trial_end import Mode, ScoredTrial, TrialEnd, front
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from trainables.errors import UserError
+from trainables.files.bucket import open_store
 from trainables.files.experiment import CHECKPOINTS, checkpoint_root
-from trainables.files.file_store import open_store
 from trainables.training.checkpoint import newest_first
 
 

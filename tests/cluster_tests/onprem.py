@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tests.cluster_tests.hosts import ADDRESSES, ROOT, SHARED, Hosts
-from trainables.data.demo_photos import write_digits
+from trainables.data.commands import write_digits
 
 DRIVER = "tests/cluster_tests/driver.py"
 

@@ -14,9 +14,8 @@ from search.records import read_experiment
 from tests.checkout import ROOT
 from tests.end_to_end_tests.test_sigkill import clear_away
 from tests.s3_server import s3_server
-from trainables.files.bucket import open_bucket
+from trainables.files.bucket import open_bucket, open_store
 from trainables.files.experiment import LEASE
-from trainables.files.file_store import open_store
 from trainables.training.checkpoint import newest_first
 
 URL = "s3://sweeps/first"

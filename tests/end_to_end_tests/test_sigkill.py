@@ -21,7 +21,7 @@ import pytest
 from search.records import Experiment, TrialRecord, read_epochs, read_experiment
 from tests.checkout import ROOT
 from tests.search_tests.event_files import read_events
-from trainables.data.demo_photos import write_digits
+from trainables.data.commands import write_digits
 from trainables.data.prepare import PrepareOptions, prepare
 
 DRIVER = "tests.search_tests.killed_driver"

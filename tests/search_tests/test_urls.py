@@ -14,7 +14,7 @@ from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.synthetic import SyntheticTrial
 from trainables.config import TrialConfig
 from trainables.errors import UserError
-from trainables.files.file_store import open_store
+from trainables.files.bucket import open_store
 from trainables.training.checkpoint import newest_first
 
 

@@ -83,17 +83,10 @@ def test_what_is_no_option_may_be_given_beside_them() -> None:
 
 
 def test_a_command_asks_for_its_model_only_when_it_is_parsed() -> None:
-    asked = []
-
-    def model() -> type[Options]:
-        asked.append(True)
-        return Options
-
     parser = CommandParser()
     subparsers = parser.add_subparsers(required=True)
-    command(subparsers, "first", "", "", model)
-    command(subparsers, "second", "", "")
-    parser.parse_args(["second"])
-    assert not asked
+    command(subparsers, "first", "", "", f"{__name__}:Options")
+    command(subparsers, "second", "", "", "no.such.module:Options")
     assert parser.parse_args(["first", "--share", "0.5"]).share == 0.5
-    assert asked == [True]
+    with pytest.raises(ModuleNotFoundError):
+        parser.parse_args(["second"])

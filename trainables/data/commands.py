@@ -5,14 +5,13 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
+from trainables.files.output import check_free, whole_or_nothing
 
-if TYPE_CHECKING:
-    from trainables.data.options import PrepareOptions
-
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 _PREPARE = """\
 examples:
@@ -47,7 +46,8 @@ downloaded.
 
 def add_commands(subparsers: Any) -> None:
     """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
-    parser = command(subparsers, "prepare", "photos to a dataset: split, shards, manifest", _PREPARE, _prepare_options)
+    help_line = "photos to a dataset: split, shards, manifest"
+    parser = command(subparsers, "prepare", help_line, _PREPARE, "trainables.data.options:PrepareOptions")
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
     parser.add_argument(
         "out",
@@ -64,21 +64,15 @@ def add_commands(subparsers: Any) -> None:
     demo.set_defaults(run=run_demo_photos)
 
 
-def _prepare_options() -> "type[PrepareOptions]":
-    from trainables.data.options import PrepareOptions
-
-    return PrepareOptions
-
-
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Prepare, and say what came out."""
     # Imports stand in the functions: --help must answer at once.
-    from trainables.data.dataset import EXCLUDED
+    from trainables.data.dataset import EXCLUDED, sent_to
+    from trainables.data.options import PrepareOptions
     from trainables.data.prepare import prepare
-    from trainables.data.remote import sent_to
 
     out: Path | str = arguments.out
-    options = options_from(arguments, _prepare_options())
+    options = options_from(arguments, PrepareOptions)
     with nullcontext(out) if isinstance(out, Path) else sent_to(out) as folder:
         manifest = prepare(arguments.photos, folder, options, say=lambda line: print(line, flush=True))
     for line in manifest.warnings:
@@ -93,7 +87,7 @@ def run_prepare(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check the shards' bytes, then the splits; one line per damage or leak on stderr."""
-    from trainables.data.remote import open_dataset_at
+    from trainables.data.dataset import open_dataset_at
     from trainables.device import prepare_tensorflow
 
     # What lies at a URL is read from there, whatever copies this machine has.
@@ -116,8 +110,35 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 def run_demo_photos(arguments: argparse.Namespace) -> int:
     """Write the digits."""
-    from trainables.data.demo_photos import write_digits
-
     counts = write_digits(arguments.out)
     print(f"{sum(counts.values())} images of {len(counts)} classes in {arguments.out}")
     return 0
+
+
+def write_digits(out: Path, most: int = 150, fewest: int = 20) -> dict[str, int]:
+    """Write class folders digits_zero … digits_nine to `out`, from `most` down to `fewest` images; returns the counts.
+
+    The images are scikit-learn's scans of 8 × 8 pixels (UCI, 1998), enlarged to 96 × 96; odd classes are PNG, even
+    ones JPEG.
+
+    Raises:
+        UserError: `out` holds anything.
+    """
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    out = out.resolve()
+    check_free(out)
+    digits = load_digits()
+    counts = np.geomspace(most, fewest, len(_DIGITS)).round().astype(int)
+    with whole_or_nothing(out) as folder:
+        for digit, (name, count) in enumerate(zip(_DIGITS, counts, strict=True)):
+            (folder / f"digits_{name}").mkdir()
+            for number, scan in enumerate(digits.images[digits.target == digit][:count]):
+                # 16 grey levels, ink high; on paper ink is dark.
+                picture = Image.fromarray((255 - scan * (255 / 16)).astype(np.uint8))
+                large = picture.resize((96, 96), Image.Resampling.BICUBIC).convert("RGB")
+                kind = "png" if digit % 2 else "jpg"
+                large.save(folder / f"digits_{name}" / f"{name}_{number:03d}.{kind}", quality=90)  # The JPEG's.
+    return {f"digits_{name}": int(count) for name, count in zip(_DIGITS, counts, strict=True)}

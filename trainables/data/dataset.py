@@ -1,24 +1,35 @@
-"""The prepared dataset: its manifest and its list of photos."""
+"""The prepared dataset: its manifest, its photos, its copies at URLs.
+
+A node's copy of a dataset at a URL lies beside the activation store, in a folder named by the dataset's fingerprint,
+so that every process of a node shares it, and a dataset that was prepared anew at the same URL is another folder. It
+appears whole: the first process to ask brings it under a lock while the others wait, and checks every shard against
+the manifest on the way.
+"""
 
 import csv
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from trainables.errors import UserError, one_line
-from trainables.files.output import read_rows
+from trainables.files.bucket import Bucket, is_url, open_bucket
+from trainables.files.output import read_rows, whole_or_nothing
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
 PHOTOS = "photos.csv"
 EXCLUDED = "excluded.csv"
-FORMAT: Literal[1] = 1
+COPIES = "datasets"  # the copies' folder in the store's
 
 
 class Shard(BaseModel, extra="forbid", frozen=True):
@@ -47,7 +58,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     `created` is UTC, ISO 8601; `source` is the absolute path of the photos.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     fingerprint: str
     class_names: list[str]
     counts: dict[str, dict[str, int]]
@@ -125,9 +136,16 @@ class Dataset:
 
     @cached_property
     def _all_photos(self) -> list[Photo]:
-        photos = read_photos(self.folder / PHOTOS)
+        file, numbers = self.folder / PHOTOS, ("label", "width", "height")
+        try:
+            rows: list[dict[str, Any]] = [row | {name: int(row[name]) for name in numbers} for row in read_rows(file)]
+            photos = [Photo(**row) for row in rows]
+        except FileNotFoundError:
+            raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
         if fingerprint_of(photos, self.class_names) != self.fingerprint:
-            raise UserError(f"{self.folder / PHOTOS} is damaged: it is not the list that {MANIFEST} was written for")
+            raise UserError(f"{file} is damaged: it is not the list that {MANIFEST} was written for")
         return photos
 
 
@@ -164,23 +182,99 @@ def parse_manifest(content: bytes, where: Path | str) -> Manifest:
         raise UserError(f"{where} is damaged: {one_line(error, Manifest)}; prepare it again") from None
 
 
-def read_photos(file: Path) -> list[Photo]:
-    """Read photos.csv.
-
-    Raises:
-        UserError: missing or damaged.
-    """
-    numbers = ("label", "width", "height")
-    try:
-        rows: list[dict[str, Any]] = [{**row, **{name: int(row[name]) for name in numbers}} for row in read_rows(file)]
-        return [Photo(**row) for row in rows]
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
-
-
 def fingerprint_of(photos: Iterable[Photo], class_names: Iterable[str]) -> str:
     """SHA-256 (hex) over the class names and the sorted (photo id, split, label, content hash) of all photos."""
     rows = sorted((photo.photo_id, photo.split, photo.label, photo.sha256) for photo in photos)
     return hashlib.sha256(json.dumps([list(class_names), rows]).encode()).hexdigest()
+
+
+def open_dataset_at(place: Path | str, store: Path, *, lists_only: bool = False) -> Dataset:
+    """Open the dataset in a folder, or this node's copy of one at a URL, made now where it is missing.
+
+    Args:
+        store: the activation store's folder, on the node's own disk.
+        lists_only: bring the manifest and the lists of photos only: enough where nothing is trained.
+
+    Raises:
+        UserError: nothing is there, it cannot be reached, a shard is not what the manifest says, or the disk is full.
+    """
+    if not is_url(place):
+        return open_dataset(place)
+    bucket = open_bucket(place)
+    manifest, text = read_manifest(bucket)
+    folder, shards = store / COPIES / manifest.fingerprint, manifest.shards
+    if lists_only and not (folder / MANIFEST).is_file():
+        folder, shards = folder.with_name(f"{folder.name}.lists"), []
+    _once(folder, bucket, text, shards)
+    return replace(open_dataset(folder), url=place)
+
+
+@contextmanager
+def sent_to(url: str) -> Iterator[Path]:
+    """A path for a new dataset that goes to `url` when the body ends well, its manifest last.
+
+    Raises:
+        UserError: something is there already, or it cannot be written there.
+    """
+    bucket = open_bucket(url)
+    there = bucket.names()
+    if there:
+        raise UserError(f"{url} is not empty ({', '.join(there[:4])}); name a new place, or delete this one first")
+    bucket.check_writable()  # Now, and not when all photos are read.
+    with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
+        folder = Path(temporary) / "dataset"
+        yield folder
+        for file in sorted(folder.iterdir(), key=lambda file: (file.name == MANIFEST, file.name)):
+            bucket.send(file, file.name)
+
+
+def read_manifest(bucket: Bucket) -> tuple[Manifest, bytes]:
+    """The manifest of the dataset at a URL, and its text.
+
+    Raises:
+        UserError: there is none, it is damaged, or the place cannot be reached.
+    """
+    text = bucket.read(MANIFEST)
+    if text is None:
+        raise UserError(
+            f"{bucket.url} holds no {MANIFEST}, or there is no such bucket; "
+            f"`python -m trainables prepare PHOTOS {bucket.url}` makes a dataset there"
+        )
+    manifest = parse_manifest(text, f"{bucket.url}/{MANIFEST}")
+    named = [manifest.fingerprint, *(shard.file for shard in manifest.shards)]
+    strange = next((name for name in named if Path(name).name != name or name in ("", "..")), None)
+    if strange is not None:  # It would be written outside of the copy's folder.
+        raise UserError(f"{bucket.url}/{MANIFEST} is damaged: {strange!r} is no file's name; prepare it again")
+    return manifest, text
+
+
+def _once(folder: Path, bucket: Bucket, manifest: bytes, shards: list[Shard]) -> None:
+    """Bring the lists and `shards` into `folder`, unless they are there; one process of the node at a time."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if (folder / MANIFEST).is_file():
+                return
+            # What a process that was killed has left; no other is writing there, because the lock is held.
+            for rest in folder.parent.glob(f".{folder.name}.partial-*"):
+                shutil.rmtree(rest, ignore_errors=True)
+            with whole_or_nothing(folder, needed_bytes=sum(shard.bytes for shard in shards)) as partial:
+                for name in (PHOTOS, EXCLUDED):
+                    _bring(bucket, name, partial)
+                for shard in shards:
+                    if _bring(bucket, shard.file, partial) != shard.sha256:
+                        problem = f"is not what was prepared: its SHA-256 differs from {MANIFEST}'s"
+                        raise UserError(f"{bucket.url}/{shard.file} {problem}; prepare it again")
+                (partial / MANIFEST).write_bytes(manifest)
+    except PermissionError as error:
+        raise UserError(f"{folder.parent} cannot be written: {error.strerror}; `store` names another folder") from None
+
+
+def _bring(bucket: Bucket, name: str, folder: Path) -> str:
+    """Write a file of the bucket to `folder`, and return the SHA-256 (hex) of its bytes."""
+    digest = hashlib.sha256()
+    with (folder / name).open("wb") as sink:
+        for block in bucket.blocks(name):
+            digest.update(block)
+            sink.write(block)
+    return digest.hexdigest()

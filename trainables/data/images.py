@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -31,55 +32,15 @@ class ImageUnreadable(Exception):
         self.detail = detail
 
 
-def decode(image: bytes) -> Image.Image:
+def decode(image: bytes, draft: int | None = None) -> Image.Image:
     """The picture as RGB, first frame, turned the way its EXIF orientation says.
 
-    Transparency is laid over white, 16-bit samples are scaled to 8 bits, CMYK and palettes are converted.
+    Transparency is laid over white, 16-bit samples are scaled to 8 bits, CMYK and palettes are converted. With `draft`,
+    a JPEG may come smaller, each side not below `draft` pixels; every byte is read, so a truncated one is seen.
 
     Raises:
         ImageUnreadable: no bytes, not an image, truncated, or more than `MAX_PIXELS`.
     """
-    return _decode(image, draft=None)
-
-
-def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
-    """The picture as uint8 [size, size, 3], RGB, bilinear; the aspect is not kept, as in the reference study.
-
-    Raises:
-        ImageUnreadable: as `decode`.
-    """
-    picture = _decode(image, draft=size).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def decode_small(image: bytes) -> Image.Image:
-    """The whole picture at a size good enough to describe it: a big JPEG is scaled down while it is decoded.
-
-    Every byte is read, so a truncated picture is seen.
-
-    Raises:
-        ImageUnreadable: as `decode`.
-    """
-    return _decode(image, draft=128)
-
-
-def image_size(image: bytes) -> tuple[int, int]:
-    """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
-
-    Raises:
-        ImageUnreadable: as `decode`, but a truncated picture may pass.
-    """
-    with _open(image) as picture:
-        width, height = picture.size
-        try:
-            on_its_side = _orientation(picture) in (5, 6, 7, 8)
-        except Exception:
-            # Damaged EXIF, as in `_upright`, which leaves the picture as it lies.
-            on_its_side = False
-        return (height, width) if on_its_side else (width, height)
-
-
-def _decode(image: bytes, draft: int | None) -> Image.Image:
     # Pillow's decoders raise a dozen exception types on damaged bytes (OSError, SyntaxError, struct.error, IndexError
     # …); all of them mean the same to us.
     try:
@@ -96,6 +57,27 @@ def _decode(image: bytes, draft: int | None) -> Image.Image:
         detail = message_of(error)
         cut = isinstance(error, EOFError) or any(word in detail for word in ("truncated", "broken data stream"))
         raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
+
+
+def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """The picture as uint8 [size, size, 3], RGB, bilinear; the aspect is not kept, as in the reference study.
+
+    Raises:
+        ImageUnreadable: no bytes, not an image, truncated, or more than `MAX_PIXELS`.
+    """
+    picture = decode(image, draft=size).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def image_size(image: bytes) -> tuple[int, int]:
+    """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
+
+    Raises:
+        ImageUnreadable: no bytes, not an image, or more than `MAX_PIXELS`; a truncated picture may pass.
+    """
+    with _open(image) as picture:
+        width, height = picture.size
+        return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
 def _open(image: bytes) -> Image.Image:
@@ -125,27 +107,26 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _orientation(picture: Image.Image) -> int:
-    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    with suppress(Exception):  # Damaged EXIF, as above.
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture
     if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
+        # Grey samples of 16 or 32 bits to 8: floats up to 1 and integers up to 255 keep their meaning.
+        samples = np.asarray(picture)
+        values = np.nan_to_num(samples.astype(np.float64))
+        top = float(values.max(initial=0))
+        if samples.dtype.kind == "f":
+            full = 1.0 if top <= 1 else 255.0
+        else:
+            full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
+        grey = np.clip(values * (255 / full), 0, 255).round().astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
     if picture.has_transparency_data:
-        seen = picture.convert("RGBA")
-        white = Image.new("RGBA", seen.size, "white")
-        return Image.alpha_composite(white, seen).convert("RGB")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
     return picture.convert("RGB")
-
-
-def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Grey samples of 16 or 32 bits to 8: floats up to 1 and integers up to 255 keep their meaning."""
-    values = np.nan_to_num(samples.astype(np.float64))
-    top = float(values.max(initial=0))
-    if samples.dtype.kind == "f":
-        full = 1.0 if top <= 1 else 255.0
-    else:
-        full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
-    return np.asarray(np.clip(values * (255 / full), 0, 255).round(), dtype=np.uint8)

@@ -4,19 +4,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, islice
-from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from trainables.data.dataset import SPLITS, Dataset, Photo
 from trainables.data.images import ImageUnreadable
-from trainables.data.inspection import inspect_bytes
 from trainables.data.options import NEAR_DUPLICATES
+from trainables.data.photo_files import inspect_bytes
 from trainables.data.shards import read_split
 from trainables.device import usable_cores
 from trainables.near_duplicates.descriptor import ImageDescriptor
-from trainables.near_duplicates.links import near_duplicate_links
-from trainables.near_duplicates.union_find import components, links_of_equal
+from trainables.near_duplicates.links import components, links_of_equal, near_duplicate_links
 
 PHOTO_ID, CONTENT, GROUP = "photo id", "content hash", "group"
 _AT_ONCE = 64
@@ -57,18 +55,6 @@ class LeakProof(BaseModel, extra="forbid", frozen=True):
         return [f"{verdict} ({counts} photos)", *rows, *self.notes]
 
 
-class _Seen(NamedTuple):
-    """A photo as its bytes show it, without them; `descriptor` is None where they do not decode."""
-
-    row: Photo
-    sha256: str
-    descriptor: ImageDescriptor | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.row.photo_id} ({self.row.source})"
-
-
 def prove_disjoint(dataset: Dataset) -> LeakProof:
     """Compare the splits by photo id, by the hash of the stored bytes, and by group.
 
@@ -79,38 +65,41 @@ def prove_disjoint(dataset: Dataset) -> LeakProof:
         UserError: a shard is damaged.
     """
     seen = list(_inspected(dataset))
-    hashes = [photo.sha256 for photo in seen]
-    decoded = [position for position, photo in enumerate(seen) if photo.descriptor is not None]
-    descriptors = [photo.descriptor for photo in seen if photo.descriptor is not None]
-    links = near_duplicate_links(descriptors, [seen[position].row.family for position in decoded])
-    alike = [(decoded[left], decoded[right]) for left, right in links]
-    together = [*links_of_equal([photo.row.group for photo in seen]), *links_of_equal(hashes)]
+    rows, hashes = [row for row, _, _ in seen], [sha256 for _, sha256, _ in seen]
+    decoded = [(position, descriptor) for position, (_, _, descriptor) in enumerate(seen) if descriptor is not None]
+    descriptors = [descriptor for _, descriptor in decoded]
+    links = near_duplicate_links(descriptors, [rows[position].family for position, _ in decoded])
+    alike = [(decoded[left][0], decoded[right][0]) for left, right in links]
+    together = [*links_of_equal([row.group for row in rows]), *links_of_equal(hashes)]
     notes = []
     if NEAR_DUPLICATES in dataset.manifest.grouping:
         together += alike
-    elif apart := sum(seen[left].row.split != seen[right].row.split for left, right in alike):
+    elif apart := sum(rows[left].split != rows[right].split for left, right in alike):
         rule = f"this dataset was made without --group {NEAR_DUPLICATES}"
         notes = [f"note: at least {apart} near-duplicates stand in two splits; {rule}"]
     keys: dict[str, Sequence[object]] = {
-        PHOTO_ID: [photo.row.photo_id for photo in seen],
+        PHOTO_ID: [row.photo_id for row in rows],
         CONTENT: hashes,
-        GROUP: components(len(seen), together),
+        GROUP: components(len(rows), together),
     }
     pairs, leaks = [], []
     for by, values in keys.items():
-        of_split: dict[str, dict[object, _Seen]] = {split: {} for split in SPLITS}
-        for photo, key in zip(seen, values, strict=True):
-            of_split[photo.row.split][key] = photo
+        of_split: dict[str, dict[object, str]] = {split: {} for split in SPLITS}
+        for row, key in zip(rows, values, strict=True):
+            of_split[row.split][key] = f"{row.photo_id} ({row.source})"
         for a, b in combinations(SPLITS, 2):
-            shared = [(photo, of_split[b][key]) for key, photo in of_split[a].items() if key in of_split[b]]
+            shared = [(name, of_split[b][key]) for key, name in of_split[a].items() if key in of_split[b]]
             pairs.append(SplitPair(a=a, b=b, by=by, shared=len(shared)))
-            leaks += [f"leak by {by}: {left.name} is in {a}, {right.name} in {b}" for left, right in shared]
-    counts = {split: sum(photo.row.split == split for photo in seen) for split in SPLITS}
+            leaks += [f"leak by {by}: {left} is in {a}, {right} in {b}" for left, right in shared]
+    counts = {split: sum(row.split == split for row in rows) for split in SPLITS}
     return LeakProof(fingerprint=dataset.fingerprint, photos=counts, pairs=pairs, leaks=leaks, notes=notes)
 
 
-def _inspected(dataset: Dataset) -> Iterator[_Seen]:
-    """Every photo of every split; threads suffice, as Pillow lets other threads run while it decodes."""
+def _inspected(dataset: Dataset) -> Iterator[tuple[Photo, str, ImageDescriptor | None]]:
+    """Of every photo its row, and its SHA-256 and descriptor by its bytes; None where they do not decode.
+
+    Threads suffice, as Pillow lets other threads run while it decodes.
+    """
 
     def describe(image: bytes) -> tuple[str, ImageDescriptor | None]:
         try:
@@ -125,4 +114,4 @@ def _inspected(dataset: Dataset) -> Iterator[_Seen]:
             # Few at a time: `pool.map` alone would read all photos into memory.
             while images := [photo.image for photo in islice(photos, _AT_ONCE)]:
                 for (sha256, descriptor), row in zip(pool.map(describe, images), rows, strict=False):
-                    yield _Seen(row, sha256, descriptor)
+                    yield row, sha256, descriptor

@@ -1,15 +1,32 @@
-"""Photo files below a folder, and the reasons for files left out."""
+"""Photo files: found, excluded by a list, inspected in worker processes."""
 
 import hashlib
+import multiprocessing
 import os
+import signal
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from trainables.data.images import PHOTO_SUFFIXES
+from trainables.data.dataset import ExclusionList
+from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode, image_size
+from trainables.device import usable_cores
+from trainables.errors import UserError
+from trainables.files.output import named_errors, parse_table, read_text
+from trainables.near_duplicates.descriptor import ImageDescriptor, describe
+
+LISTED = "listed"
+"""The reason under which photos of the exclusion list stand in excluded.csv."""
+
+_YES = frozenset({"yes", "y", "x", "1", "true"})
+_FEW = 64  # below this many files a pool costs more than it saves
+_CHUNK = 16
 
 
 class PhotoFile(NamedTuple):
@@ -47,7 +64,7 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
     def exclude(self, source: str, reason: str, detail: str) -> None:
-        """Note that something is not used."""
+        """Add to `excluded`."""
         self.excluded.append(Exclusion(source, reason, detail))
 
     def reasons(self) -> str:
@@ -91,24 +108,8 @@ def path_id(source: str) -> str:
 def photo_files(root: Path, found: Found, passed_over: tuple[str, ...] = ()) -> Iterator[str]:
     """Relative paths of all files that look like photos; all others but `passed_over` go to `found.excluded`.
 
-    Hidden folders (".git", ".cache" …) are not entered.
+    Hidden folders (".git", ".cache" …) are not entered; linked folders are, each once: a link may lead to a parent.
     """
-    for path in _walk(root, found):
-        source = path.relative_to(root).as_posix()
-        if source in passed_over:
-            continue
-        if _shown(source) != source:
-            found.exclude(_shown(source), "bad_name", "the name is not UTF-8; rename the file")
-        elif path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
-            found.exclude(source, "not_a_photo", "by its name")
-        elif not path.is_file():
-            found.exclude(source, "not_a_photo", "a broken link or a special file")
-        else:
-            yield source
-
-
-def _walk(root: Path, found: Found) -> Iterator[Path]:
-    """All files below `root`, links followed, each folder once: a link to a parent must not go on for ever."""
     seen: set[tuple[int, int]] = set()
 
     def refused(error: OSError) -> None:
@@ -123,8 +124,127 @@ def _walk(root: Path, found: Found) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(files))
+        for path in (Path(folder, name) for name in sorted(files)):
+            source = path.relative_to(root).as_posix()
+            if source in passed_over:
+                continue
+            if _shown(source) != source:
+                found.exclude(_shown(source), "bad_name", "the name is not UTF-8; rename the file")
+            elif path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
+                found.exclude(source, "not_a_photo", "by its name")
+            elif not path.is_file():
+                found.exclude(source, "not_a_photo", "a broken link or a special file")
+            else:
+                yield source
 
 
 def _shown(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
+
+
+class Inspection(NamedTuple):
+    """What is kept of a photo that decodes: some 400 bytes, whatever the photo's size.
+
+    `sha256` is of the file's bytes; `width` and `height` are pixels as shown; `bytes` is the file's length.
+    """
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    descriptor: ImageDescriptor
+
+
+def inspect_bytes(image: bytes) -> Inspection:
+    """Decode a photo wholly and describe it.
+
+    Raises:
+        ImageUnreadable: it does not decode.
+    """
+    descriptor = describe(decode(image, draft=128))
+    width, height = image_size(image)
+    return Inspection(hashlib.sha256(image).hexdigest(), len(image), width, height, descriptor)
+
+
+def inspect_file(root: Path, source: str) -> Inspection | Exclusion:
+    """Inspect root/source; what cannot be read or decoded is excluded."""
+    try:
+        return inspect_bytes((root / source).read_bytes())
+    except ImageUnreadable as error:
+        return Exclusion(source, error.reason, error.detail)
+    except OSError as error:
+        return Exclusion(source, "unreadable", error.strerror or type(error).__name__)
+
+
+def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None) -> Iterator[Inspection | Exclusion]:
+    """`inspect_file` of each, in order, by `workers` processes (None: one per usable core).
+
+    Raises:
+        UserError: a worker process died (usually: no memory left).
+    """
+    inspect = partial(inspect_file, root)
+    workers = min(workers or usable_cores(), max(1, len(sources) // _FEW))
+    if workers == 1:
+        yield from map(inspect, sources)
+        return
+    # Workers must not inherit TensorFlow or its threads from this process, so they are not forked.
+    context = multiprocessing.get_context("spawn")
+    # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each report it.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=signal.signal, initargs=ignore)
+    try:
+        yield from pool.map(inspect, sources, chunksize=_CHUNK)
+    except BrokenProcessPool:
+        raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def apply_exclusion_list(found: Found, file: Path | None) -> ExclusionList | None:
+    """Take the listed photos out of `found`; entries that name no photo become a warning, never silence.
+
+    Raises:
+        UserError: the file is missing or is no text.
+    """
+    if file is None:
+        return None
+    entries = read_exclusion_list(file)
+    unused = set(entries) - {path_key(one.source) for one in found.excluded}
+    kept = []
+    for photo in found.photos:
+        key = path_key(photo.source)
+        if key in entries:
+            found.exclude(photo.source, LISTED, entries[key] or file.name)
+            unused.discard(key)
+        else:
+            kept.append(photo)
+    matched = len(found.photos) - len(kept)
+    found.photos = kept
+    if unused:
+        some = ", ".join(sorted(unused)[:3]) + (" …" if len(unused) > 3 else "")
+        found.warnings.append(f"{len(unused)} of the {len(entries)} entries of {file.name} name no photo: {some}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return ExclusionList(file=str(file.absolute()), sha256=digest, entries=len(entries), matched=matched)
+
+
+def read_exclusion_list(file: Path) -> dict[str, str]:
+    """{path below the folder of photos: why}; the reason may be empty.
+
+    Two forms. Text: one path a line; `#` at a line's start or after a space begins a comment. CSV with a column
+    `source`: each row counts, or, where there is a column `exclude`, each that says yes (yes, y, x, 1, true) there;
+    a column `reason` is kept.
+
+    Raises:
+        UserError: the file is missing or is no text.
+    """
+    with named_errors(file, "--exclude takes UTF-8 text: one path a line, or a CSV with a column source"):
+        text = read_text(file)
+        columns, rows = parse_table(text)
+        if "source" in columns:
+            return {
+                path_key(row["source"]): row.get("reason") or ""
+                for _, row in rows
+                if row["source"] and ("exclude" not in row or (row["exclude"] or "").strip().lower() in _YES)
+            }
+    paths = ("" if line.lstrip().startswith("#") else line.split(" #")[0].strip() for line in text.splitlines())
+    return {path_key(path): "" for path in paths if path}

@@ -1,18 +1,15 @@
 """Prepare a dataset from a folder of photos.
 
-The steps: find, decode, exclude, group, split, write; the manifest last, and the folder whole or not at all.
-
-python -m trainables prepare PHOTOS OUT --min-photos 20
+The steps: find, exclude, decode, group, split, write; the manifest last, and the folder whole or not at all.
 """
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 from trainables.data.dataset import (
     EXCLUDED,
@@ -25,31 +22,16 @@ from trainables.data.dataset import (
     Shard,
     fingerprint_of,
 )
-from trainables.data.exclusions import apply_exclusion_list
-from trainables.data.groups import check_rules, group_photos
-from trainables.data.inspection import Inspection, Problem, inspect_files
 from trainables.data.layouts import find_photos
 from trainables.data.options import PrepareOptions
-from trainables.data.photo_files import Exclusion, Found, PhotoFile
-from trainables.data.split import MIN_GROUPS, split_groups
+from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, apply_exclusion_list, inspect_files
+from trainables.data.shards import write_split
+from trainables.data.split import MIN_GROUPS, check_rules, group_photos, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 
 Say = Callable[[str], None]
-
-
-class _Usable(NamedTuple):
-    file: PhotoFile
-    seen: Inspection
-
-
-class _Plan(NamedTuple):
-    """The split, decided: rows in shard order (shard names still empty) and the size of each photo's file."""
-
-    rows: list[Photo]
-    bytes: dict[str, int]
-    class_names: list[str]
-    train_only: list[str]
+_Usable = tuple[PhotoFile, Inspection]
 
 
 def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say: Say = lambda line: None) -> Manifest:
@@ -60,7 +42,11 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     """
     options = options or PrepareOptions()
     root, out = photos.resolve(), out.resolve()
-    check_fractions(options.fractions)
+    if not all(0 < part < 1 for part in options.fractions):
+        needs = f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)})"
+        raise UserError(f"{needs}, not {options.fractions}")
+    if not math.isclose(total := sum(options.fractions), 1, abs_tol=1e-6):
+        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, options.fractions))} is {total:g}")
     check_free(out)
     if out.is_relative_to(root):
         raise UserError(f"{out} lies in the folder of photos, where it would be taken for a class; write it elsewhere")
@@ -70,27 +56,16 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     exclusion_list = apply_exclusion_list(found, options.exclude)
     usable = _usable_photos(root, found, options)
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
-    plan = _plan(usable, found, options)
-    with whole_or_nothing(out, needed_bytes=sum(plan.bytes.values())) as folder:
-        say(f"writing {len(plan.rows)} photos to {out}")
-        rows, shards = _write_shards(folder, root, plan)
+    rows, train_only = _split_rows(usable, found, options)
+    sizes = {file.photo_id: seen.bytes for file, seen in usable}
+    with whole_or_nothing(out, needed_bytes=sum(sizes.values())) as folder:
+        say(f"writing {len(rows)} photos to {out}")
+        rows, shards = _write_shards(folder, root, rows, sizes)
         write_rows(folder / PHOTOS, Photo._fields, rows)
         write_rows(folder / EXCLUDED, Exclusion._fields, sorted(found.excluded))
-        manifest = _manifest(root, found, plan, shards, options, exclusion_list)
+        manifest = _manifest(root, found, rows, train_only, shards, options, exclusion_list)
         write_json(manifest.model_dump(), folder / MANIFEST)
     return manifest
-
-
-def check_fractions(fractions: Sequence[float]) -> None:
-    """Refuse fractions that are not three positive numbers with sum 1.
-
-    Raises:
-        UserError: they are fewer or more, one is out of range, or the sum is another.
-    """
-    if len(fractions) != len(SPLITS) or not all(0 < part < 1 for part in fractions):
-        raise UserError(f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), not {fractions}")
-    if not math.isclose(sum(fractions), 1, abs_tol=1e-6):
-        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, fractions))} is {sum(fractions):g}")
 
 
 def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_Usable]:
@@ -98,35 +73,35 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     usable = []
     sources = [file.source for file in found.photos]
     for file, seen in zip(found.photos, inspect_files(root, sources, options.workers), strict=True):
-        if isinstance(seen, Problem):
-            found.exclude(file.source, seen.reason, seen.detail)
+        if isinstance(seen, Exclusion):
+            found.excluded.append(seen)
         else:
-            usable.append(_Usable(file, seen))
+            usable.append((file, seen))
     # Which label of equal bytes in different classes is right cannot be known.
     labels: dict[str, set[str]] = {}
     for file, seen in usable:
         labels.setdefault(seen.sha256, set()).add(file.class_name)
     counts = Counter(file.class_name for file, seen in usable if len(labels[seen.sha256]) == 1)
     kept = []
-    for one in usable:
-        source, name, names = one.file.source, one.file.class_name, labels[one.seen.sha256]
+    for file, seen in usable:
+        source, name, names = file.source, file.class_name, labels[seen.sha256]
         if len(names) > 1:
             found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}")
         elif counts[name] < options.min_photos:
             few = f"{name} has {counts[name]} usable photos, and {options.min_photos} are asked for"
             found.exclude(source, "small_class", few)
         else:
-            kept.append(one)
+            kept.append((file, seen))
     if not kept:
         raise UserError(f"no photo of {root} can be used: {found.reasons()}")
     return kept
 
 
-def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _Plan:
-    files, seen_of = [one.file for one in usable], [one.seen for one in usable]
-    hashes, descriptors = [seen.sha256 for seen in seen_of], [seen.descriptor for seen in seen_of]
-    groups = group_photos(files, hashes, descriptors, options.group)
-    classes = [file.class_name for file in files]
+def _split_rows(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> tuple[list[Photo], list[str]]:
+    """The photos in shard order, shard names still empty, and the families in training only; `found` gets warnings."""
+    hashes, descriptors = [seen.sha256 for _, seen in usable], [seen.descriptor for _, seen in usable]
+    groups = group_photos([file for file, _ in usable], hashes, descriptors, options.group)
+    classes = [file.class_name for file, _ in usable]
     split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
@@ -146,7 +121,7 @@ def _plan(usable: Sequence[_Usable], found: Found, options: PrepareOptions) -> _
         return SPLITS.index(row.split), hashlib.sha256(f"{options.seed} {row.photo_id}".encode()).hexdigest()
 
     rows.sort(key=place)
-    return _Plan(rows, {one.file.photo_id: one.seen.bytes for one in usable}, class_names, split.train_only)
+    return rows, split.train_only
 
 
 def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
@@ -168,9 +143,10 @@ def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
     return lines
 
 
-def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], list[Shard]]:
-    # Here, not above: TensorFlow takes seconds to import, and bad input is refused before that.
-    from trainables.data import shards
+def _write_shards(
+    folder: Path, root: Path, rows: Sequence[Photo], sizes: Mapping[str, int]
+) -> tuple[list[Photo], list[Shard]]:
+    """Write all splits; `sizes` are bytes by photo id. Returns the rows with their shards' names, and the shards."""
 
     def original(row: Photo) -> bytes:
         try:
@@ -182,35 +158,35 @@ def _write_shards(folder: Path, root: Path, plan: _Plan) -> tuple[list[Photo], l
             raise UserError(f"{changed}; run again when nobody writes there")
         return image
 
-    rows: list[Photo] = []
+    placed: list[Photo] = []
     written: list[Shard] = []
     for split in SPLITS:
-        of_split = [row for row in plan.rows if row.split == split]
-        sizes = [plan.bytes[row.photo_id] for row in of_split]
-        placed, files = shards.write_split(folder, split, of_split, original, sizes)
-        rows += placed
-        written += files
-    return rows, written
+        of_split = [row for row in rows if row.split == split]
+        photos, shards = write_split(folder, split, of_split, original, [sizes[row.photo_id] for row in of_split])
+        placed += photos
+        written += shards
+    return placed, written
 
 
 def _manifest(
-    root: Path, found: Found, plan: _Plan, shards: list[Shard], options: PrepareOptions, listed: ExclusionList | None
-) -> Manifest:
-    sizes = sorted(Counter((row.split, row.family) for row in plan.rows).items())
+    root: Path, found: Found, rows: Sequence[Photo], train_only: list[str], shards: list[Shard],
+    options: PrepareOptions, listed: ExclusionList | None,
+) -> Manifest:  # fmt: skip
+    names, sizes = (
+        sorted({row.family for row in rows}),
+        sorted(Counter((row.split, row.family) for row in rows).items()),
+    )
     return Manifest(
-        fingerprint=fingerprint_of(plan.rows, plan.class_names),
-        class_names=plan.class_names,
+        **options.model_dump(include={"seed", "fractions", "label_level", "min_photos"}),
+        fingerprint=fingerprint_of(rows, names),
+        class_names=names,
         counts={split: {family: size for (at, family), size in sizes if at == split} for split in SPLITS},
         excluded=dict(sorted(Counter(one.reason for one in found.excluded).items())),
         exclusion_list=listed,
-        seed=options.seed,
-        fractions=options.fractions,
         grouping=list(options.group),
-        groups=len({row.group for row in plan.rows}),
-        label_level=options.label_level,
+        groups=len({row.group for row in rows}),
         layout=found.layout,
-        min_photos=options.min_photos,
-        train_only_families=plan.train_only,
+        train_only_families=train_only,
         warnings=found.warnings,
         shards=shards,
         source=str(root),

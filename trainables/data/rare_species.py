@@ -89,8 +89,8 @@ class MetadataLayout:
             UserError: unreadable, a column missing, a line too short, or a level that it does not have.
         """
         with named_errors(file, "save it as CSV, UTF-8"):
-            table = parse_table(read_text(file))
-            there, lines = table.columns, list(table.rows)
+            there, rows_by_line = parse_table(read_text(file))
+            lines = list(rows_by_line)
         needed = ", ".join(self.columns)
         missing = [column for column in self.columns if column not in there]
         if missing:

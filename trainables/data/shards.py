@@ -55,15 +55,24 @@ def read_split(dataset: Dataset, split: str) -> Iterator[EncodedPhoto]:
     Raises:
         UserError: a shard is missing, truncated or altered; the line names it.
     """
+    tf = import_tensorflow()
     expected = iter(dataset.photos(split))
     for shard in (shard for shard in dataset.manifest.shards if shard.split == split):
         file, seen = dataset.folder / shard.file, 0
-        for record in _records(file):
-            row, photo = next(expected, None), decode_example(record)
-            if row is None or (row.photo_id, row.label, row.shard) != (photo.photo_id, photo.label, shard.file):
-                raise UserError(f"{file} does not hold the photos that {PHOTOS} lists for it: it was changed")
-            yield photo
-            seen += 1
+        # Several at a time: each step of TensorFlow's iterator costs as much as a tenth of decoding a small photo.
+        batches = tf.data.TFRecordDataset(str(file), buffer_size=2**20).batch(8).as_numpy_iterator()
+        try:
+            for record in (record for records in batches for record in records.tolist()):
+                row, photo = next(expected, None), decode_example(record)
+                if row is None or (row.photo_id, row.label, row.shard) != (photo.photo_id, photo.label, shard.file):
+                    raise UserError(f"{file} does not hold the photos that {PHOTOS} lists for it: it was changed")
+                yield photo
+                seen += 1
+        except tf.errors.NotFoundError:
+            raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
+        except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
+            detail = " ".join(str(error.message).split())
+            raise UserError(f"{file} is truncated or has flipped bits ({detail}); prepare it again") from None
         if seen != shard.photos:
             raise UserError(f"{file} is truncated: {seen} of its {shard.photos} photos are there; prepare again")
     if next(expected, None) is not None:
@@ -127,16 +136,3 @@ def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:
             ends.append(index + 1)
     ends.append(len(sizes))
     return list(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def _records(file: Path) -> Iterator[bytes]:
-    tf = import_tensorflow()
-    try:
-        # Several at a time: each step of TensorFlow's iterator costs as much as a tenth of decoding a small photo.
-        for records in tf.data.TFRecordDataset(str(file), buffer_size=2**20).batch(8).as_numpy_iterator():
-            yield from records.tolist()
-    except tf.errors.NotFoundError:
-        raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-        detail = " ".join(str(error.message).split())
-        raise UserError(f"{file} is truncated or has flipped bits ({detail}); prepare it again") from None

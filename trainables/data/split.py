@@ -1,14 +1,19 @@
-"""Seeded, stratified split into training, validation and test, groups kept whole."""
+"""Groups of photos, and the seeded, stratified split that keeps them whole."""
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.data.dataset import SPLITS
+from trainables.data.options import GROUP_RULES, NEAR_DUPLICATES
+from trainables.data.photo_files import PhotoFile
+from trainables.errors import UserError
+from trainables.near_duplicates.descriptor import ImageDescriptor
+from trainables.near_duplicates.links import components, links_of_equal, near_duplicate_links
 
 MIN_GROUPS = 3
 """A class with fewer groups of its own cannot be in all three splits: it is kept in training only."""
@@ -17,6 +22,48 @@ _ATTEMPTS = 24
 
 _Counts = npt.NDArray[np.int64]
 _Targets = npt.NDArray[np.float64]
+
+
+def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
+    """Refuse rules that do not exist, contradict each other, or need metadata that are not there.
+
+    Raises:
+        UserError: a rule is unknown, stands beside none, or needs metadata that `photos` lack.
+    """
+    unknown = [rule for rule in rules if rule not in GROUP_RULES]
+    if unknown:
+        raise UserError(f"no grouping rule is called {unknown[0]!r}; the rules are {', '.join(GROUP_RULES)}")
+    if "none" in rules and len(rules) > 1:
+        raise UserError(f"--group none goes with no other rule, not with {', '.join(sorted({*rules} - {'none'}))}")
+    needy = [rule for rule in rules if rule in ("bursts", "species")]
+    if needy and not any(photo.species for photo in photos):
+        raise UserError(f"--group {needy[0]} needs metadata with eol_page_id; class folders alone do not tell species")
+
+
+def group_photos(
+    photos: Sequence[PhotoFile], hashes: Sequence[str], descriptors: Sequence[ImageDescriptor], rules: Iterable[str]
+) -> list[str]:
+    """The group of each photo: the smallest photo id in its connected component.
+
+    Exact copies (equal content hash) are always linked; `rules` say what else is. If a is linked to b and b to c, all
+    three are one group, or a leak would remain.
+    """
+    rules = set(rules)
+    links = list(links_of_equal(hashes))
+    if NEAR_DUPLICATES in rules:
+        links += near_duplicate_links(descriptors, [photo.class_name for photo in photos])
+    if "species" in rules:
+        links += links_of_equal([photo.species for photo in photos])
+    if "bursts" in rules:  # Photos of one species whose content ids follow each other: one photographer's series.
+        at = {(photo.species, photo.content_id): position for position, photo in enumerate(photos) if photo.species}
+        for (species, content_id), position in at.items():
+            if content_id is not None and (before := at.get((species, content_id - 1))) is not None:
+                links.append((before, position))
+    component = components(len(photos), links)
+    smallest: dict[int, str] = {}
+    for photo, top in zip(photos, component, strict=True):
+        smallest[top] = min(smallest.get(top, photo.photo_id), photo.photo_id)
+    return [smallest[top] for top in component]
 
 
 @dataclass(frozen=True)
@@ -73,25 +120,20 @@ def _best_deal(
     reachable = _cost(_rounded(targets), targets)
     best: tuple[float, list[int]] = (np.inf, [])
     for _ in range(_ATTEMPTS):
-        places = _deal(sizes, in_train, targets, rng)
+        # Each group, in random order, to the split that lacks most; the first three to different ones.
+        lacking = targets - np.array([in_train, 0, 0])
+        places = [0] * len(sizes)
+        for turn, group in enumerate(rng.permutation(len(sizes))):
+            # Even deals would always give validation the odd photo; the jitter decides ties by chance.
+            wish = lacking + rng.random(3) * 1e-6
+            place = turn if turn < len(targets) else int(np.argmax(wish))
+            places[group] = place
+            lacking[place] -= sizes[group]
         cost = _improve(places, sizes, in_train, targets)
         best = min(best, (cost, places))
         if best[0] <= reachable + 1e-9:
             break
     return best[1]
-
-
-def _deal(sizes: Sequence[int], in_train: int, targets: _Targets, rng: np.random.Generator) -> list[int]:
-    """Each group, in random order, to the split that lacks most; the first three to different ones."""
-    lacking = targets - np.array([in_train, 0, 0])
-    places = [0] * len(sizes)
-    for turn, group in enumerate(rng.permutation(len(sizes))):
-        # Even deals would always give validation the odd photo; the jitter decides ties by chance.
-        wish = lacking + rng.random(3) * 1e-6
-        place = turn if turn < len(targets) else int(np.argmax(wish))
-        places[group] = place
-        lacking[place] -= sizes[group]
-    return places
 
 
 def _improve(places: list[int], sizes: Sequence[int], in_train: int, targets: _Targets) -> float:

@@ -1,4 +1,4 @@
-"""Files below a URL, by pyarrow or fsspec.
+"""Files in a folder, or below a URL by pyarrow or fsspec.
 
 s3://, gs:// and abfs:// go through pyarrow, whose wheel holds their clients, all others through fsspec. Credentials,
 regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPOINT_URL, a machine's role, gcloud's
@@ -8,14 +8,15 @@ login and so on. They may not stand in a URL, because a URL is written into reco
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from trainables.errors import UserError, message_of
+from trainables.files.output import unfinished
 
 _PROBE = ".writable"
 _BLOCK = 2**22
@@ -25,7 +26,7 @@ _OBJECT_STORES = ("s3", "gcs", "abfs")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
-def is_url(place: Path | str) -> bool:
+def is_url(place: Path | str) -> TypeGuard[str]:
     """Say whether a place is a URL, and not a folder."""
     return isinstance(place, str) and _URL.match(place) is not None
 
@@ -33,14 +34,6 @@ def is_url(place: Path | str) -> bool:
 def folder_or_url(place: str) -> Path | str:
     """Take a place from the command line: a URL as it is (a path would swallow one of its slashes), else a path."""
     return place if is_url(place) else Path(place)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file in a listing: its size in bytes, and when it was last written (ns; None where its place does not say)."""
-
-    size: int
-    written: int | None
 
 
 @dataclass(frozen=True)
@@ -59,18 +52,23 @@ class Bucket:
         """Return the names of all files below, sorted; none where there is no such folder."""
         return sorted(self.entries())
 
-    def entries(self, below: str = "") -> dict[str, Entry]:
-        """Return all files in the folder `below` (all where empty) by their names; none where it is missing."""
+    def entries(self, below: str = "") -> dict[str, tuple[int, int | None]]:
+        """Return the files in the folder `below` (all where empty) by their names; none where it is missing.
+
+        Of each its size in bytes, and when it was last written (ns; None where its place does not say).
+        """
         from pyarrow import fs
 
         folder = f"{self.path}/{below}".rstrip("/")
         with self._named("its files cannot be listed"):
             found = self.files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
         return {
-            info.path.removeprefix(f"{self.path}/"): Entry(info.size or 0, info.mtime_ns)
-            for info in found
-            if info.is_file
+            info.path.removeprefix(f"{self.path}/"): (info.size or 0, info.mtime_ns) for info in found if info.is_file
         }
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes of all files below, in bytes, by their names; none where there is no such folder."""
+        return {name: size for name, (size, _) in self.entries().items()}
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file; None where there is none."""
@@ -108,10 +106,20 @@ class Bucket:
             file.flush()
             self.send(Path(file.name), name)
 
+    def add(self, beginning: str, write: Callable[[Path], str]) -> None:
+        """See `Folder`."""
+        with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
+            file = Path(temporary) / beginning
+            name = write(file)
+            self.send(file, name)
+
     def delete(self, name: str) -> None:
         """Delete a file; one that is not there is no error."""
         with self._named(f"{name} cannot be deleted"), suppress(FileNotFoundError):
             self.files.delete_file(f"{self.path}/{name}")
+
+    def clear_unfinished(self, prefix: str) -> None:
+        """Do nothing: an object is there when all of it is, and what `send` leaves elsewhere is hidden."""
 
     def check_writable(self) -> None:
         """Write an empty file there and delete it."""
@@ -129,6 +137,55 @@ class Bucket:
             yield
         except Exception as error:  # Each client has errors of its own, and fsspec's share no class.
             raise UserError(f"{self.url}: {problem}: {_short(error)}") from None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a folder, by the methods of a `Bucket`.
+
+    Raises:
+        OSError: by every method but `read`, where the disk is full, say.
+    """
+
+    folder: Path
+
+    def sizes(self) -> dict[str, int]:
+        """Return the files' sizes in bytes by their names; one that vanishes meanwhile is left out."""
+        found = {}
+        for file in self.folder.glob("*"):
+            with suppress(FileNotFoundError):  # A worker has just replaced it.
+                found[file.name] = file.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's content, None where it cannot be read."""
+        with suppress(OSError):
+            return (self.folder / name).read_bytes()
+        return None
+
+    def add(self, beginning: str, write: Callable[[Path], str]) -> None:
+        """Have `write` write a file at a given path and return its name, which begins with `beginning`."""
+        # The worker of a driver that was killed may live a moment longer and write the same file under its own name.
+        with unfinished(self.folder / beginning) as temporary:
+            temporary.replace(self.folder / write(temporary))
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    def clear_unfinished(self, prefix: str) -> None:
+        """Delete what a process that was killed has left of files whose names begin so."""
+        for file in self.folder.glob(f".{prefix}*"):
+            file.unlink(missing_ok=True)
+
+
+def open_store(place: Path | str) -> Folder | Bucket:
+    """Return the files of a folder or of a URL; nothing is written yet.
+
+    Raises:
+        UserError: a URL's protocol is unknown, its package is missing, or credentials stand in it.
+    """
+    return open_bucket(place) if is_url(place) else Folder(Path(place))
 
 
 def open_bucket(url: str) -> Bucket:

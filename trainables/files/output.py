@@ -11,18 +11,10 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from trainables.errors import UserError
 
 Row = dict[str, str]
-
-
-class Table(NamedTuple):
-    """A CSV file: the names of its columns, and its rows, each with the number of its last line in the file."""
-
-    columns: list[str]
-    rows: Iterator[tuple[int, Row]]
 
 
 def check_free(out: Path) -> None:
@@ -108,7 +100,7 @@ def write_rows(file: Path, header: Iterable[str], rows: Iterable[Iterable[object
 
 def read_rows(file: Path) -> list[Row]:
     """Read the rows of a CSV file, UTF-8, by column name."""
-    return [row for _, row in parse_table(read_text(file)).rows]
+    return [row for _, row in parse_table(read_text(file))[1]]
 
 
 def read_text(file: Path) -> str:
@@ -116,10 +108,13 @@ def read_text(file: Path) -> str:
     return file.read_bytes().decode("utf-8-sig")
 
 
-def parse_table(text: str) -> Table:
-    """Read CSV text, row by row, whose line ends are those of the file: a quoted field may hold one."""
+def parse_table(text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """Read CSV text: the names of its columns, and its rows, each with the number of its last line in the file.
+
+    The text's line ends are those of the file: a quoted field may hold one.
+    """
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    return Table(list(reader.fieldnames or []), ((reader.line_num, row) for row in reader))
+    return list(reader.fieldnames or []), ((reader.line_num, row) for row in reader)
 
 
 @contextmanager

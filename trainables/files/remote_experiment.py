@@ -46,7 +46,7 @@ def local_copy(place: Path | str, kind: Kind = "experiment") -> Path:
     Raises:
         UserError: nothing is there, or it cannot be reached.
     """
-    if not isinstance(place, str) or not is_url(place):
+    if not is_url(place):
         return Path(place)
     url = place.rstrip("/")
     own = hashlib.sha256(url.encode()).hexdigest()[:8]
@@ -61,9 +61,9 @@ def model_here(place: Path | str) -> Path:
     """Return a model's folder or file; of one at a URL, its copy in the folder of `local_copy`.
 
     Raises:
-        UserError: as `local_copy`.
+        UserError: nothing is there, or it cannot be reached.
     """
-    if isinstance(place, str) and is_url(place) and place.endswith(".keras"):
+    if is_url(place) and place.endswith(".keras"):
         folder, _, name = place.rpartition("/")
         return local_copy(folder, "model") / name
     return local_copy(place, "model")
@@ -76,12 +76,12 @@ def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
         UserError: nothing is there, or it cannot be reached.
     """
     there = {}
-    for name, entry in bucket.entries().items():
+    for name, mark in bucket.entries().items():
         parts = PurePosixPath(name).parts
         # "..", or a name that begins with a slash, would be written outside of the folder.
         hidden = parts[0] == "/" or any(part.startswith(".") for part in parts)
         if not hidden and name != LEASE and parts[0] != CHECKPOINTS:
-            there[name] = [entry.size, entry.written]
+            there[name] = list(mark)  # As JSON gives it back.
     if not there:
         why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
         raise UserError(f"{bucket.url} holds no {kind}, {why}")
@@ -114,7 +114,7 @@ def handoff_here(place: Path | str) -> tuple[Path, Bucket | None]:
     Raises:
         UserError: the place is a URL without an experiment, or cannot be reached.
     """
-    if not isinstance(place, str) or not is_url(place):
+    if not is_url(place):
         return Path(place), None
     experiment, _, name = place.rpartition("/")
     if experiment.endswith(f"/{FRONT_FOLDER}"):

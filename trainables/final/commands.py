@@ -2,13 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainables.command_line import command, options_from
 from trainables.files.bucket import folder_or_url
-
-if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
-    from trainables.final.options import FinalOptions
 
 _RETRAIN = """\
 example:
@@ -22,7 +19,7 @@ pictures.
 def add_commands(subparsers: Any) -> None:
     """Add `retrain` to what `ArgumentParser.add_subparsers` returned; it sets `run`, Namespace to exit status."""
     help_line = "train the best configuration to the end, oversample weak families, test once"
-    parser = command(subparsers, "retrain", help_line, _RETRAIN, _final_options)
+    parser = command(subparsers, "retrain", help_line, _RETRAIN, "trainables.final.options:FinalOptions")
     help_text = "what the sweep handed over, or one of its pareto/; of one at a URL, the results go there too, "
     help_text += "unless --out names a folder"
     parser.add_argument("best", metavar="BEST.json", type=folder_or_url, help=help_text)
@@ -31,21 +28,16 @@ def add_commands(subparsers: Any) -> None:
     parser.set_defaults(run=run_retrain)
 
 
-def _final_options() -> "type[FinalOptions]":
-    from trainables.final.options import FinalOptions
-
-    return FinalOptions
-
-
 def run_retrain(arguments: argparse.Namespace) -> int:
     """Run the final stage, and print the figures of both trainings and every warning."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.device import prepare_tensorflow
     from trainables.files.experiment import final_folder
     from trainables.files.remote_experiment import check_free_there, handoff_here, send_final
+    from trainables.final.options import FinalOptions
     from trainables.handoff import read_handoff
 
-    options = options_from(arguments, _final_options())
+    options = options_from(arguments, FinalOptions)
     best, bucket = handoff_here(arguments.best)
     handoff = read_handoff(best)
     out = arguments.out or final_folder(best)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from trainables.config import TrialConfig
+from trainables.data.dataset import open_dataset_at
 from trainables.data.leaks import LeakProof, prove_disjoint
-from trainables.data.remote import open_dataset_at
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import (

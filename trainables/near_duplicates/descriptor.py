@@ -1,5 +1,20 @@
-"""Image descriptors of 1.3 KB, compared in place of pixels."""
+"""Image descriptors of 1.3 KB, compared in place of pixels.
 
+Copies mirrored, turned, zoomed a little or relit, as by augmentation, are found by comparing the rings twice. First by
+the size of their Fourier coefficients along the angle, which neither turning nor mirroring changes (the idea of Reddy
+and Chatterji, "An FFT-based technique for translation, rotation, and scale-invariant image registration", 1996): a
+matrix product that leaves about one pair in two thousand. Those are then aligned, by the angle at which the rings
+correlate best, as they are or mirrored. A pair is a copy when, so aligned, the rings correlate by `CORRELATION` and
+their finer detail (from the fourth harmonic on) by `DETAIL`; the second keeps apart pictures that share no more than a
+bright sky over a dark ground.
+
+How they were chosen: each of 3,972 real photos was augmented twice as the reference study did (flips, rotation 20°,
+zoom 10 %, brightness and contrast 20 %) and saved as JPEG; 99.9 % of the 7,944 copies are found. Among the 7.9 million
+pairs of the photos themselves 141 are found: looking at them, 138 show one picture twice (100 are Caltech-101's
+leopards, all of which are there twice, mirrored), and three are different starfish on white.
+"""
+
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -16,6 +31,28 @@ RING_RADII = np.linspace(2, 30, RINGS)
 
 _SIDE = 64
 _FINE = 128
+
+CORRELATION = 0.90
+DETAIL = 0.80
+SURE_CORRELATION = 0.97
+SURE_DETAIL = 0.92
+_CANDIDATE = 0.92  # of the copies 99.9 % are above 0.95
+_NEAREST = 30  # candidates per photo, at most, so that a set of look-alikes costs no more than others
+_ZOOMS = (0.89, 0.925, 0.96, 1.0, 1.04, 1.075, 1.11)
+_SHAPE_HARMONICS = 13
+_FIRST_DETAIL = 4
+_ALIGN_STEPS = 256
+_SLICE = 2000
+
+# The outermost kept ring is left out: zoomed in by 11 %, the ones inside it reach there.
+_RADII = np.linspace(2, 26, 14)
+_AREA = np.sqrt(_RADII / _RADII.sum())[:, None].astype(np.float32)
+_FLAT = 3.0  # grey levels: below this contrast a picture is flat
+
+_Spectra = npt.NDArray[np.complex64]
+_Floats = npt.NDArray[np.float32]
+_Positions = npt.NDArray[np.int64]
+_Found = tuple[_Positions, _Positions, npt.NDArray[np.bool_]]
 
 
 class ImageDescriptor(NamedTuple):
@@ -56,3 +93,97 @@ def _sampling() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     at = np.stack([top * _SIDE + left, top * _SIDE + left + 1, (top + 1) * _SIDE + left, (top + 1) * _SIDE + left + 1])
     weights = np.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down])
     return at, weights.astype(np.float32)
+
+
+class TransformedCopies:
+    """All photos by their rings, to be searched block by block."""
+
+    def __init__(self, descriptors: Sequence[ImageDescriptor]) -> None:
+        content = b"".join(one.rings for one in descriptors)
+        self._rings = np.frombuffer(content, dtype=np.uint8).reshape(-1, RINGS, ANGLES)
+        parts = [self._rings[start : start + _SLICE] for start in range(0, len(descriptors), _SLICE)]
+        self._shapes = np.concatenate([_shapes(_spectra(part, 1.0)) for part in parts])
+
+    def of_block(self, start: int, stop: int) -> _Found:
+        """Copies of the photos start..stop among those from `start` on.
+
+        Returns:
+            rows (counted from `start`), columns (the same), and whether the pair is beyond doubt, even among
+            look-alikes.
+        """
+        zoomed = [_shapes(_spectra(self._rings[start:stop], zoom)) for zoom in _ZOOMS]
+        best = np.full((stop - start, len(self._shapes) - start), -1, dtype=np.float32)
+        for shapes in zoomed:
+            np.maximum(best, shapes @ self._shapes[start:].T, out=best)
+        rows, columns = _nearest(best)
+        alike = [np.einsum("ij,ij->i", shapes[rows], self._shapes[start:][columns]) for shapes in zoomed]
+        correlation, detail = self._aligned(rows + start, columns + start, np.argmax(alike, axis=0))
+        found = (correlation >= CORRELATION) & (detail >= DETAIL)
+        sure = (correlation >= SURE_CORRELATION) & (detail >= SURE_DETAIL)
+        return rows[found], columns[found], sure[found]
+
+    def _aligned(self, left: _Positions, right: _Positions, zoom: _Positions) -> tuple[_Floats, _Floats]:
+        """Correlation of pairs at the best angle, as is or mirrored, and of their detail there.
+
+        The left photos are zoomed by _ZOOMS[zoom].
+        """
+        correlation, detail = np.zeros((2, len(left)), dtype=np.float32)
+        for number, factor in enumerate(_ZOOMS):
+            of_zoom = np.nonzero(zoom == number)[0]
+            for start in range(0, len(of_zoom), _SLICE):
+                some = of_zoom[start : start + _SLICE]
+                zoomed, other = _spectra(self._rings[left[some]], factor), _spectra(self._rings[right[some]], 1.0)
+                straight = _at_best_angle(zoomed, other, zoomed * other.conj())
+                mirrored = _at_best_angle(zoomed, other, zoomed * other)
+                correlation[some], detail[some] = np.where(mirrored[0] > straight[0], mirrored, straight)
+        return correlation, detail
+
+
+def _nearest(alike: _Floats) -> tuple[_Positions, _Positions]:
+    """Rows and columns (column > row) of the candidates, at most `_NEAREST` a row."""
+    alike = np.triu(alike, k=1)
+    if alike.shape[1] > _NEAREST:
+        top = np.argpartition(alike, -_NEAREST, axis=1)[:, -_NEAREST:]
+    else:
+        top = np.broadcast_to(np.arange(alike.shape[1]), alike.shape)
+    rows, places = np.nonzero(np.take_along_axis(alike, top, axis=1) > _CANDIDATE)
+    return rows, top[rows, places]
+
+
+def _spectra(rings: npt.NDArray[np.uint8], zoom: float) -> _Spectra:
+    """Fourier coefficients along the angle, complex64 [n, 14, 33], of pictures seen `zoom` times as wide.
+
+    Scaled to mean 0 and length 1 over the disc: brightness and contrast are gone, and a product is a correlation.
+    """
+    at = np.interp(_RADII * zoom, RING_RADII, np.arange(RINGS))
+    inner = np.minimum(at.astype(np.int64), RINGS - 2)
+    outward = (at - inner).astype(np.float32)[:, None]
+    values = rings[:, inner] * (1 - outward) + rings[:, inner + 1] * outward
+    mean = (values * _AREA**2).sum(axis=(1, 2), keepdims=True) / ANGLES
+    values = (values - mean) * (_AREA / np.sqrt(ANGLES))
+    length = np.sqrt(np.square(values).sum(axis=(1, 2), keepdims=True))
+    spectra = np.fft.rfft(values / np.where(length > _FLAT, length, np.inf), axis=2) / np.sqrt(ANGLES)
+    spectra[:, :, 1:] *= np.sqrt(2)  # a real signal's other half
+    return np.asarray(spectra, dtype=np.complex64)
+
+
+def _shapes(spectra: _Spectra) -> _Floats:
+    """What turning and mirroring leave as it is, float32 [n, 182], of length 1 (0 for a flat picture)."""
+    sizes = np.abs(spectra[:, :, :_SHAPE_HARMONICS])
+    sizes[:, :, 0] = spectra[:, :, 0].real
+    shapes = sizes.reshape(len(spectra), -1)
+    return np.asarray(shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 0.1), dtype=np.float32)
+
+
+def _at_best_angle(left: _Spectra, right: _Spectra, product: _Spectra) -> _Floats:
+    whole = _by_angle(product.sum(axis=1))
+    detail = _by_angle(np.pad(product[:, :, _FIRST_DETAIL:].sum(axis=1), ((0, 0), (_FIRST_DETAIL, 0))))
+    energy = [np.square(np.abs(side[:, :, _FIRST_DETAIL:])).sum(axis=(1, 2)) for side in (left, right)]
+    best = np.expand_dims(whole.argmax(axis=1), 1)
+    at_best = [np.take_along_axis(values, best, axis=1)[:, 0] for values in (whole, detail)]
+    return np.stack([at_best[0], at_best[1] / np.maximum(np.sqrt(energy[0] * energy[1]), 1e-6)])
+
+
+def _by_angle(product: _Spectra) -> _Floats:
+    halves = product * np.where(np.arange(product.shape[1]) > 0, 0.5, 1.0)
+    return np.asarray(np.fft.irfft(halves, n=_ALIGN_STEPS, axis=1) * _ALIGN_STEPS, dtype=np.float32)

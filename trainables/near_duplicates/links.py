@@ -1,7 +1,7 @@
 """Links between near-duplicates: photos that show the same picture.
 
 It may be re-encoded, resized, retouched, cropped a little, mirrored, turned or relit. Two photos are near-duplicates
-when transformed.py finds them to be copies, or when their 64-bit perceptual hashes (DCT, `imagehash.phash`) differ in
+when descriptor.py finds them to be copies, or when their 64-bit perceptual hashes (DCT, `imagehash.phash`) differ in
 at most `HASH_BITS` bits AND their 16 × 16 grey thumbnails correlate by at least `CORRELATION`. Neither of the two is
 enough alone: on 3,972 real photos (Caltech-101, CUB-200, Leeds butterflies; 7.9 million pairs) 683 pairs are within 14
 bits and 53 correlate above 0.9, many of them butterflies spread alike on white. Of all 95 close pairs, seen by eye,
@@ -14,14 +14,12 @@ group. Copies of one picture crowd around it, look-alikes form chains. Where mor
 none of them is linked to `CROWD` of the others, only links beyond doubt count: as near as re-encoded copies are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from trainables.near_duplicates.descriptor import ImageDescriptor
-from trainables.near_duplicates.transformed import TransformedCopies
-from trainables.near_duplicates.union_find import Forest
+from trainables.near_duplicates.descriptor import ImageDescriptor, TransformedCopies
 
 HASH_BITS = 10
 CORRELATION = 0.88
@@ -84,3 +82,59 @@ def _blocks(descriptors: Sequence[ImageDescriptor]) -> Iterator[tuple[_Bools, _B
         alike[rows, columns] = True
         certain[rows[beyond_doubt], columns[beyond_doubt]] = True
         yield alike, certain, start
+
+
+_Positions = npt.NDArray[np.int64]
+
+
+class Forest:
+    """Positions joined by links; keeps only the links that join two components, so it never outgrows the positions."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+        self._roots = np.arange(count)
+        self.links: list[tuple[int, int]] = []
+
+    def add(self, left: _Positions, right: _Positions) -> None:
+        """Add links; of millions between the same two components one is used."""
+        known_left, known_right = self._roots[left], self._roots[right]
+        apart = known_left != known_right
+        codes = known_left[apart] * len(self._roots) + known_right[apart]
+        _, first = np.unique(codes, return_index=True)
+        for one, other in zip(left[apart][first].tolist(), right[apart][first].tolist(), strict=True):
+            self.join(one, other)
+        if len(first):
+            self._roots = self.roots()
+
+    def join(self, one: int, other: int) -> None:
+        """Add a link."""
+        low, high = sorted((self._root(one), self._root(other)))
+        if low != high:
+            self._parent[high] = low
+            self.links.append((min(one, other), max(one, other)))
+
+    def roots(self) -> _Positions:
+        """For each position the first position of its component, int64 [count]."""
+        return np.array([self._root(position) for position in range(len(self._parent))], dtype=np.int64)
+
+    def _root(self, position: int) -> int:
+        while self._parent[position] != position:
+            self._parent[position] = self._parent[self._parent[position]]
+            position = self._parent[position]
+        return position
+
+
+def components(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
+    """For each of `count` positions, the first position of its component under `links`."""
+    forest = Forest(count)
+    for one, other in links:
+        forest.join(one, other)
+    return [int(root) for root in forest.roots()]
+
+
+def links_of_equal(keys: Sequence[Hashable]) -> Iterable[tuple[int, int]]:
+    """Links that connect all positions with the same key; None and "" are no keys."""
+    first: dict[Hashable, int] = {}
+    for position, key in enumerate(keys):
+        if key:
+            yield first.setdefault(key, position), position

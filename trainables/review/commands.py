@@ -3,12 +3,9 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainables.command_line import command, options_from
-
-if TYPE_CHECKING:  # `--help` answers sooner without pydantic.
-    from trainables.review.options import ReviewOptions
 
 _REVIEW = """\
 examples:
@@ -26,22 +23,18 @@ tiny ones; blank ones; and, for information, near-duplicates, which `prepare` ke
 def add_commands(subparsers: Any) -> None:
     """Add `review` to what `ArgumentParser.add_subparsers` returned; it sets `run`, Namespace to exit status."""
     help_line = "list photos that may not belong, for a person to decide on"
-    parser = command(subparsers, "review", help_line, _REVIEW, _review_options)
+    parser = command(subparsers, "review", help_line, _REVIEW, "trainables.review.options:ReviewOptions")
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
     parser.add_argument("out", metavar="OUT", type=Path, help="new or empty folder for review.csv and index.html")
     parser.set_defaults(run=run_review)
 
 
-def _review_options() -> "type[ReviewOptions]":
-    from trainables.review.options import ReviewOptions
-
-    return ReviewOptions
-
-
 def run_review(arguments: argparse.Namespace) -> int:
     """Review, and print what to do next."""
     # Imports stand in the functions: --help must answer at once.
-    options = options_from(arguments, _review_options())
+    from trainables.review.options import ReviewOptions
+
+    options = options_from(arguments, ReviewOptions)
     from trainables.review.findings import SECTIONS
     from trainables.review.review import LIST, PAGE, review
 

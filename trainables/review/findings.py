@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainables.data.inspection import Inspection, Problem
-from trainables.data.photo_files import PhotoFile
+from trainables.data.photo_files import Exclusion, Inspection, PhotoFile
 from trainables.network.backbones import Weights
 from trainables.review.ranking import Ranking
 
@@ -70,7 +69,7 @@ def why(family: str, similar: Counter[str]) -> str:
     return f"fits no family: its {count} most similar photos come from {len(similar)} families, {its_own}"
 
 
-def undecodable(photos: Sequence[tuple[PhotoFile, Problem]]) -> list[Finding]:
+def undecodable(photos: Sequence[tuple[PhotoFile, Exclusion]]) -> list[Finding]:
     """Files that give no picture."""
     by_name = sorted(photos, key=lambda one: one[0].source)
     return _ranked("undecodable", [(photo, f"{problem.reason}: {problem.detail}") for photo, problem in by_name])

@@ -15,12 +15,11 @@ from urllib.parse import quote
 import jinja2
 from PIL import Image, ImageOps
 
-from trainables.data.groups import check_rules, group_photos
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
-from trainables.data.inspection import Problem, inspect_files
 from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
-from trainables.data.photo_files import Found, PhotoFile
+from trainables.data.photo_files import Exclusion, Found, PhotoFile, inspect_files
+from trainables.data.split import check_rules, group_photos
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.output import check_free, data_uri, whole_or_nothing, write_rows
@@ -76,8 +75,8 @@ def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions
     """Inspect the photos, rank those that can be judged, and list what is wrong with each."""
     sources = [photo.source for photo in found.photos]
     inspected = list(zip(found.photos, inspect_files(root, sources, options.workers), strict=True))
-    broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Problem)]
-    usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Problem)]
+    broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Exclusion)]
+    usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Exclusion)]
     photos, seen = [photo for photo, _ in usable], [seen for _, seen in usable]
     hashes, descriptors = [each.sha256 for each in seen], [each.descriptor for each in seen]
     groups = group_photos(photos, hashes, descriptors, options.group)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.errors import UserError
-from trainables.files.file_store import open_store
+from trainables.files.bucket import open_store
 
 State = dict[str, npt.NDArray[Any]]
 
@@ -87,7 +87,7 @@ class Checkpoints:
             return f"{epoch}.{hashing.digest.hexdigest()[:_DIGITS]}.npz"
 
         try:
-            self._store.put(epoch, written)
+            self._store.add(epoch, written)
             for old in newest_first(self._store.sizes())[GENERATIONS:]:
                 self._store.delete(old)
         except (OSError, UserError) as error:

@@ -10,8 +10,8 @@ from search.callbacks.checkpoints import KeepBestCheckpoints
 from search.study.trial_end import Mode, Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
 from tests.checkpoint_files import generations
+from trainables.files.bucket import open_store
 from trainables.files.experiment import trial_folder
-from trainables.files.file_store import open_store
 from trainables.training.checkpoint import Checkpoints, epoch_of, newest_first
 
 ENDED = Stop("max_epochs", 3, "ran")

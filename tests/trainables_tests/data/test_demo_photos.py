@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainables.data.demo_photos import write_digits
+from trainables.data.commands import write_digits
 from trainables.errors import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.trainables_tests.drawn_photos import drawn, encoded
-from trainables.data.images import MAX_PIXELS, ImageUnreadable, decode, decode_resized, decode_small, image_size
+from trainables.data.images import MAX_PIXELS, ImageUnreadable, decode, decode_resized, image_size
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::PIL.Image.DecompressionBombWarning")
 
@@ -66,7 +66,7 @@ def test_an_animation_gives_its_first_frame() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
 def test_a_truncated_photo_is_refused_at_every_size(kind: str) -> None:
     image = encoded(drawn(1, (400, 300)), kind)
-    for decoded in (decode, decode_small, lambda data: decode_resized(data, 32)):
+    for decoded in (decode, lambda data: decode(data, draft=128), lambda data: decode_resized(data, 32)):
         with pytest.raises(ImageUnreadable) as caught:
             decoded(image[: len(image) * 2 // 3])
         assert caught.value.reason in ("truncated", "unreadable")

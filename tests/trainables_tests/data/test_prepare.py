@@ -13,7 +13,6 @@ from tests.checkout import ROOT
 from tests.trainables_tests.data.test_layouts import hub_copy, real_rows
 from tests.trainables_tests.drawn_photos import QUICK, drawn, encoded, write_photos
 from trainables.data import prepare as preparing
-from trainables.data import shards
 from trainables.data.dataset import (
     EXCLUDED,
     MANIFEST,
@@ -24,8 +23,7 @@ from trainables.data.dataset import (
     Photo,
     open_dataset,
 )
-from trainables.data.options import PrepareOptions
-from trainables.data.prepare import prepare
+from trainables.data.prepare import PrepareOptions, prepare
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 
@@ -264,7 +262,7 @@ def test_ctrl_c_leaves_nothing(photos: Path, monkeypatch: pytest.MonkeyPatch) ->
         (folder / "train-00000-of-00001.tfrecord").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shards, "write_split", interrupted)
+    monkeypatch.setattr(preparing, "write_split", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepared(photos)
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]

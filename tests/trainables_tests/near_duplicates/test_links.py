@@ -3,15 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits
 
 from tests.trainables_tests.drawn_photos import drawn, encoded
 from trainables.data.images import decode
-from trainables.data.inspection import inspect_bytes
+from trainables.data.photo_files import inspect_bytes
 from trainables.near_duplicates.descriptor import ImageDescriptor, describe
-from trainables.near_duplicates.links import CHAIN, near_duplicate_links
-from trainables.near_duplicates.union_find import components
+from trainables.near_duplicates.links import CHAIN, Forest, components, links_of_equal, near_duplicate_links
 
 
 def groups(pictures: list[Image.Image], classes: list[str] | None = None) -> list[int]:
@@ -111,3 +112,35 @@ def test_in_real_photos_only_copies_are_joined(shared: Path) -> None:
     # Caltech-101 holds its leopards twice, mirrored: image_0001 … 0100 again as 0101 … 0200.
     assert sum(int(left[-4:]) + 100 == int(right[-4:]) for left, right in leopards) >= 95
     assert 140 <= len(links) <= 165
+
+
+LINKS = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=40)
+
+
+def reachable(count: int, links: list[tuple[int, int]]) -> list[int]:
+    roots = list(range(count))
+    for _ in range(count):
+        for one, other in links:
+            roots[one] = roots[other] = min(roots[one], roots[other])
+    return roots
+
+
+@given(LINKS)
+def test_a_component_is_called_by_its_first_position(links: list[tuple[int, int]]) -> None:
+    assert components(20, links) == reachable(20, links)
+
+
+@given(LINKS, LINKS)
+def test_a_forest_keeps_fewer_links_than_positions_and_joins_the_same(
+    first: list[tuple[int, int]], second: list[tuple[int, int]]
+) -> None:
+    forest = Forest(20)
+    for links in (first, second):
+        pairs = np.array(links, dtype=np.int64).reshape(-1, 2)
+        forest.add(pairs[:, 0], pairs[:, 1])
+    assert len(forest.links) < 20
+    assert forest.roots().tolist() == reachable(20, first + second) == components(20, forest.links)
+
+
+def test_equal_keys_are_linked_and_missing_ones_are_not() -> None:
+    assert components(6, links_of_equal(["a", None, "b", "a", None, ""])) == [0, 1, 2, 0, 4, 5]

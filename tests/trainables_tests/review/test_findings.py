@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.trainables_tests.drawn_photos import drawn, encoded
-from trainables.data.inspection import Inspection, Problem, inspect_bytes
-from trainables.data.photo_files import PhotoFile
+from trainables.data.photo_files import Exclusion, Inspection, PhotoFile, inspect_bytes
 from trainables.review.findings import blank, irrelevant, is_blank, is_tiny, near_duplicates, tiny, undecodable, why
 from trainables.review.ranking import Ranking
 
@@ -75,7 +74,7 @@ def test_tiny_goes_by_the_shorter_side() -> None:
 
 
 def test_what_does_not_decode_is_told_with_its_reason() -> None:
-    (one,) = undecodable([(photo("cut"), Problem("truncated", "image file is truncated"))])
+    (one,) = undecodable([(photo("cut"), Exclusion("a/cut.jpg", "truncated", "image file is truncated"))])
     assert (one.section, one.source, one.score) == ("undecodable", "felidae/cut.jpg", None)
     assert one.reason == "truncated: image file is truncated"
     assert [one.section for one in blank([photo("white")])] == ["blank"]
