@@ -11,7 +11,7 @@ from trainables.data.dataset import SPLITS, Dataset
 from trainables.files.experiment import FAMILIES_FILE, HISTORY_FILE, PREDICTIONS_FILE
 from trainables.files.output import write_rows
 from trainables.final.outcome import Outcome
-from trainables.training.metrics import family_f1
+from trainables.training.fine_tune import family_f1
 
 HISTORY = ("train_loss", "train_cross_entropy", "train_accuracy", "train_macro_f1")
 VALIDATION = ("val_loss", "val_cross_entropy", "val_accuracy", "val_macro_f1")

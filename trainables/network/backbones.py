@@ -8,6 +8,7 @@ from typing import Any
 
 from trainables.errors import UserError
 from trainables.network.backbone_table import BACKBONES
+from trainables.network.cut import Cut, find_cut
 
 WEIGHT_KINDS = ("auto", "imagenet", "random")
 
@@ -72,6 +73,12 @@ def resolve_weights(backbone: str, spec: str) -> Weights:
 def from_scratch(backbone: str) -> bool:
     """Whether no pretrained weights exist for this backbone, so that all of it has to be trained."""
     return BACKBONES[backbone].application is None
+
+
+def cut_backbone(base: Any, backbone: str, unfrozen_layers: int) -> Cut:
+    """Find the cut of a backbone by its name; one without weights to keep trains whole, BatchNorm included."""
+    whole = from_scratch(backbone)
+    return find_cut(base, len(base.layers) if whole else unfrozen_layers, batch_norm=whole)
 
 
 def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) -> Any:

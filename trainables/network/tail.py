@@ -117,14 +117,17 @@ class TailBackbone:
 
 
 class OptimizerState:
-    """An optimizer of some variables, of none too, whose learning rate is an argument."""
+    """An optimizer of some variables, of none too, whose learning rate is an argument; Adam takes one pass."""
 
     def __init__(self, name: str, variables: Sequence[Any]) -> None:
-        from trainables.network.optimizers import make_optimizer
+        import keras
+
+        from trainables.network.fast_layers import FusedAdam, FusedAdamW
 
         self.name = name
         self._trained = list(variables)
-        self._rule = make_optimizer(name)
+        fused = {"adam": FusedAdam, "adamw": FusedAdamW}
+        self._rule: Any = fused[name]() if name in fused else keras.optimizers.get(name)
         if self._trained:
             self._rule.build(self._trained)
         self.variables: list[Any] = self._rule.variables if self._trained else []

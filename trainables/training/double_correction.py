@@ -42,7 +42,8 @@ def double_corrections(
         trained: photos and copies of each family that an epoch shows, int64 [classes].
         oversampled: labels of the families of which copies were added after the split.
     """
-    factor = excess(method, correction, different_photos(dataset), trained)
+    alike = photos_alike(dataset)
+    factor = excess(method, correction, np.array([len(pictures) for pictures in alike]), trained)
     found = []
     if (factor >= SLIGHT).any():
         families = np.flatnonzero(factor >= SLIGHT)
@@ -51,7 +52,6 @@ def double_corrections(
             f"which count up to {factor.max():.2f} times as much as it means; class_weights and logit_adjustment, "
             "worked out after the copies were added, take them into account"
         )
-    alike = _photos_alike(dataset)
     again = [family for family in oversampled if np.median(alike[family] or [0]) >= _COPIED]
     if again:
         found.append(
@@ -90,12 +90,7 @@ def excess(method: str, correction: Balance, different: Ints, trained: Ints) -> 
     return factor
 
 
-def different_photos(dataset: Dataset) -> Ints:
-    """Training photos of each family without copies of others, int64 [classes]."""
-    return np.array([len(pictures) for pictures in _photos_alike(dataset)], dtype=np.int64)
-
-
-def _photos_alike(dataset: Dataset) -> list[list[int]]:
+def photos_alike(dataset: Dataset) -> list[list[int]]:
     """For each family, how many training photos show each of its different pictures.
 
     Near-duplicates count as copies where they make the groups; bursts and photos of one species do not.

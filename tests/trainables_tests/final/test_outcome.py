@@ -13,8 +13,7 @@ from trainables.final.commands import summary
 from trainables.final.options import FinalOptions
 from trainables.final.outcome import Outcome, Stage
 from trainables.network.class_balance import Balance, balance
-from trainables.training.fine_tune import Evaluation
-from trainables.training.metrics import Metrics
+from trainables.training.fine_tune import Evaluation, Metrics
 
 
 def evaluation(macro_f1: float) -> Evaluation:

@@ -8,10 +8,10 @@ from trainables.data.dataset import Dataset, open_dataset
 from trainables.data.prepare import prepare
 from trainables.network.class_balance import balance
 from trainables.training.double_correction import (
-    different_photos,
     double_corrections,
     double_corrections_in_trials,
     excess,
+    photos_alike,
 )
 
 PHOTOS = np.array([300, 100, 30, 0])
@@ -97,7 +97,7 @@ def test_copies_of_a_family_that_was_oversampled_before_are_told(plain: Dataset,
 def test_a_few_pictures_of_which_there_are_many_are_no_oversampling(tmp_path: Path) -> None:
     """Scanned digits: some photos of a family look alike by nature, however few others there are."""
     dataset = prepared(tmp_path, copies=8, of=slice(40, 50))
-    photos, different = counts(dataset)[1], different_photos(dataset)[1]
+    photos, different = counts(dataset)[1], len(photos_alike(dataset)[1])
     assert photos > 2 * different
     trained = counts(dataset) * [1, 3]
     assert double_corrections(dataset, "class_weights", balance("class_weights", trained), trained, [1]) == []
@@ -105,9 +105,9 @@ def test_a_few_pictures_of_which_there_are_many_are_no_oversampling(tmp_path: Pa
 
 def test_near_duplicates_are_copies_and_bursts_are_not(copied: Dataset) -> None:
     a, b = counts(copied)
-    assert list(different_photos(copied)) == [a, b / 3]
+    assert list(map(len, photos_alike(copied))) == [a, b / 3]
     by_burst = copied.manifest.model_copy(update={"grouping": ["near-duplicates", "bursts"]})
-    assert list(different_photos(Dataset(copied.folder, by_burst))) == [a, b]
+    assert list(map(len, photos_alike(Dataset(copied.folder, by_burst)))) == [a, b]
 
 
 def test_trials_on_copies_in_the_folder_are_told_where_the_method_takes_them_for_photos(copied: Dataset) -> None:
