@@ -91,7 +91,7 @@ class TrialConfig(BaseModel):
 class RunSettings:
     """What a trial gets besides its configuration: where its data, its store and its checkpoints lie, and its share.
 
-    It travels in a trial's Ray configuration as "run", so it is small, picklable and never changed.
+    It travels in a trial's Ray configuration as "run": small, picklable and never changed.
 
     Attributes:
         trial: the Optuna trial's number.

@@ -30,8 +30,6 @@ class FineTuneTrial(tune.Trainable):
     another one after this one was killed, needs to know nothing of what happened before.
     """
 
-    _run: FineTuning
-
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
         started = time.monotonic()
@@ -40,16 +38,14 @@ class FineTuneTrial(tune.Trainable):
         self._worker = _worker(run)
         with _memory_errors():
             self._weights: Weights = self._worker.weights(values)
-            self._run = self._worker.start(values, run.plan)
+            self._run: FineTuning = self._worker.start(values, run.plan)
         self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
-        self._again: list[Result] = []
-        self._results: list[Result] = []
-        self._cost: Result = {}
+        self._again = checkpoint.unheard(run.known_epochs) if checkpoint else []
+        self._results = [*checkpoint.earlier, checkpoint.result] if checkpoint else []
         if checkpoint is not None:
             self._run.load(checkpoint.state)
-            self._again = checkpoint.unheard(run.known_epochs)
-            self._results = [*checkpoint.earlier, checkpoint.result]
+        self._cost: Result = {}
         if run.cost is not None:
             with _memory_errors():
                 # A trial keeps the cost that it began with, also where another machine goes on with it.

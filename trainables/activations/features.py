@@ -1,4 +1,4 @@
-"""Inputs of a tail: the frozen prefix's outputs, stored or computed by batch.
+"""Inputs of a tail: outputs of the prefix, stored or computed.
 
 Stored and computed features answer `batch(rows, view)` with the same values for the same photo and view.
 """

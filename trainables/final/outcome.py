@@ -9,7 +9,7 @@ from trainables.data.leaks import LeakProof
 from trainables.final.options import FinalOptions
 from trainables.handoff import Handoff
 from trainables.network.tail import State
-from trainables.training.double_correction import double_corrections
+from trainables.training.class_balance import double_corrections
 from trainables.training.fine_tune import Evaluation, FineTuning, Result
 from trainables.versions import git_commit, versions
 

@@ -113,13 +113,11 @@ def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) 
 
 
 def calibrate_batch_norm(base: Any, scaled: Any, seed: int) -> None:
-    """Set the BatchNorm statistics of a random backbone to those of some photos.
+    """Set the BatchNorm statistics of a random backbone to those of some photos; equal photos and seed give the same.
 
     Frozen at their initial 0 and 1 they would let the features of a deep random network shrink to nothing, the same for
-    every photo (1e-5 between photos for InceptionV3), and no head could learn from them.
-
-    Args:
-        scaled: float32 [n, size, size, 3] from `scale_pixels`; the same photos and seed give the same statistics.
+    every photo (1e-5 between photos for InceptionV3), and no head could learn from them. `scaled` is float32 [n, size,
+    size, 3] from `scale_pixels`.
     """
     import keras
 

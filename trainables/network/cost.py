@@ -25,10 +25,7 @@ _BYTES = 4  # of a float32: a finished model has no smaller numbers, in whatever
 def model_mb(base: Any, dense_units: int, classes: int) -> float:
     """Return the float32 size of all weights of the finished model, in MB (1e6 bytes).
 
-    Counted, not measured: the same on every machine, and for every count of unfrozen layers.
-
-    Args:
-        base: the Keras backbone without top.
+    Counted, not measured: the same on every machine, and for every count of unfrozen layers. `base` is without top.
     """
     channels = int(base.output.shape[-1])
     head = (channels + 1) * dense_units + (dense_units + 1) * classes

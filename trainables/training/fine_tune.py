@@ -11,8 +11,8 @@ from sklearn.metrics import f1_score
 
 from trainables.activations.features import Features
 from trainables.config import TrialConfig
-from trainables.network.class_balance import balance
 from trainables.network.tail import State, StepSettings, Tail
+from trainables.training.class_balance import balance
 
 # How many training batches are evaluated at once: inference keeps nothing for a backward pass, and larger products use
 # a processor better.
@@ -24,10 +24,7 @@ Result = dict[str, Any]
 
 
 class TrainingSet(NamedTuple):
-    """Photos to train on: `labels` int64 [n]; copy number `copy` of them (0: the photos themselves).
-
-    Copies show other views than the photos, so that no picture is met twice in an epoch.
-    """
+    """Photos to train on, `labels` int64 [n], or copy number `copy` of them, which shows views that no other shows."""
 
     features: Features
     labels: Array
@@ -67,7 +64,7 @@ class FineTuning:
         self._validation = validation
         self.config = config
         self._labels = np.concatenate([part.labels for part in training])
-        # After the copies were added: the correction must follow from what is trained on (double_correction.py).
+        # After the copies were added: the correction must follow from what is trained on (class_balance.py).
         self.counts = np.bincount(self._labels, minlength=classes)
         self.balance = balance(config.imbalance, self.counts)
         self._steps_per_epoch = math.ceil(len(self._labels) / config.batch_size)

@@ -13,9 +13,9 @@ from trainables.activations.photos import Photos
 from trainables.config import TrialConfig
 from trainables.device import prepare_tensorflow
 from trainables.network.backbones import Weights, build_backbone, cut_backbone
-from trainables.network.class_balance import balance
 from trainables.network.cut import PIXELS
 from trainables.network.tail import StepSettings, Tail, TailBackbone
+from trainables.training.class_balance import balance
 
 # At least so many steps are timed, and more until the time is up.
 STEPS = 3

@@ -13,15 +13,7 @@ from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.device import device_name
-from trainables.network.backbones import (
-    Weights,
-    build_backbone,
-    calibrate_batch_norm,
-    cut_backbone,
-    from_scratch,
-    resolve_weights,
-    scale_pixels,
-)
+from trainables.network import backbones
 from trainables.network.cost import MODEL_MB, latency_ms, model_mb, remembered
 from trainables.network.cut import PIXELS, Cut
 from trainables.network.tail import Tail, TailBackbone
@@ -48,7 +40,7 @@ class Worker:
         self._store = Store(store_root, store_bytes)
         self._threads = threads
         self._photos: dict[tuple[str, int], Photos] = {}
-        self._weights: dict[tuple[str, str], Weights] = {}
+        self._weights: dict[tuple[str, str], backbones.Weights] = {}
         self._bases: dict[tuple[str, int, str, int], Any] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._bodies: dict[tuple[Any, ...], TailBackbone] = {}
@@ -92,11 +84,11 @@ class Worker:
             self._photos[split, image_size] = photos
         return self._photos[split, image_size]
 
-    def weights(self, config: TrialConfig) -> Weights:
+    def weights(self, config: TrialConfig) -> backbones.Weights:
         """Which weights the configuration's backbone starts from on this machine."""
         key = config.backbone, config.backbone_weights
         if key not in self._weights:
-            self._weights[key] = resolve_weights(*key)
+            self._weights[key] = backbones.resolve_weights(*key)
         return self._weights[key]
 
     def base(self, config: TrialConfig) -> Any:
@@ -104,11 +96,13 @@ class Worker:
         key = config.backbone, config.image_size, config.backbone_weights, config.sweep_seed
         if key not in self._bases:
             weights = self.weights(config)
-            base = build_backbone(config.backbone, config.image_size, weights, config.sweep_seed)
-            if weights.kind == "random" and not from_scratch(config.backbone):
+            base = backbones.build_backbone(config.backbone, config.image_size, weights, config.sweep_seed)
+            if weights.kind == "random" and not backbones.from_scratch(config.backbone):
                 photos = self.photos("train", config.image_size)
                 rows = np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).astype(np.int64)
-                calibrate_batch_norm(base, scale_pixels(config.backbone, photos.read(rows)), config.sweep_seed)
+                backbones.calibrate_batch_norm(
+                    base, backbones.scale_pixels(config.backbone, photos.read(rows)), config.sweep_seed
+                )
             self._bases[key] = base
         return self._bases[key]
 
@@ -152,4 +146,4 @@ class Worker:
         return tail
 
     def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:
-        return cut_backbone(self.base(config), config.backbone, unfrozen_layers)
+        return backbones.cut_backbone(self.base(config), config.backbone, unfrozen_layers)

@@ -12,7 +12,7 @@ from trainables.data.leaks import LeakProof
 from trainables.final.commands import summary
 from trainables.final.options import FinalOptions
 from trainables.final.outcome import Outcome, Stage
-from trainables.network.class_balance import Balance, balance
+from trainables.training.class_balance import Balance, balance
 from trainables.training.fine_tune import Evaluation, Metrics
 
 

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from trainables.network.backbones import Weights, build_backbone
-from trainables.network.class_balance import balance
 from trainables.network.cut import find_cut
 from trainables.network.tail import OptimizerState, StepSettings, Tail, TailBackbone
+from trainables.training.class_balance import balance
 
 CLASSES = 4
 
