@@ -19,7 +19,7 @@ from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.file import write_sweep
 from search.config.schema import Budget, SweepConfig
 from search.config.space import Choices, Range
-from search.config.trial_plan import Plan, trial_number
+from search.config.trial_plan import Plan, run_settings
 from search.experiment.lease import driving
 from search.experiment.mirror import Mirror, check_new, mirrored
 from search.experiment.provenance import origin, provenance
@@ -48,7 +48,7 @@ from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_
 from trainables.files.output import write_json
 from trainables.handoff import Handoff
 from trainables.network.backbones import check_image_size, check_weights
-from trainables.training.double_correction import double_corrections_in_trials
+from trainables.training.class_balance import double_corrections_in_trials
 
 
 def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None, *, join: bool = False) -> Handoff:
@@ -242,4 +242,4 @@ def _fit(driver: SweepDriver, searcher: StudySearch, sweep_state: SweepState, tr
 
 
 def _trial_name(trial: Any) -> str:
-    return f"trial_{trial_number(trial):04d}"
+    return f"trial_{run_settings(trial).trial:04d}"

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from trainables.errors import UserError, one_line
 from trainables.network.backbone_table import BACKBONES
 
 Backbone: TypeAlias = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
@@ -92,7 +91,7 @@ class TrialConfig(BaseModel):
 class RunSettings:
     """What a trial gets besides its configuration: where its data, its store and its checkpoints lie, and its share.
 
-    It travels in a trial's Ray configuration as "run", so it is small, picklable and never changed.
+    It travels in a trial's Ray configuration as "run": small, picklable and never changed.
 
     Attributes:
         trial: the Optuna trial's number.
@@ -117,15 +116,3 @@ class RunSettings:
     checkpoint_every: int = 0
     known_epochs: int | None = None
     cost: str | None = None
-
-
-def trial_config(values: dict[str, Any]) -> TrialConfig:
-    """Check `values` and return the configuration.
-
-    Raises:
-        UserError: an unknown key, or a value out of range; the line names the key, the value and what is allowed.
-    """
-    try:
-        return TrialConfig.model_validate(values)
-    except ValidationError as error:
-        raise UserError(one_line(error, TrialConfig)) from None

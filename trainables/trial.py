@@ -10,7 +10,7 @@ from typing import Any
 
 from ray import tune
 
-from trainables.config import RunSettings, trial_config
+from trainables.config import RunSettings, TrialConfig
 from trainables.device import device_name, prepare_tensorflow
 from trainables.errors import OutOfMemory
 from trainables.network.backbones import Weights
@@ -30,26 +30,22 @@ class FineTuneTrial(tune.Trainable):
     another one after this one was killed, needs to know nothing of what happened before.
     """
 
-    _run: FineTuning
-
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
         started = time.monotonic()
         run: RunSettings = config["run"]
-        values = trial_config({name: value for name, value in config.items() if name != "run"})
+        values = TrialConfig.model_validate({name: value for name, value in config.items() if name != "run"})
         self._worker = _worker(run)
         with _memory_errors():
             self._weights: Weights = self._worker.weights(values)
-            self._run = self._worker.start(values, run.plan)
+            self._run: FineTuning = self._worker.start(values, run.plan)
         self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
-        self._again: list[Result] = []
-        self._results: list[Result] = []
-        self._cost: Result = {}
+        self._again = checkpoint.unheard(run.known_epochs) if checkpoint else []
+        self._results = [*checkpoint.earlier, checkpoint.result] if checkpoint else []
         if checkpoint is not None:
             self._run.load(checkpoint.state)
-            self._again = checkpoint.unheard(run.known_epochs)
-            self._results = [*checkpoint.earlier, checkpoint.result]
+        self._cost: Result = {}
         if run.cost is not None:
             with _memory_errors():
                 # A trial keeps the cost that it began with, also where another machine goes on with it.
@@ -67,17 +63,15 @@ class FineTuneTrial(tune.Trainable):
 
         The first steps after a checkpoint train nothing: they give the results of the epochs that the driver did not
         know of when the trial began, and the checkpoint's own in any case, which may not have been received.
+
+        `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
+        `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
         """
         result = self._again.pop(0) if self._again else self._next_epoch()
         note, self._note = self._note, ""
         return {**result, "checkpoint_note": note}
 
     def _next_epoch(self) -> Result:
-        """Train for one epoch, and write a checkpoint where one is due.
-
-        `setup_seconds` stands in a trial's first epoch and is 0 later; `store_rows`, `store_filled`,
-        `store_filled_bytes` and `store_fill_seconds` are this epoch's `features.StoreUse`.
-        """
         with _memory_errors():
             metrics = self._run.run_epoch()
         setup, self._setup_seconds = self._setup_seconds, 0.0
@@ -85,7 +79,7 @@ class FineTuneTrial(tune.Trainable):
             **metrics,
             **self._cost,
             "setup_seconds": setup,
-            **{f"store_{name}": value for name, value in asdict(self._worker.take_store_use()).items()},
+            **{f"store_{name}": value for name, value in asdict(self._worker.store_use.take()).items()},
             "host": socket.gethostname(),
             "device": device_name(),
             "weights": asdict(self._weights),

@@ -6,16 +6,8 @@ from importlib import metadata
 from pathlib import Path
 
 _PACKAGES = (
-    "ray",
-    "optuna",
-    "tensorflow",
-    "keras",
-    "tensorboardX",
-    "scikit-learn",
-    "numpy",
-    "pandas",
-    "pydantic",
-    "pillow",
+    *("ray", "optuna", "tensorflow", "keras", "tensorboardX"),
+    *("scikit-learn", "numpy", "pandas", "pydantic", "pillow"),
 )
 
 
@@ -32,18 +24,10 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """Return the checkout's commit, with `+` behind it when files differ from it; None outside a checkout."""
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _git(*arguments: str) -> str | None:
-    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(Path(__file__).resolve().parent.parent), "describe"]
+    # Without tags: the whole hash. Files that git does not track do not count.
+    command += ["--always", "--exclude=*", "--abbrev=40", "--dirty=+"]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()

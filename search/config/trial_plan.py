@@ -12,7 +12,7 @@ from search.config.schema import SweepConfig
 from search.config.seeds import trial_seed
 from search.config.space import Choices, Range, assemble, knob_value
 from trainables.config import RunSettings, TrialConfig
-from trainables.files.experiment import checkpoint_root, trial_folder
+from trainables.files.experiment import checkpoint_root
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,6 @@ class Plan:
         """Identifier of the experiment whose trials this driver runs; None (all) unless several may share the study."""
         return self.experiment_id if self.config.storage else None
 
-    def trial_folder(self, number: int) -> Path:
-        """The folder of a trial's records."""
-        return trial_folder(self.experiment, number)
-
     def checkpoint_place(self, number: int, trial: TrialConfig) -> str:
         """Where a trial's checkpoints lie: beside its records, or below the mirror's URL.
 
@@ -75,11 +71,7 @@ class Plan:
         return assemble({**self.config.trial, **seeds}, params)
 
     def settings(self, number: int, trial: TrialConfig, known_epochs: int = 0) -> dict[str, Any]:
-        """Return what the trainable gets: the fields of the configuration and, as "run", the `RunSettings`.
-
-        Args:
-            known_epochs: the epoch up to which the study holds the trial's results.
-        """
+        """Return what the trainable gets: the fields of the configuration and, as "run", the `RunSettings`."""
         run = RunSettings(
             trial=number,
             dataset=self.config.dataset,
@@ -99,8 +91,3 @@ def run_settings(trial: Trial) -> RunSettings:
     """Return what `Plan.settings` put into a Ray trial's configuration."""
     settings: RunSettings = trial.config["run"]
     return settings
-
-
-def trial_number(trial: Trial) -> int:
-    """Return the Optuna number of a Ray trial."""
-    return run_settings(trial).trial

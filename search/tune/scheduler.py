@@ -11,7 +11,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
 from search.config.schema import SweepConfig
-from search.config.trial_plan import trial_number
+from search.config.trial_plan import run_settings
 from search.stopping.rules import StopRule
 from search.study.trial_end import Stop
 from search.tune.failure import read_failure
@@ -48,7 +48,7 @@ class StudyScheduler(FIFOScheduler):
         """
         if self._catch_up is not None:
             self._catch_up()
-        number = trial_number(trial)
+        number = run_settings(trial).trial
         if number in self._crowded:
             self._crowded.discard(number)
             trial.update_resources(roomier(trial))
@@ -58,7 +58,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on an epoch's result; a decision to stop is left in `SweepState.stops` with its reason."""
-        number = trial_number(trial)
+        number = run_settings(trial).trial
         stop = self._judge(number, result)
         if stop is None and self._sweep_state.ending is not None:
             stop = replace(self._sweep_state.ending, epoch=int(result["epoch"]))
@@ -69,7 +69,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Let the last result of a trial that ended by itself count for the others."""
-        number = trial_number(trial)
+        number = run_settings(trial).trial
         if number not in self._sweep_state.stops:
             stop = self._judge(number, result)
             if stop is not None and stop.kind == "failed":
@@ -82,7 +82,7 @@ class StudyScheduler(FIFOScheduler):
 
         A UserError that the trainable raised (weights that do not fit, say) would fail every trial: it ends the sweep.
         """
-        failure, number = read_failure(trial), trial_number(trial)
+        failure, number = read_failure(trial), run_settings(trial).trial
         if failure.ends_sweep:
             self._sweep_state.fail(UserError(failure.reason))
         crowded = failure.out_of_memory and bool(roomier(trial))

@@ -21,6 +21,7 @@ from search.study.study import COST, DRIVER, cost_of, finite_values, report, tel
 from search.study.trial_end import Stop
 from search.tune.state import SweepState
 from trainables.config import RunSettings, TrialConfig
+from trainables.files.experiment import trial_folder
 
 
 class StudySearch(OptunaSearch):
@@ -145,7 +146,7 @@ class _OpenTrial:
         self._cost_name = plan.config.cost
         self._started = time.time()
         if begun:
-            self._started -= seconds_of_epochs(plan.trial_folder(begun.number))
+            self._started -= seconds_of_epochs(trial_folder(plan.experiment, begun.number))
             here = {} if begun.user_attrs.get("provenance") == plan.origin else plan.origin
             entry = {"at": now(), "after_epoch": self.last_epoch or 0, **here}
             optuna_trial.set_user_attr("taken_up", [*begun.user_attrs.get("taken_up", []), entry])

@@ -84,7 +84,7 @@ def config(arguments: argparse.Namespace, seed: int, knobs: dict[str, Any]) -> T
 def train(worker: Worker, config: TrialConfig) -> dict[str, Any]:
     """One run of ours; `fills` is a rate as the docstring says, None where all was stored."""
     run = worker.start(config)
-    results = [{**run.run_epoch(), **asdict(worker.take_store_use())} for _ in range(config.epochs)]
+    results = [{**run.run_epoch(), **asdict(worker.store_use.take())} for _ in range(config.epochs)]
     filled, fill_seconds = (sum(result[key] for result in results) for key in ("filled", "fill_seconds"))
     return {
         "best": max(result["val_macro_f1"] for result in results),

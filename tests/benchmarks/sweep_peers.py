@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from trainables.network.class_balance import balance
-from trainables.training.metrics import macro_f1
+from trainables.training.class_balance import balance
+from trainables.training.fine_tune import macro_f1
 
 LEARNING_RATES = (1e-5, 1e-2)
 DROPOUTS = (0.0, 0.6)

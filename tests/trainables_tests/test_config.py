@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from ray import cloudpickle
 
-from trainables.config import RunSettings, TrialConfig, trial_config
-from trainables.errors import UserError
+from trainables.config import RunSettings, TrialConfig
+from trainables.errors import one_line
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,11 @@ from trainables.errors import UserError
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_what_would_be_valid(values: dict[str, Any], says: str) -> None:
-    with pytest.raises(UserError) as error:
-        trial_config(values)
-    assert says in str(error.value)
-    assert "\n" not in str(error.value)
+    with pytest.raises(ValidationError) as error:
+        TrialConfig.model_validate(values)
+    line = one_line(error.value, TrialConfig)
+    assert says in line
+    assert "\n" not in line
 
 
 def test_the_defaults_are_the_studys() -> None:

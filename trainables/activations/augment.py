@@ -20,17 +20,11 @@ import numpy.typing as npt
 
 from trainables.config import Augmentation, TrialConfig
 
-Floats = npt.NDArray[np.float32]
-
 PARAMETERS = 10
 
 
 def augmented(photos: Any, photo_ids: Sequence[str], view: int, config: TrialConfig) -> Any:
-    """Return one view of some photos, float32 tensor [n, size, size, 3] in 0..255.
-
-    Args:
-        photos: uint8 [n, size, size, 3].
-    """
+    """Return one view of `photos`, uint8 [n, size, size, 3]: a float32 tensor of the same shape in 0..255."""
     return _compiled()(photos, draw_parameters(photo_ids, view, config.sweep_seed, config.augmentation))
 
 
@@ -43,7 +37,7 @@ def _compiled() -> Any:
     return tf.function(augment, input_signature=shapes)
 
 
-def draw_parameters(photo_ids: Sequence[str], view: int, seed: int, ranges: Augmentation) -> Floats:
+def draw_parameters(photo_ids: Sequence[str], view: int, seed: int, ranges: Augmentation) -> npt.NDArray[np.float32]:
     """Draw what to do to each photo.
 
     Returns:

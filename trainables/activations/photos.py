@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,37 +18,35 @@ from trainables.errors import UserError
 Ints = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
 class Photos:
-    """Some photos of one split: decoded pixels, labels and ids, in the dataset's order.
+    """Some photos of one split, in the dataset's order.
 
-    `pixels` is uint8 [n, size, size, 3] (memory-mapped), `labels` int64 [n]; `fingerprint` names these very pixels.
+    `pixels` is uint8 [m, size, size, 3] (memory-mapped), of which photo i is number `rows[i]` (None: number i);
+    `labels` is int64 [n]; `fingerprint` names these very photos.
     """
 
-    def __init__(self, pixels: Array, labels: Ints, photo_ids: Sequence[str], fingerprint: str) -> None:
-        self.pixels = pixels
-        self.labels = labels
-        self.photo_ids = photo_ids
-        self.fingerprint = fingerprint
+    pixels: Array
+    labels: Ints
+    photo_ids: Sequence[str]
+    fingerprint: str
+    rows: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def select(self, rows: Ints) -> "Photos":
-        """The photos at `rows` (no pixels are copied before they are read)."""
-        return _Selected(self, rows, f"{self.fingerprint}/{','.join(map(str, rows))}")
+        """The photos at `rows`; no pixels are copied before they are read."""
+        ids = [self.photo_ids[row] for row in rows]
+        fingerprint = f"{self.fingerprint}/{','.join(map(str, rows))}"
+        return Photos(self.pixels, self.labels[rows], ids, fingerprint, self._places(rows))
 
     def read(self, rows: Ints) -> Array:
         """Pixels at `rows`, uint8 [len(rows), size, size, 3]."""
-        return np.asarray(self.pixels[rows])
+        return np.asarray(self.pixels[self._places(rows)])
 
-
-class _Selected(Photos):
-    def __init__(self, whole: Photos, rows: Ints, fingerprint: str) -> None:
-        super().__init__(whole.pixels, whole.labels[rows], [whole.photo_ids[row] for row in rows], fingerprint)
-        self._rows = rows
-
-    def read(self, rows: Ints) -> Array:
-        return np.asarray(self.pixels[self._rows[rows]])
+    def _places(self, rows: Ints) -> Ints:
+        return rows if self.rows is None else self.rows[rows]
 
 
 def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, threads: int) -> Photos:

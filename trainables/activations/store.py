@@ -137,10 +137,7 @@ class Entry:
                 missing arrays' rows start..stop.
         """
         chunks = range(0, self._rows, CHUNK_ROWS)
-        for wait in (
-            False,
-            True,
-        ):  # First what no other works on; then wait and do what others left undone.
+        for wait in (False, True):  # First what no other works on; then wait and do what others left undone.
             for start in chunks:
                 self._fill_chunk(start, names, compute, wait)
 

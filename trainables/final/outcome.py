@@ -24,9 +24,8 @@ from trainables.final.options import FinalOptions
 from trainables.handoff import Handoff
 from trainables.network.backbones import from_scratch
 from trainables.network.tail import State
-from trainables.training.double_correction import double_corrections
-from trainables.training.fine_tune import Evaluation, FineTuning, Result
-from trainables.training.metrics import family_f1
+from trainables.training.class_balance import double_corrections
+from trainables.training.fine_tune import Evaluation, FineTuning, Result, family_f1
 from trainables.versions import git_commit, versions
 
 ALARM_MARGIN = 0.1  # a test score this far above the sweep's own validation score is, most likely, a leak

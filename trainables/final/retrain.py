@@ -32,8 +32,7 @@ from trainables.final.outcome import Outcome, Stage, model_card, write_tables
 from trainables.final.pictures import draw_confusion, write_examples, write_final_board, write_mistakes, write_pictures
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
-from trainables.training.fine_tune import Evaluation, Result
-from trainables.training.metrics import family_f1
+from trainables.training.fine_tune import Evaluation, Result, family_f1
 from trainables.training.worker import Worker
 
 Say = Callable[[str], None]
@@ -66,7 +65,7 @@ def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dic
     photos = worker.part("test", config)
     test: dict[str, Evaluation] = {}
     for stage in stages:
-        stage.run.load_weights(stage.state)
+        stage.run.tail.load(stage.state)
         test[stage.name] = stage.run.evaluate(photos)
     outcome = Outcome(stages, test, weak)
     with whole_or_nothing(out) as folder:
@@ -134,7 +133,7 @@ def _train(
             f"{name} oversampling, epoch {run.epoch}/{config.epochs}: "
             f"validation loss {result['val_loss']:.3f}, macro F1 {result['val_macro_f1']:.1%}"
         )
-    run.restore_best()
+    run.tail.load(run.best_weights)
     train, validation = run.evaluate(worker.part("train", config)), run.evaluate(worker.part("validation", config))
     return Stage(name, run, history, dict(run.best_weights), train, validation)
 
@@ -142,7 +141,7 @@ def _train(
 def _write_model_and_files(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
     """Write the chosen training's model, the tables and the pictures."""
     stage, _ = outcome.choice
-    stage.run.load_weights(stage.state)
+    stage.run.tail.load(stage.state)
     model = whole_model(worker.base(config), stage.run.tail, config)
     train, validation, test = (worker.photos(split, config.image_size) for split in ("train", "validation", "test"))
     some = np.arange(min(8, len(validation)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainables.errors import UserError
 from trainables.network.backbone_table import BACKBONES
+from trainables.network.cut import Cut, find_cut
 
 WEIGHT_KINDS = ("auto", "imagenet", "random")
 
@@ -74,6 +75,12 @@ def from_scratch(backbone: str) -> bool:
     return BACKBONES[backbone].application is None
 
 
+def cut_backbone(base: Any, backbone: str, unfrozen_layers: int) -> Cut:
+    """Find the cut of a backbone by its name; one without weights to keep trains whole, BatchNorm included."""
+    whole = from_scratch(backbone)
+    return find_cut(base, len(base.layers) if whole else unfrozen_layers, batch_norm=whole)
+
+
 def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) -> Any:
     """Build the convolutional base without top.
 
@@ -106,13 +113,11 @@ def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) 
 
 
 def calibrate_batch_norm(base: Any, scaled: Any, seed: int) -> None:
-    """Set the BatchNorm statistics of a random backbone to those of some photos.
+    """Set the BatchNorm statistics of a random backbone to those of some photos; equal photos and seed give the same.
 
     Frozen at their initial 0 and 1 they would let the features of a deep random network shrink to nothing, the same for
-    every photo (1e-5 between photos for InceptionV3), and no head could learn from them.
-
-    Args:
-        scaled: float32 [n, size, size, 3] from `scale_pixels`; the same photos and seed give the same statistics.
+    every photo (1e-5 between photos for InceptionV3), and no head could learn from them. `scaled` is float32 [n, size,
+    size, 3] from `scale_pixels`.
     """
     import keras
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from trainables.config import TrialConfig
 from trainables.files.output import unfinished
+from trainables.network.backbones import scale_pixels
 
 MODEL_MB, LATENCY_MS = "model_mb", "latency_ms"
 COSTS = (MODEL_MB, LATENCY_MS)
@@ -24,10 +25,7 @@ _BYTES = 4  # of a float32: a finished model has no smaller numbers, in whatever
 def model_mb(base: Any, dense_units: int, classes: int) -> float:
     """Return the float32 size of all weights of the finished model, in MB (1e6 bytes).
 
-    Counted, not measured: the same on every machine, and for every count of unfrozen layers.
-
-    Args:
-        base: the Keras backbone without top.
+    Counted, not measured: the same on every machine, and for every count of unfrozen layers. `base` is without top.
     """
     channels = int(base.output.shape[-1])
     head = (channels + 1) * dense_units + (dense_units + 1) * classes
@@ -43,7 +41,7 @@ def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
     """
     import numpy as np  # Not at the top: the sweep's keys name COSTS, and --help reads those.
 
-    predict = Predictor(base, config, classes).predict
+    predict, _ = predictor(base, config, classes)
     photo = np.random.default_rng(0).integers(0, 256, (1, config.image_size, config.image_size, 3)).astype(np.float32)
     for _ in range(WARM_UP):
         predict(photo)
@@ -74,28 +72,24 @@ def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], flo
     return float(json.loads(file.read_text())[LATENCY_MS])
 
 
-class Predictor:
-    """The layers of keras_model.whole_model around the backbone itself: a copy of it would take its memory again."""
+def predictor(base: Any, config: TrialConfig, classes: int) -> tuple[Callable[[Any], Any], tuple[Any, Any]]:
+    """Build keras_model.whole_model around the backbone itself: a copy of it would take its memory again.
 
-    def __init__(self, base: Any, config: TrialConfig, classes: int) -> None:
-        import keras
-        import tensorflow as tf
+    Returns:
+        The function from one photo, float32 [1, size, size, 3] in 0..255, to its probabilities, float32 [1, classes];
+        and the two layers of the head.
+    """
+    import keras
+    import tensorflow as tf
 
-        from trainables.network.backbones import scale_pixels
+    hidden = keras.layers.Dense(config.dense_units, activation="relu")
+    output = keras.layers.Dense(classes, activation="softmax")
+    hidden.build((None, int(base.output.shape[-1])))
+    output.build((None, config.dense_units))
 
-        hidden = keras.layers.Dense(config.dense_units, activation="relu")
-        output = keras.layers.Dense(classes, activation="softmax")
-        hidden.build((None, int(base.output.shape[-1])))
-        output.build((None, config.dense_units))
+    @tf.function(input_signature=[tf.TensorSpec((1, config.image_size, config.image_size, 3), tf.float32)])
+    def forward(pixels: Any) -> Any:
+        features = base(scale_pixels(config.backbone, pixels), training=False)
+        return output(hidden(tf.reduce_mean(features, axis=[1, 2])))
 
-        def forward(pixels: Any) -> Any:
-            features = base(scale_pixels(config.backbone, pixels), training=False)
-            return output(hidden(tf.reduce_mean(features, axis=[1, 2])))
-
-        self.head = (hidden, output)
-        shape = (1, config.image_size, config.image_size, 3)
-        self._forward = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
-
-    def predict(self, photo: Any) -> Any:
-        """Return probabilities, float32 [1, classes], of one photo, float32 [1, size, size, 3] in 0..255."""
-        return self._forward(photo).numpy()
+    return lambda photo: forward(photo).numpy(), (hidden, output)

@@ -52,7 +52,9 @@ def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False) -> Cut:
     # The fixed operations whose output a moving one reads.
     frontier = [operation for operation in operations if operation.name in read - moving]
     if len(frontier) > 1:
-        waist = _last_waist(operations, frontier)
+        # The last operation that every path from the input to a frontier tensor goes through; at worst the input.
+        inside = {operation.name for operation in operations[: operations.index(frontier[0]) + 1]}
+        waist = next((waist for waist in waists(operations) if waist.name in inside), operations[0])
         if _elements(waist) <= sum(_elements(operation) for operation in frontier):
             frontier = [waist]
     if not _any_weights_above(frontier):
@@ -93,11 +95,7 @@ def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
 
 
 def waists(operations: list[Any]) -> Iterator[Any]:
-    """The operations that every path from the input to the last one goes through, the last first.
-
-    Args:
-        operations: in topological order, as `base.operations` gives them.
-    """
+    """Of operations in topological order, those that every path from the input to the last goes through; last first."""
     read: set[str] = set()  # By the operations seen so far, from those that are still to come.
     for operation in reversed(operations):
         if read <= {operation.name}:
@@ -128,12 +126,6 @@ def _any_weights_above(frontier: list[Any]) -> bool:
 
 def _parents(operation: Any) -> list[Any]:
     return [tensor._keras_history.operation for node in operation._inbound_nodes[:1] for tensor in node.input_tensors]
-
-
-def _last_waist(operations: list[Any], frontier: list[Any]) -> Any:
-    """The last operation that every path from the input to a frontier tensor goes through; at worst the input."""
-    inside = {operation.name for operation in operations[: operations.index(frontier[0]) + 1]}
-    return next((waist for waist in waists(operations) if waist.name in inside), operations[0])
 
 
 def _elements(operation: Any) -> int:

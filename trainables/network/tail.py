@@ -1,8 +1,7 @@
 """Trainable tail of a backbone behind a cut, with the classification head.
 
-It is compiled once for its cut and optimizer, and used again by trial after trial: learning rate, dropout, L2, label
-smoothing, class weights and the head's weights, however many, are arguments of the compiled step, not constants of its
-graph.
+It is compiled once for its cut and optimizer, and used by many trials: learning rate, dropout, L2, label smoothing,
+class weights and the head's weights, however many, are arguments of the compiled step, not constants of its graph.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.network.class_balance import Balance
 from trainables.network.cut import Cut, clone_tail, is_batch_norm
 
 Array = npt.NDArray[Any]
@@ -57,11 +55,9 @@ class TailBackbone:
         labels, seed = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
         # Fixed signatures: each is traced once, whatever the size of a batch and the width of a head.
         self.step = tf.function(
-            self._train_step, input_signature=[inputs, head, labels, per_class, per_class, [number] * 4, seed]
+            self._train_step, input_signature=[inputs, head, labels, [per_class] * 2, [number] * 4, seed]
         )
-        self.forward = tf.function(
-            lambda values, weights: self._logits(values, weights), input_signature=[inputs, head]
-        )
+        self.forward = tf.function(self._logits, input_signature=[inputs, head])
 
     def reset(self) -> None:
         """Start over: the backbone's own weights, an optimizer without memory."""
@@ -91,18 +87,11 @@ class TailBackbone:
         return features @ output_kernel + output_bias
 
     def _train_step(
-        self,
-        inputs: list[Any],
-        head: list[Any],
-        labels: Any,
-        class_weights: Any,
-        offsets: Any,
-        numbers: list[Any],
-        seed: Any,
+        self, inputs: list[Any], head: list[Any], labels: Any, balance: list[Any], numbers: list[Any], seed: Any
     ) -> tuple[Any, Any, Any, list[Any]]:
         import tensorflow as tf
 
-        rate, dropout, l2, smoothing = numbers
+        (class_weights, offsets), (rate, dropout, l2, smoothing) = balance, numbers
         with tf.GradientTape() as tape:
             tape.watch(head)
             logits = self._logits(inputs, head, dropout, seed)
@@ -117,14 +106,17 @@ class TailBackbone:
 
 
 class OptimizerState:
-    """An optimizer of some variables, of none too, whose learning rate is an argument."""
+    """An optimizer of some variables, of none too, whose learning rate is an argument; Adam takes one pass."""
 
     def __init__(self, name: str, variables: Sequence[Any]) -> None:
-        from trainables.network.optimizers import make_optimizer
+        import keras
+
+        from trainables.network.fast_layers import FusedAdam, FusedAdamW
 
         self.name = name
         self._trained = list(variables)
-        self._rule = make_optimizer(name)
+        fused: dict[str, Any] = {"adam": FusedAdam, "adamw": FusedAdamW}
+        self._rule = fused[name]() if name in fused else keras.optimizers.get(name)
         if self._trained:
             self._rule.build(self._trained)
         self.variables: list[Any] = self._rule.variables if self._trained else []
@@ -161,13 +153,8 @@ class Tail:
         self._optimizer = OptimizerState(body.optimizer.name, self._head)
         self._weights = {**_named("weight", self.variables), **_named("statistic", body.statistics)}
         self._memory = _named("optimizer", [*body.optimizer.variables, *self._optimizer.variables])
-        self._update = tf.function(
-            self._optimizer.apply,
-            input_signature=[
-                [tf.TensorSpec(variable.shape, tf.float32) for variable in self._head],
-                tf.TensorSpec([], tf.float32),
-            ],
-        )
+        gradients = [tf.TensorSpec(variable.shape, tf.float32) for variable in self._head]
+        self._update = tf.function(self._optimizer.apply, input_signature=[gradients, tf.TensorSpec([], tf.float32)])
 
     def reset(self, seed: int) -> None:
         """Start over: the backbone's own weights, a head drawn from `seed`, an optimizer without memory."""
@@ -181,13 +168,14 @@ class Tail:
         self._optimizer.reset()
 
     def train_batch(
-        self, inputs: Sequence[Any], labels: Array, balance: Balance, settings: StepSettings
+        self, inputs: Sequence[Any], labels: Array, balance: tuple[Array, Array], settings: StepSettings
     ) -> tuple[Any, ...]:
         """Take one optimizer step.
 
         Args:
             inputs: float32 tensors or arrays [batch, ...] from `Features.batch`.
             labels: int64 [batch].
+            balance: what multiplies a photo's loss and what is added to its logits, float32 [classes] each.
 
         Returns:
             Tensors: the batch's loss (weighted, with L2), its mean cross-entropy (without either), the predicted
@@ -199,7 +187,7 @@ class Tail:
         seed = tf.constant([settings.seed, settings.step], tf.int64)
         inputs = [tf.convert_to_tensor(value) for value in inputs]
         *result, gradients = self.body.step(
-            inputs, self._head_values(), tf.constant(labels), balance.weights, balance.logit_offsets, numbers, seed
+            inputs, self._head_values(), tf.constant(labels), list(balance), numbers, seed
         )
         self._update(gradients, numbers[0])
         return tuple(result)

@@ -33,11 +33,7 @@ def _stored() -> dict[str, list[int]]:
 
 
 def trainable_layers(base: Any) -> list[int]:
-    """Return where the layers with trainable weights are, counted from the end (1 is the last layer); rising.
-
-    Args:
-        base: a backbone as `build_backbone` gives it.
-    """
+    """Return where a backbone's layers with trainable weights are, counted from the end (1 is the last); rising."""
     trainable = set(find_cut(base, len(base.layers)).trainable)
     return [place for place, layer in enumerate(reversed(base.layers), start=1) if layer.name in trainable]
 

@@ -19,7 +19,7 @@ State = dict[str, npt.NDArray[Any]]
 
 # epoch-000007.<the first 16 digits of the content's SHA-256>.npz
 _DIGITS = 16
-_NAME = re.compile(r"epoch-(\d{6,})\.([0-9a-f]{16})\.npz")
+_NAME = re.compile(r"epoch-\d{6,}\.[0-9a-f]{16}\.npz")
 _RESULT, _EARLIER = "result.json", "earlier.json"
 GENERATIONS = 2
 
@@ -39,11 +39,7 @@ class Checkpoint:
     earlier: tuple[Result, ...] = ()
 
     def unheard(self, known: int | None) -> list[Result]:
-        """Return the results that a driver lacks which knows of epochs up to `known`; the last one in any case.
-
-        Args:
-            known: None where the driver knows of all but the last.
-        """
+        """Return the last result, and those before it that are later than epoch `known` (None: no others)."""
         earlier = () if known is None else self.earlier
         return [*(result for result in earlier if int(result["epoch"]) > (known or 0)), self.result]
 
@@ -69,21 +65,20 @@ class Checkpoints:
         return self._every > 0 and (int(result["epoch"]) % self._every == 0 or bool(result.get("done")))
 
     def write(self, state: State, result: Result, earlier: Sequence[Result] = ()) -> str:
-        """Write the state after `result["epoch"]`, then delete all but the newest generations.
-
-        Args:
-            earlier: the results of the epochs before.
+        """Write the state after `result["epoch"]`; then delete all but the newest generations.
 
         Returns:
             Why it could not be written (a full disk, say), or nothing: training can go on without.
         """
         epoch = f"epoch-{int(result['epoch']):06d}"
-        texts = {_RESULT: _as_array(result), _EARLIER: _as_array(list(earlier))}
+        values = {_RESULT: result, _EARLIER: list(earlier)}
+        texts = {name: json.dumps(value, default=lambda one: one.item()) for name, value in values.items()}
+        arrays = {**state, **{name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}}
 
         def written(file: Path) -> str:
             with file.open("wb") as out:
                 hashing = _Hashing(out)
-                np.savez(hashing, allow_pickle=False, **texts, **state)
+                np.savez(hashing, allow_pickle=False, **arrays)
             return f"{epoch}.{hashing.digest.hexdigest()[:_DIGITS]}.npz"
 
         try:
@@ -104,8 +99,9 @@ class Checkpoints:
         damaged = []
         found = None
         for name in newest_first(self._store.sizes()):
-            found = _unpack(name, self._store.read(name))
-            if found is not None:
+            content = self._store.read(name)
+            if content is not None and f".{hashlib.sha256(content).hexdigest()[:_DIGITS]}." in name:
+                found = _unpack(epoch_of(name), content)
                 break
             damaged.append(f"the checkpoint of epoch {epoch_of(name)} is damaged")
             self._store.delete(name)
@@ -122,9 +118,7 @@ def newest_first(names: Iterable[str]) -> list[str]:
 
 def epoch_of(file: Path | str) -> int:
     """Return the epoch after which a checkpoint was written, from its name."""
-    match = _NAME.fullmatch(Path(file).name)
-    assert match is not None
-    return int(match[1])
+    return int(Path(file).name.removeprefix("epoch-").partition(".")[0])
 
 
 class _Hashing:
@@ -146,17 +140,10 @@ class _Hashing:
         self._file.flush()
 
 
-def _as_array(value: object) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(value, default=lambda one: one.item()).encode(), np.uint8)
-
-
-def _unpack(name: str, content: bytes | None) -> Checkpoint | None:
-    match = _NAME.fullmatch(name)
-    if match is None or content is None or hashlib.sha256(content).hexdigest()[:_DIGITS] != match[2]:
-        return None
+def _unpack(epoch: int, content: bytes) -> Checkpoint:
     with np.load(io.BytesIO(content)) as arrays:
         state = dict(arrays)
     result = json.loads(state.pop(_RESULT).tobytes())
     # One that was written before there were earlier results in it has none.
     earlier = json.loads(state.pop(_EARLIER).tobytes()) if _EARLIER in state else []
-    return Checkpoint(int(match[1]), state, result, tuple(earlier))
+    return Checkpoint(epoch, state, result, tuple(earlier))

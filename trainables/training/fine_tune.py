@@ -1,4 +1,4 @@
-"""Fine-tuning of one configuration, an epoch at a time."""
+"""Fine-tuning of one configuration, an epoch at a time, and its metrics."""
 
 import math
 import time
@@ -7,30 +7,37 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import f1_score
 
 from trainables.activations.features import Features
 from trainables.config import TrialConfig
-from trainables.network.class_balance import balance
 from trainables.network.tail import State, StepSettings, Tail
-from trainables.training.metrics import Metrics, macro_f1
+from trainables.training.class_balance import balance
 
 # How many training batches are evaluated at once: inference keeps nothing for a backward pass, and larger products use
 # a processor better.
 EVALUATED_AT_ONCE = 4
 
 Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
 Result = dict[str, Any]
 
 
 class TrainingSet(NamedTuple):
-    """Photos to train on: `labels` int64 [n]; copy number `copy` of them (0: the photos themselves).
-
-    Copies show other views than the photos, so that no picture is met twice in an epoch.
-    """
+    """Photos to train on, `labels` int64 [n], or copy number `copy` of them, which shows views that no other shows."""
 
     features: Features
     labels: Array
     copy: int = 0
+
+
+class Metrics(NamedTuple):
+    """Figures of one split. `loss` includes L2 (and the class weights, while training); `cross_entropy` neither."""
+
+    loss: float
+    cross_entropy: float
+    accuracy: float
+    macro_f1: float
 
 
 class Evaluation(NamedTuple):
@@ -57,7 +64,7 @@ class FineTuning:
         self._validation = validation
         self.config = config
         self._labels = np.concatenate([part.labels for part in training])
-        # After the copies were added: the correction must follow from what is trained on (double_correction.py).
+        # After the copies were added: the correction must follow from what is trained on (class_balance.py).
         self.counts = np.bincount(self._labels, minlength=classes)
         self.balance = balance(config.imbalance, self.counts)
         self._steps_per_epoch = math.ceil(len(self._labels) / config.batch_size)
@@ -111,14 +118,6 @@ class FineTuning:
             macro_f1=macro_f1(part.labels, predicted),
         )
         return Evaluation(metrics, np.exp(log_probabilities))
-
-    def restore_best(self) -> None:
-        """Put the weights of the best epoch back."""
-        self.load_weights(self.best_weights)
-
-    def load_weights(self, weights: State) -> None:
-        """Put some epoch's trained weights into the tail, which another run may have used meanwhile."""
-        self.tail.load(weights)
 
     def state(self) -> State:
         """All that is needed to go on: weights, optimizer, epoch, the best epoch and its weights."""
@@ -199,6 +198,22 @@ class FineTuning:
 
 def _done(kind: str, reason: str) -> Result:
     return {"done": True, "stop_kind": kind, "stop_reason": reason}
+
+
+def macro_f1(labels: Ints, predicted: Ints) -> float:
+    """Mean F1 over the families that have photos in `labels`, 0..1.
+
+    A family kept in training only has no photo to be judged by in validation or test; counting it as 0 would put a
+    ceiling under 1 on every model alike. A family with photos of which none is found counts 0.
+    """
+    families = np.unique(labels)
+    return float(f1_score(labels, predicted, labels=families, average="macro", zero_division=0.0))
+
+
+def family_f1(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
+    """F1 of each of `classes` families, float64 [classes]; NaN for a family without photos in `labels`."""
+    scores = f1_score(labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0)
+    return np.where(np.bincount(labels, minlength=classes) > 0, scores, np.nan)
 
 
 def learning_rate(schedule: str, initial: float, step: int, total_steps: int) -> float:

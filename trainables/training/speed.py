@@ -8,7 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from trainables.activations.features import Prefix
+from trainables.activations.photos import Photos
 from trainables.config import TrialConfig
+from trainables.device import prepare_tensorflow
+from trainables.network.backbones import Weights, build_backbone, cut_backbone
+from trainables.network.cut import PIXELS
+from trainables.network.tail import StepSettings, Tail, TailBackbone
+from trainables.training.class_balance import balance
 
 # At least so many steps are timed, and more until the time is up.
 STEPS = 3
@@ -38,16 +45,7 @@ class Probe:
     """
 
     def __init__(self, config: TrialConfig, unfrozen_layers: Sequence[int], classes: int, threads: int) -> None:
-        from trainables.device import prepare_tensorflow
-
         prepare_tensorflow(threads)
-        from trainables.activations.photos import Photos
-        from trainables.activations.prefix import Prefix
-        from trainables.network.backbone_cache import cut_backbone
-        from trainables.network.backbones import Weights, build_backbone
-        from trainables.network.cut import PIXELS
-        from trainables.network.tail import Tail, TailBackbone
-
         self._config, self._classes = config, classes
         base = build_backbone(config.backbone, config.image_size, Weights("random", "", "random"), 0)
         self._tails = {
@@ -75,9 +73,6 @@ class Probe:
         return Speed(tails, prefix, psutil.Process().memory_info().rss)
 
     def _tail_speed(self, cut: str, seconds: float) -> TailSpeed:
-        from trainables.network.class_balance import balance
-        from trainables.network.tail import StepSettings
-
         tail, random = self._tails[cut], np.random.default_rng(0)
         # Made up: tracing the prefix to each cut would take seconds.
         shapes = tail.body.input_shapes

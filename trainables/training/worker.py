@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from trainables.activations.features import Features, StoredFeatures, StoreUse, UncachedFeatures
+from trainables.activations.features import Features, Prefix, StoredFeatures, StoreUse
 from trainables.activations.photos import Photos, decode_photos
-from trainables.activations.prefix import Prefix
-from trainables.activations.store import Array, Store
+from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.device import device_name
-from trainables.network.backbone_cache import BackboneCache
-from trainables.network.backbones import Weights
+from trainables.network import backbones
 from trainables.network.cost import MODEL_MB, latency_ms, model_mb, remembered
-from trainables.network.cut import PIXELS
+from trainables.network.cut import PIXELS, Cut
 from trainables.network.tail import Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
 from trainables.versions import versions
@@ -42,12 +40,13 @@ class Worker:
         self._store = Store(store_root, store_bytes)
         self._threads = threads
         self._photos: dict[tuple[str, int], Photos] = {}
-        self._backbones = BackboneCache(self._calibration_photos)
+        self._weights: dict[tuple[str, str], backbones.Weights] = {}
+        self._bases: dict[tuple[str, int, str, int], Any] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._bodies: dict[tuple[Any, ...], TailBackbone] = {}
         self._tails: dict[tuple[Any, ...], Tail] = {}
         self._open: list[StoredFeatures] = []
-        self._use = StoreUse()
+        self.store_use = StoreUse()
 
     def start(
         self, config: TrialConfig, plan: Sequence[int] = (), oversampled: Sequence[int] = (), copies: int = 0
@@ -85,13 +84,27 @@ class Worker:
             self._photos[split, image_size] = photos
         return self._photos[split, image_size]
 
-    def weights(self, config: TrialConfig) -> Weights:
+    def weights(self, config: TrialConfig) -> backbones.Weights:
         """Which weights the configuration's backbone starts from on this machine."""
-        return self._backbones.weights(config)
+        key = config.backbone, config.backbone_weights
+        if key not in self._weights:
+            self._weights[key] = backbones.resolve_weights(*key)
+        return self._weights[key]
 
     def base(self, config: TrialConfig) -> Any:
-        """The backbone with its starting weights, which stay as they are."""
-        return self._backbones.base(config)
+        """The Keras backbone without top, with its starting weights, which stay as they are: tails are copies."""
+        key = config.backbone, config.image_size, config.backbone_weights, config.sweep_seed
+        if key not in self._bases:
+            weights = self.weights(config)
+            base = backbones.build_backbone(config.backbone, config.image_size, weights, config.sweep_seed)
+            if weights.kind == "random" and not backbones.from_scratch(config.backbone):
+                photos = self.photos("train", config.image_size)
+                rows = np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).astype(np.int64)
+                backbones.calibrate_batch_norm(
+                    base, backbones.scale_pixels(config.backbone, photos.read(rows)), config.sweep_seed
+                )
+            self._bases[key] = base
+        return self._bases[key]
 
     def cost(self, name: str, config: TrialConfig) -> float:
         """What the model of a configuration costs, by one of `cost.COSTS`; time is measured once per model and node."""
@@ -108,28 +121,21 @@ class Worker:
         """Why activations of the present run are not stored, or None."""
         return next((features.fallback for features in self._open if features.fallback), None)
 
-    def take_store_use(self) -> StoreUse:
-        """What was read from the store and computed for it since the last call."""
-        return self._use.take()
-
     def _features(self, photos: Photos, config: TrialConfig, plan: Sequence[int]) -> Features:
-        relevant = config.model_dump(
-            include={"backbone", "weights", "image_size", "augmentation", "sweep_seed", "precision", "store_dtype"},
-            mode="json",
-        )
-        key = repr(relevant)
+        relevant = {"backbone", "weights", "image_size", "augmentation", "sweep_seed", "precision", "store_dtype"}
+        key = config.model_dump_json(include=relevant)
         if key not in self._prefixes:
             self._prefixes[key] = Prefix(self.base(config), self.weights(config).fingerprint, config)
-        cut = self._backbones.cut(config, config.unfrozen_layers).name
+        cut = self._cut(config, config.unfrozen_layers).name
         if cut == PIXELS:
-            return UncachedFeatures(self._prefixes[key], photos, cut)
-        cuts = {cut, *(self._backbones.cut(config, unfrozen).name for unfrozen in plan)} - {PIXELS}
-        features = StoredFeatures(self._prefixes[key], photos, self._store, cut, sorted(cuts), self._use)
+            return Features(self._prefixes[key], photos, cut)
+        cuts = {cut, *(self._cut(config, count).name for count in plan)} - {PIXELS}
+        features = StoredFeatures(self._prefixes[key], photos, self._store, cut, sorted(cuts), self.store_use)
         self._open.append(features)
         return features
 
     def _tail(self, config: TrialConfig) -> Tail:
-        base, cut = self.base(config), self._backbones.cut(config, config.unfrozen_layers)
+        base, cut = self.base(config), self._cut(config, config.unfrozen_layers)
         key = (id(base), cut, config.optimizer, config.tail_precision)
         if key not in self._bodies:
             self._bodies[key] = TailBackbone(base, cut, self.classes, config.optimizer, config.tail_precision)
@@ -139,6 +145,5 @@ class Worker:
             del self._tails[next(iter(self._tails))]
         return tail
 
-    def _calibration_photos(self, image_size: int) -> Array:
-        photos = self.photos("train", image_size)
-        return photos.read(np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).astype(np.int64))
+    def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:
+        return backbones.cut_backbone(self.base(config), config.backbone, unfrozen_layers)

@@ -7,7 +7,6 @@ import pytest
 from search.config.trial_plan import Plan
 from tests.search_tests.example import sweep
 from trainables.config import RunSettings, TrialConfig
-from trainables.files.experiment import trial_folder
 
 
 def test_a_trial_gets_the_fixed_knobs_the_suggestion_its_seeds_and_where_things_are(tmp_path: Path) -> None:
@@ -30,7 +29,7 @@ def test_a_trial_gets_the_fixed_knobs_the_suggestion_its_seeds_and_where_things_
         known_epochs=0,
         cost=None,
     )
-    assert plan.trial_folder(12345) == trial_folder(tmp_path / "experiment", 12345)
+    assert plan.experiment == tmp_path / "experiment"
 
 
 @pytest.mark.parametrize(

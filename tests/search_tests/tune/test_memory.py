@@ -2,7 +2,7 @@
 
 from ray.tune.experiment import Trial
 
-from search.config.trial_plan import trial_number
+from search.config import trial_plan
 from search.tune.memory import forget_ended
 from tests.search_tests.example import run_settings
 
@@ -22,7 +22,7 @@ def test_an_ended_trial_keeps_its_number_and_little_else() -> None:
     assert forget_ended([ended]) == []
     assert ended.metric_analysis == {} == ended.run_metadata.metric_n_steps
     assert ended.last_result == {"trial_id": ended.trial_id, "epoch": 3, "training_iteration": 3, "done": True}
-    assert trial_number(ended) == 7 and ended.config == {"run": RUN}
+    assert trial_plan.run_settings(ended).trial == 7 and ended.config == {"run": RUN}
 
 
 def test_a_trial_that_is_tried_again_keeps_everything() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
-from trainables.activations.features import StoredFeatures, StoreUse, UncachedFeatures
-from trainables.activations.prefix import Prefix
+from trainables.activations.features import Features, Prefix, StoredFeatures, StoreUse
 from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -37,7 +36,7 @@ def test_stored_features_are_what_the_prefix_computes(
     photos = worker.photos("train", SMALL.image_size)
     cut = find_cut(worker.base(SMALL), SMALL.unfrozen_layers).name
     stored = StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut, [cut])
-    direct = UncachedFeatures(prefix, photos, cut)
+    direct = Features(prefix, photos, cut)
     for got, expected in zip(stored.batch(np.array(rows), view), direct.batch(np.array(rows), view), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
@@ -57,7 +56,7 @@ def test_all_planned_cuts_come_from_one_pass_and_deeper_ones_from_what_is_stored
     assert sources == [PIXELS]
     pooled = StoredFeatures(prefix, photos, store, "pooled", ["pooled"]).batch(np.arange(3), 0)
     assert sources == [PIXELS, "mixed9"]
-    expected = UncachedFeatures(prefix, photos, "pooled").batch(np.arange(3), 0)
+    expected = Features(prefix, photos, "pooled").batch(np.arange(3), 0)
     np.testing.assert_allclose(pooled[0], expected[0], atol=1e-5)
 
 
@@ -86,7 +85,7 @@ def test_a_run_counts_what_it_read_and_what_it_computed(small_dataset: Dataset, 
     uses = []
     for _ in range(2):
         worker.start(SMALL).run_epoch()
-        uses.append(worker.take_store_use())
+        uses.append(worker.store_use.take())
     assert [(use.rows, use.filled) for use in uses] == [(photos, photos), (photos, 0)]
     assert uses[0].filled_bytes > 0
     assert uses[0].fill_seconds > uses[1].fill_seconds
@@ -116,7 +115,7 @@ def test_training_the_tail_on_stored_activations_equals_training_the_whole_model
     runs = []
     for this, features in (
         (cut, lambda photos: StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut.name, [cut.name])),
-        (whole_cut, lambda photos: UncachedFeatures(prefix, photos, PIXELS)),
+        (whole_cut, lambda photos: Features(prefix, photos, PIXELS)),
     ):
         tail = Tail(TailBackbone(base, this, worker.classes, "sgd"), INCEPTION.dense_units)
         parts = [TrainingSet(features(photos), photos.labels) for photos in (train, validation)]

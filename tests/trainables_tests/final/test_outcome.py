@@ -15,9 +15,8 @@ from trainables.data.leaks import LeakProof
 from trainables.final.commands import summary
 from trainables.final.options import FinalOptions
 from trainables.final.outcome import Outcome, Stage, model_card
-from trainables.network.class_balance import Balance, balance
-from trainables.training.fine_tune import Evaluation
-from trainables.training.metrics import Metrics
+from trainables.training.class_balance import Balance, balance
+from trainables.training.fine_tune import Evaluation, Metrics
 
 
 def evaluation(macro_f1: float) -> Evaluation:

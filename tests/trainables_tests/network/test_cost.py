@@ -11,7 +11,7 @@ from tests.trainables_tests.training_example import SMALL, make_worker
 from trainables.config import RunSettings
 from trainables.data.dataset import Dataset
 from trainables.inference.keras_model import whole_model
-from trainables.network.cost import LATENCY_MS, MODEL_MB, Predictor, remembered
+from trainables.network.cost import LATENCY_MS, MODEL_MB, predictor, remembered
 from trainables.training.worker import Worker
 from trainables.trial import FineTuneTrial
 
@@ -33,13 +33,13 @@ def test_the_size_is_that_of_all_weights_of_the_model_that_is_handed_over(worker
 
 def test_what_is_timed_is_the_model_that_is_handed_over(worker: Worker, model: Any) -> None:
     """The same layers: with the head's weights put in, the same probabilities."""
-    predictor = Predictor(worker.base(SMALL), SMALL, worker.classes)
+    predict, head = predictor(worker.base(SMALL), SMALL, worker.classes)
     photo = worker.photos("validation", SMALL.image_size).read(np.array([0])).astype(np.float32)
-    probabilities = predictor.predict(photo)
+    probabilities = predict(photo)
     assert probabilities.shape == (1, 4) and probabilities.sum() == pytest.approx(1)
-    for layer, name in zip(predictor.head, ("hidden", "probabilities"), strict=True):
+    for layer, name in zip(head, ("hidden", "probabilities"), strict=True):
         layer.set_weights(model.get_layer(name).get_weights())
-    assert predictor.predict(photo) == pytest.approx(model.predict(photo, verbose=0), abs=1e-5)
+    assert predict(photo) == pytest.approx(model.predict(photo, verbose=0), abs=1e-5)
 
 
 def test_time_is_measured_once_for_each_model(worker: Worker) -> None:

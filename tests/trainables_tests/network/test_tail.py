@@ -1,12 +1,14 @@
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.trainables_tests.training_example import random_backbone
-from trainables.network.class_balance import balance
 from trainables.network.cut import find_cut
-from trainables.network.tail import StepSettings, Tail, TailBackbone
+from trainables.network.tail import OptimizerState, StepSettings, Tail, TailBackbone
+from trainables.training.class_balance import balance
 
 CLASSES = 4
 
@@ -51,3 +53,19 @@ def test_a_tail_goes_on_from_its_state(base: Any) -> None:
     tail.load(state)
     for name, value in tail.state().items():
         np.testing.assert_array_equal(value, state[name], err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_an_optimizer_gives_the_weights_and_moments_of_keras_own_rule(name: str) -> None:
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=(5, 40)).astype(np.float32)
+    ours, theirs = ([keras.Variable(start), keras.Variable(start[0])] for _ in range(2))
+    state, rule = OptimizerState(name, ours), keras.optimizers.get(name)
+    rule.build(theirs)
+    for number, gradient in enumerate(generator.normal(size=(20, 5, 40)).astype(np.float32)):
+        gradients, rate = [tf.constant(gradient), tf.constant(gradient[0])], 0.01 / (1 + number)
+        state.apply(gradients, rate)
+        rule.learning_rate.assign(rate)
+        rule.apply(gradients, theirs)
+    for got, expected in zip([*ours, *state.variables], [*theirs, *rule.variables], strict=True):
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=2e-5, atol=1e-6)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trainables_tests.training_example import SMALL, make_worker
 from trainables.data.dataset import Dataset
-from trainables.training.fine_tune import FineTuning, learning_rate
+from trainables.training.fine_tune import FineTuning, family_f1, learning_rate, macro_f1
 from trainables.training.worker import Worker
 
 CONTRACT = {
@@ -98,7 +98,7 @@ def test_a_loss_that_explodes_ends_the_trial_as_failed(worker: Worker) -> None:
 def test_the_best_epochs_weights_come_back(worker: Worker) -> None:
     run = worker.start(SMALL)
     best = max((run.run_epoch() for _ in range(4)), key=lambda result: result["val_macro_f1"])
-    run.restore_best()
+    run.tail.load(run.best_weights)
     assert run.evaluate(worker.part("validation", SMALL)).metrics.macro_f1 == pytest.approx(best["val_macro_f1"])
 
 
@@ -156,3 +156,27 @@ def test_cosine_is_keras_cosine_decay(step: int) -> None:
 
 def test_constant_stays() -> None:
     assert {learning_rate("constant", 0.01, step, 100) for step in (0, 50, 100)} == {0.01}
+
+
+LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+GUESSES = np.array([0, 0, 1, 1, 0, 2, 2, 1])
+
+
+def test_macro_f1_is_keras_macro_f1_when_all_families_have_photos() -> None:
+    metric = keras.metrics.F1Score(average="macro")
+    metric.update_state(np.eye(3)[LABELS], np.eye(3)[GUESSES])
+    assert macro_f1(LABELS, GUESSES) == pytest.approx(float(metric.result()), abs=1e-6)
+
+
+def test_a_family_without_photos_in_the_split_puts_no_ceiling_on_macro_f1() -> None:
+    assert macro_f1(np.array([0, 2, 2]), np.array([0, 2, 2])) == 1.0
+
+
+def test_a_family_never_found_counts_zero() -> None:
+    assert macro_f1(np.array([0, 0, 1]), np.array([0, 0, 0])) == pytest.approx(0.4)
+
+
+def test_family_f1_is_nan_where_the_split_has_no_photo() -> None:
+    scores = family_f1(np.array([0, 0, 2]), np.array([0, 2, 2]), classes=4)
+    assert np.isnan(scores[[1, 3]]).all()
+    np.testing.assert_allclose(scores[[0, 2]], 2 / 3)

@@ -2,20 +2,57 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from tests.trainables_tests.drawn_photos import QUICK, write_photos
 from trainables.data.dataset import Dataset, open_dataset
 from trainables.data.prepare import prepare
-from trainables.network.class_balance import balance
-from trainables.training.double_correction import (
-    different_photos,
+from trainables.training.class_balance import (
+    balance,
     double_corrections,
     double_corrections_in_trials,
     excess,
+    photos_alike,
 )
 
+COUNTS = np.array([300, 30, 5])
+LABELS = np.repeat([0, 1, 2], COUNTS)
 PHOTOS = np.array([300, 100, 30, 0])
 COPIED = PHOTOS * [1, 3, 3, 1]  # two copies of each photo of two families
+
+
+def test_class_weights_are_scikit_learns_balanced_ones() -> None:
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
+    np.testing.assert_allclose(balance("class_weights", COUNTS).weights, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["class_weights", "effective_number", "logit_adjustment", "none"])
+def test_weights_average_one_over_the_photos(method: str) -> None:
+    assert balance(method, COUNTS).weights[LABELS].mean() == pytest.approx(1, rel=1e-6)
+
+
+def test_effective_number_lies_between_no_weights_and_class_weights() -> None:
+    full, effective = (balance(name, COUNTS).weights for name in ("class_weights", "effective_number"))
+    assert 1 < effective[2] / effective[0] < full[2] / full[0]
+
+
+def test_logit_adjustment_adds_the_log_prior_and_no_weights() -> None:
+    adjusted = balance("logit_adjustment", COUNTS)
+    np.testing.assert_allclose(adjusted.logit_offsets, np.log(COUNTS / COUNTS.sum()), rtol=1e-6)
+    np.testing.assert_array_equal(adjusted.weights, np.ones(3))
+
+
+@pytest.mark.parametrize("method", ["class_weights", "effective_number", "logit_adjustment", "none"])
+def test_a_family_without_training_photos_gives_finite_numbers(method: str) -> None:
+    result = balance(method, np.array([10, 0, 5]))
+    assert np.isfinite(result.weights).all()
+    assert np.isfinite(result.logit_offsets).all()
+    assert result.weights[1] == 0
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(ValueError, match="magic"):
+        balance("magic", COUNTS)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +134,7 @@ def test_copies_of_a_family_that_was_oversampled_before_are_told(plain: Dataset,
 def test_a_few_pictures_of_which_there_are_many_are_no_oversampling(tmp_path: Path) -> None:
     """Scanned digits: some photos of a family look alike by nature, however few others there are."""
     dataset = prepared(tmp_path, copies=8, of=slice(40, 50))
-    photos, different = counts(dataset)[1], different_photos(dataset)[1]
+    photos, different = counts(dataset)[1], len(photos_alike(dataset)[1])
     assert photos > 2 * different
     trained = counts(dataset) * [1, 3]
     assert double_corrections(dataset, "class_weights", balance("class_weights", trained), trained, [1]) == []
@@ -105,9 +142,9 @@ def test_a_few_pictures_of_which_there_are_many_are_no_oversampling(tmp_path: Pa
 
 def test_near_duplicates_are_copies_and_bursts_are_not(copied: Dataset) -> None:
     a, b = counts(copied)
-    assert list(different_photos(copied)) == [a, b / 3]
+    assert list(map(len, photos_alike(copied))) == [a, b / 3]
     by_burst = copied.manifest.model_copy(update={"grouping": ["near-duplicates", "bursts"]})
-    assert list(different_photos(Dataset(copied.folder, by_burst))) == [a, b]
+    assert list(map(len, photos_alike(Dataset(copied.folder, by_burst)))) == [a, b]
 
 
 def test_trials_on_copies_in_the_folder_are_told_where_the_method_takes_them_for_photos(copied: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Checks for class imbalance corrected twice, by copies and loss.
+"""Class weights and logit offsets; checks for imbalance corrected twice.
 
 How much a family counts is how often it is seen, times its weight, over its adjusted prior. Class weights and logit
 adjustment that follow from what is trained on, copies included, take the copies back: oversampling then adds variety
@@ -12,12 +12,12 @@ correction:
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.data.dataset import Dataset
-from trainables.network.class_balance import Balance, balance
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -29,6 +29,45 @@ SLIGHT = 1.02
 # looks alike by nature hangs together in one chain (eight of fourteen scanned nines), which moves the mean alone.
 _COPIED = 2
 _NAMED = 3
+
+EFFECTIVE_NUMBER_BETA = 0.999
+
+
+class Balance(NamedTuple):
+    """Both float32 [classes]: `weights` multiply a photo's training loss, `logit_offsets` are added while training."""
+
+    weights: npt.NDArray[np.float32]
+    logit_offsets: npt.NDArray[np.float32]
+
+
+def balance(method: str, counts: Ints) -> Balance:
+    """Work out the correction for a training split with `counts[c]` photos of family c.
+
+    `class_weights` is scikit-learn's "balanced" rule, n / (classes · n_c). `effective_number` follows Cui et al. 2019,
+    "Class-Balanced Loss Based on Effective Number of Samples". `logit_adjustment` follows Menon et al. 2021 and Ren et
+    al. 2020 (balanced softmax): the log of the prior is added to the logits while training. Weights average 1 over the
+    photos, so that the learning rate means the same under every method. A family without photos gets weight 0.
+    """
+    photos = counts.astype(np.float64)
+    present = photos > 0
+    weights = np.ones_like(photos)
+    offsets = np.zeros_like(photos)
+    if method == "class_weights":
+        weights = _inverse(photos)
+    elif method == "effective_number":
+        weights = _inverse((1 - EFFECTIVE_NUMBER_BETA**photos) / (1 - EFFECTIVE_NUMBER_BETA))
+    elif method == "logit_adjustment":
+        # A family that training never shows keeps the smallest prior seen: log 0 would make its logit -inf.
+        offsets = np.log(np.where(present, photos, photos[present].min()) / photos.sum())
+    elif method != "none":
+        raise ValueError(f"imbalance must be class_weights, effective_number, logit_adjustment or none, not {method!r}")
+    weights = np.where(present, weights, 0.0)
+    weights *= photos.sum() / (weights * photos).sum()
+    return Balance(weights.astype(np.float32), offsets.astype(np.float32))
+
+
+def _inverse(values: Doubles) -> Doubles:
+    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
 
 
 def double_corrections(
@@ -42,7 +81,8 @@ def double_corrections(
         trained: photos and copies of each family that an epoch shows, int64 [classes].
         oversampled: labels of the families of which copies were added after the split.
     """
-    factor = excess(method, correction, different_photos(dataset), trained)
+    alike = photos_alike(dataset)
+    factor = excess(method, correction, np.array([len(pictures) for pictures in alike]), trained)
     found = []
     if (factor >= SLIGHT).any():
         families = np.flatnonzero(factor >= SLIGHT)
@@ -51,7 +91,6 @@ def double_corrections(
             f"which count up to {factor.max():.2f} times as much as it means; class_weights and logit_adjustment, "
             "worked out after the copies were added, take them into account"
         )
-    alike = _photos_alike(dataset)
     again = [family for family in oversampled if np.median(alike[family] or [0]) >= _COPIED]
     if again:
         found.append(
@@ -90,12 +129,7 @@ def excess(method: str, correction: Balance, different: Ints, trained: Ints) -> 
     return factor
 
 
-def different_photos(dataset: Dataset) -> Ints:
-    """Training photos of each family without copies of others, int64 [classes]."""
-    return np.array([len(pictures) for pictures in _photos_alike(dataset)], dtype=np.int64)
-
-
-def _photos_alike(dataset: Dataset) -> list[list[int]]:
+def photos_alike(dataset: Dataset) -> list[list[int]]:
     """For each family, how many training photos show each of its different pictures.
 
     Near-duplicates count as copies where they make the groups; bursts and photos of one species do not.
