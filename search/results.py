@@ -77,18 +77,13 @@ def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str
         "epochs_saved": len(trials) * config.max_epochs - epochs,
         "wall_seconds": round(seconds, 1),
         "best_trial": None if best is None else best.number,
-        "best_value": None if best is None else best.intermediate_values[best.user_attrs["best_epoch"]],
+        "best_value": None if best is None else best_value(best),
         "best_epoch": None if best is None else best.user_attrs["best_epoch"],
     }
     if config.cost:
         summary["front"] = [
-            {
-                "trial": member.number,
-                "value": best_value(member),
-                "epoch": member.user_attrs["best_epoch"],
-                "cost": cost_of(member),
-            }
-            for member in members
+            {"trial": one.number, "value": best_value(one), "epoch": one.user_attrs["best_epoch"], "cost": cost_of(one)}
+            for one in members
         ]
     return summary
 

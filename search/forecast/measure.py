@@ -60,7 +60,7 @@ def plan_resources(
     print("\n".join(forecast_lines(expected, config, measured)), flush=True)
     undecided = "precision" not in config.trial and "precision" not in config.space
     if undecided and {"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()):
-        gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see README)"
+        gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see docs/performance.md)"
         print(f"faster       this processor has bfloat16: {gain}", flush=True)
     if not free:
         return wanted, expected

@@ -9,13 +9,7 @@ from search.config.trial_plan import run_settings
 
 # What Ray's final tables and its retries look at of a trial that is over.
 _KEPT = ("trial_id", "done", "training_iteration", "epoch")
-_KEPT_OF_RUN = (
-    "start_time",
-    "num_failures",
-    "num_failures_after_restore",
-    "error_filename",
-    "pickled_error_filename",
-)
+_KEPT_RUN = ("start_time", "num_failures", "num_failures_after_restore", "error_filename", "pickled_error_filename")
 
 
 def forget_ended(ended: Iterable[Trial]) -> list[Trial]:
@@ -33,7 +27,7 @@ def forget_ended(ended: Iterable[Trial]) -> list[Trial]:
         before, after = trial.run_metadata, _TrainingRunMetadata()
         after.checkpoint_manager = type(before.checkpoint_manager)(None)
         after.last_result = {key: before.last_result[key] for key in _KEPT if key in before.last_result}
-        for name in _KEPT_OF_RUN:
+        for name in _KEPT_RUN:
             setattr(after, name, getattr(before, name))
         trial.run_metadata = after
         trial.config = {"run": run_settings(trial)}
