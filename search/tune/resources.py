@@ -1,6 +1,5 @@
 """Shares of the machine: trials at once, and what each gets."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,11 +82,6 @@ def share(settings: Resources, nodes: Sequence[Node], grows: bool = False) -> Sh
 def fits(node: Node, slot: Mapping[str, float]) -> bool:
     """Say whether an empty node holds what `slot` asks for, in Ray's terms."""
     return node.cpus >= slot.get("CPU", 0) and node.gpus >= slot.get("GPU", 0)
-
-
-def this_node() -> Node:
-    """Return this machine: the cores that this process may use, and no GPUs (Ray counts those)."""
-    return Node(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 0)
 
 
 def _threads(settings: Resources, node: Node, gpus: float, nodes: int) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 
 import ray
 
-from search.tune.resources import Node, this_node
+from search.tune.resources import Node
+from trainables.device import usable_cores
 from trainables.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -96,8 +97,7 @@ def _start(address: str | None, gpus: int | None) -> None:
         environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
         options = {"address": address, "runtime_env": environment}
     else:  # Without "local", Ray would join a cluster that it finds on this machine.
-        cpus = this_node().cpus
-        options = {"address": "local", "num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
+        options = {"address": "local", "num_cpus": usable_cores(), "num_gpus": gpus, "include_dashboard": False}
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises a bare one when its own processes do not come up in time.

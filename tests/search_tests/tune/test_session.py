@@ -7,7 +7,8 @@ import pytest
 import ray
 
 from search.tune import session as ray_session
-from search.tune.resources import Node, this_node
+from search.tune.resources import Node
+from trainables.device import usable_cores
 from trainables.errors import UserError
 
 
@@ -23,13 +24,13 @@ def test_a_local_ray_has_this_machines_cores_and_its_workers_know_the_checkout(
         return str(trainables.errors.__file__)
 
     assert Path(ray.get(checkout.remote())).parents[1] == ray_session.CHECKOUT
-    assert ray.cluster_resources()["CPU"] == this_node().cpus
+    assert ray.cluster_resources()["CPU"] == usable_cores()
 
 
 def test_a_ray_that_runs_already_is_used_and_left_running_and_the_environment_too(ray_here: None) -> None:
     before = dict(os.environ)
     with ray_session.ray_session(None) as nodes:
-        assert nodes == [Node(this_node().cpus, 1)]
+        assert nodes == [Node(usable_cores(), 1)]
         assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
     assert ray.is_initialized()
     assert dict(os.environ) == before
@@ -61,7 +62,7 @@ def test_without_an_address_ray_is_this_machines_own_even_beside_a_cluster(
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setenv("RAY_ADDRESS", elsewhere)
     with ray_session.ray_session(address):
-        assert given["address"] == "local" and given["num_cpus"] == this_node().cpus
+        assert given["address"] == "local" and given["num_cpus"] == usable_cores()
         assert given["include_dashboard"] is False
 
 
