@@ -123,6 +123,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     """
     folder, sweep = read_sweep_record(folder)
     where = parse_url(sweep["storage"]) if sweep.get("storage") else folder / files.STUDY_FILE
+    provenance = _json(folder / files.PROVENANCE_FILE) or {}
     trials = tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
     best, final = folder / files.BEST_FILE, folder / files.FINAL_FOLDER
     manifest = None if is_url(sweep["dataset"]) else _json(Path(sweep["dataset"]) / MANIFEST)
@@ -132,7 +133,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     return Experiment(
         folder=folder,
         sweep=sweep,
-        provenance=_json(folder / files.PROVENANCE_FILE) or {},
+        provenance=provenance,
         trials=trials,
         summary=_json(folder / files.SUMMARY_FILE),
         best=read_handoff(best) if best.is_file() else None,

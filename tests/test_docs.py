@@ -37,7 +37,7 @@ RUN_BY = {
     "python -m analysis compare": "tests/analysis_tests/test_main.py",
     "python -m analysis export": "tests/analysis_tests/test_main.py",
     "python -m analysis dashboard": "tests/end_to_end_tests/test_dashboards.py",
-    "python -m cluster token": "tests/cluster_tests/test_auth.py",
+    "python -m cluster token": "tests/cluster_tests/test_launcher.py",
     "python -m cluster doctor": "tests/cluster_tests/onprem.py",
     "python -m cluster down": "tests/cluster_tests/onprem.py",
     "python -m cluster submit": "tests/end_to_end_tests/test_cluster.py",
