@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     line = "show a sweep, running or ended, in TensorBoard and optuna-dashboard"
     served = command("dashboard", line, "runs/demo", ": both on this machine only, until Ctrl-C.")
     served.add_argument("experiment", metavar="EXPERIMENT", help="folder or URL that `search run` wrote")
-    what = "address to listen on (default: 127.0.0.1, which nobody else can reach); there is no password"
+    what = "address to listen on (default: 127.0.0.1, which only this machine reaches); there is no password"
     served.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=what)
     return top
 

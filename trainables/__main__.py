@@ -1,4 +1,4 @@
-"""Commands from photos to a dataset, and from a configuration to a model."""
+"""The commands of python -m trainables, from photos to a model."""
 
 import sys
 from typing import Any

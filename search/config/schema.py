@@ -185,7 +185,7 @@ class SweepConfig(_Section):
         if self.cost and not sampler.several_objectives:
             raise ValueError(f"sampler: {self.sampler} models one objective only; with two of them use {_OF_TWO}")
         if self.metric not in REPORTED:
-            raise ValueError(f"metric: nobody reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
+            raise ValueError(f"metric: no trial reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
             wanted = "smaller" if self.mode == "max" else "larger"
             raise ValueError(f"mode: {self.metric} is better when {wanted}; use {better(self.metric)}")

@@ -84,7 +84,7 @@ def test_a_bad_sweep_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
     ("overrides", "line"),
     [
         (["trails=3"], "unknown key 'trails'"),
-        (["metric=val_f1"], "metric: nobody reports 'val_f1'; reported are:"),
+        (["metric=val_f1"], "metric: no trial reports 'val_f1'; reported are:"),
         (["trial.weights=/nowhere/w.h5"], "weights: there is no file '/nowhere/w.h5'"),
         (["dataset=/nowhere"], "/nowhere is not a folder"),
         (["dataset={unfinished}"], "holds no manifest.json"),

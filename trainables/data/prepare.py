@@ -155,7 +155,7 @@ def _write_shards(
             raise UserError(f"{root / row.source} cannot be read any more: {error.strerror}") from None
         if hashlib.sha256(image).hexdigest() != row.sha256:
             changed = f"{root / row.source} changed while the dataset was made"
-            raise UserError(f"{changed}; run again when nobody writes there")
+            raise UserError(f"{changed}; run again when no other program writes there")
         return image
 
     placed: list[Photo] = []

@@ -1,4 +1,4 @@
-"""Grad-CAM: what in a photo speaks for a family, and pictures of it.
+"""Grad-CAM: what in a photo led to an answer, and its pictures.
 
 Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391.
 Works on a model that `retrain` wrote, with nothing but that file: a backbone inside, and a head of layers in a row.

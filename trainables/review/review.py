@@ -1,4 +1,4 @@
-"""The review of a folder of photos: a ranked list and its contact sheet."""
+"""The review of a folder of photos: ranked list and contact sheet."""
 
 import hashlib
 import io

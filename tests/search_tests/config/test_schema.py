@@ -31,7 +31,7 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
         ({"trials": "many"}, "trials: input should be a valid integer"),
         ({"trials": 0}, "trials: input should be greater than or equal to 1, not 0"),
         ({"sampler": "cma"}, "sampler: input should be 'tpe', 'random', 'grid' or 'gp', not 'cma'"),
-        ({"metric": "val_f1"}, "metric: nobody reports 'val_f1'; reported are: train_accuracy, train_macro_f1"),
+        ({"metric": "val_f1"}, "metric: no trial reports 'val_f1'; reported are: train_accuracy, train_macro_f1"),
         ({"mode": "maximize"}, "mode: input should be 'max' or 'min', not 'maximize'"),
         ({"mode": "min"}, "mode: val_macro_f1 is better when larger; use max"),
         ({"metric": "val_loss", "mode": "max"}, "mode: val_loss is better when smaller; use min"),
@@ -46,7 +46,7 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
         ({"objectives": ["val_macro_f1"]}, "objectives: must be a metric and one of"),
         ({"objectives": ["val_macro_f1", "model_mb", "latency_ms"]}, "objectives: must be a metric and one of"),
         ({"objectives": "model_mb"}, "objectives: input should be a valid tuple"),
-        ({"objectives": ["val_f1", "model_mb"]}, "metric: nobody reports 'val_f1'; reported are: train_accuracy"),
+        ({"objectives": ["val_f1", "model_mb"]}, "metric: no trial reports 'val_f1'; reported are: train_accuracy"),
         (
             {"objectives": ["val_loss", "model_mb"], "metric": "val_macro_f1"},
             "metric: is val_macro_f1, but the first of `objectives` is val_loss",
