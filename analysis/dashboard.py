@@ -61,7 +61,7 @@ def show_dashboards(experiment: Path | str, host: str, say: Callable[[str], None
         say(f"every trial with its parameters   http://{host}:{board.port}/#hparams")
         say(f"history, importances, stops       http://{host}:{study.port}/dashboard")
         if host != LOOPBACK:
-            say("warning: there is no password; anyone who reaches this address sees the sweep and can change its study")
+            say("warning: there is no password; anyone who reaches it sees the sweep and can change its study")
         say("Ctrl-C ends both.")
         while True:
             for server in (board, study):
