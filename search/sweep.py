@@ -79,7 +79,6 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     earlier = gather(config, fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
         part, expected = allocate(config, nodes, dataset, trainable)
-        check_budget(config.budget, part.gpus)
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment), mirrored(config) as mirror:
             if earlier is not None:
@@ -116,13 +115,15 @@ def allocate(
     grows = cluster_grows()
     if grows:
         nodes = first_nodes(config.resources, config.trials)
-    if trainable is not None:
-        return share(config.resources, nodes, grows), None
-    photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
-    resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
-    if grows:  # How many trials a node holds was measured; how many nodes there will be is not known.
-        resources = resources.model_copy(update={"concurrent_trials": config.resources.concurrent_trials})
-    return share(resources, nodes, grows), expected
+    resources, expected = config.resources, None
+    if trainable is None:
+        photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
+        resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
+        if grows:  # How many trials a node holds was measured; how many nodes there will be is not known.
+            resources = resources.model_copy(update={"concurrent_trials": config.resources.concurrent_trials})
+    part = share(resources, nodes, grows)
+    check_budget(config.budget, part.gpus)
+    return part, expected
 
 
 @dataclass(frozen=True)

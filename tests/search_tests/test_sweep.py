@@ -17,12 +17,12 @@ from search.config.file import read_sweep
 from search.config.schema import SweepConfig
 from search.records import Experiment, read_experiment
 from search.resume import resume_sweep
-from search.sweep import run_sweep
+from search.sweep import allocate, run_sweep
 from search.tune.resources import Node, Share
 from tests.checkout import ROOT
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
-from trainables.data.dataset import MANIFEST, Dataset
+from trainables.data.dataset import MANIFEST, Dataset, open_dataset
 from trainables.errors import UserError
 from trainables.handoff import read_handoff
 
@@ -288,3 +288,13 @@ def _wait_for_epochs(config: SweepConfig, wanted: int) -> None:
             return
         time.sleep(0.1)
     pytest.fail("the sweep did not start")
+
+
+def test_gpu_hours_without_a_gpu_are_refused_on_resume_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both run and resume divide the machine by `allocate`: such a budget would never end the sweep."""
+    monkeypatch.setattr("search.sweep.cluster_grows", lambda: False)
+    config = sweep(tmp_path, budget={"gpu_hours": 1})
+    dataset = open_dataset(config.dataset)
+    assert allocate(config, [Node(4, 1)], dataset, SyntheticTrial)[0].gpus == 1
+    with pytest.raises(UserError, match=r"^budget\.gpu_hours: 1, but no trial of this sweep uses a GPU; use hours$"):
+        allocate(config, [Node(4, 0)], dataset, SyntheticTrial)
