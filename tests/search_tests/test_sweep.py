@@ -293,7 +293,7 @@ def _wait_for_epochs(config: SweepConfig, wanted: int) -> None:
 def test_gpu_hours_without_a_gpu_are_refused_on_resume_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both run and resume divide the machine by `allocate`: such a budget would never end the sweep."""
     monkeypatch.setattr("search.sweep.cluster_grows", lambda: False)
-    config = sweep(tmp_path, budget={"gpu_hours": 1})
+    config = sweep(tmp_path, budget={"gpu_hours": 1}, resources={"concurrent_trials": 1})
     dataset = open_dataset(config.dataset)
     assert allocate(config, [Node(4, 1)], dataset, SyntheticTrial)[0].gpus == 1
     with pytest.raises(UserError, match=r"^budget\.gpu_hours: 1, but no trial of this sweep uses a GPU; use hours$"):
