@@ -23,8 +23,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment || exit 2
-environment/bin/pip install --quiet --disable-pip-version-check \
-    pandas==3.1.1 numpy==2.4.6 python-dateutil==4.0.0 || exit 2
+environment/bin/pip install -q --disable-pip-version-check pandas==3.1.1 numpy==2.4.6 python-dateutil==4.0.0 || exit 2
 
 cat > check.py <<'PYTHON'
 import io

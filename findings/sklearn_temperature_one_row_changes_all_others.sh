@@ -21,8 +21,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment || exit 2
-environment/bin/pip install --quiet --disable-pip-version-check \
-    scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1 || exit 2
+environment/bin/pip install -q --disable-pip-version-check scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1 || exit 2
 
 cat > check.py <<'PYTHON'
 import sys
