@@ -17,7 +17,7 @@ from tests.architecture_tree import page
 from tests.checkout import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-READ = [*PAGES, ROOT / "findings" / "README.md", ROOT / "CHANGELOG.md"]
+READ = [*PAGES, ROOT / "findings" / "README.md", ROOT / "CHANGELOG.md", ROOT / "tests" / "benchmarks" / "LOG.md"]
 
 # Commands by their first words, and the test that runs one of them for real.
 RUN_BY = {
