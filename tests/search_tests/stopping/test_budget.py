@@ -18,7 +18,7 @@ def test_without_limits_nothing_is_ever_over() -> None:
     for _ in range(1000):
         spent.epochs += 1
         spent.trial_ended(0.1)
-    assert spent.over(1e9) is None
+    assert spent.over(1e9) is None and set(Budget().model_dump().values()) == {None}  # no limit by default
 
 
 def test_epochs_hours_and_gpu_hours_end_at_their_number() -> None:

@@ -69,3 +69,8 @@ def test_an_optimizer_gives_the_weights_and_moments_of_keras_own_rule(name: str)
         rule.apply(gradients, theirs)
     for got, expected in zip([*ours, *state.variables], [*theirs, *rule.variables], strict=True):
         np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "sgd"])
+def test_other_optimizers_are_keras_own(name: str) -> None:
+    assert type(OptimizerState(name, [])._rule) is type(keras.optimizers.get(name))
