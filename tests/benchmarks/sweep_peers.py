@@ -74,8 +74,9 @@ def ray_tune(task: Task) -> Found:
     }
     scheduler = ASHAScheduler(time_attr="epoch", max_t=task.epochs, grace_period=1, reduction_factor=3)
     search = ConcurrencyLimiter(OptunaSearch(seed=task.seed), max_concurrent=1)
+    gpu = {"gpu": 1} if ray.cluster_resources().get("GPU") else {}
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(trainable, task=task), {"cpu": cores}),
+        tune.with_resources(tune.with_parameters(trainable, task=task), {"cpu": cores, **gpu}),
         param_space=space,
         tune_config=tune.TuneConfig(
             metric="val_macro_f1", mode="max", search_alg=search, scheduler=scheduler, num_samples=task.trials

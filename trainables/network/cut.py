@@ -13,6 +13,8 @@ from typing import Any
 
 PIXELS = "pixels"
 POOLED = "pooled"
+_POOLED_AT = "pooled-"  # and an operation's name
+MOST_DEPTHS = 11  # InceptionV3's mixed0 to mixed10
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Cut:
     """Where a backbone is cut.
 
     `name` says what the tail starts from: "pixels" (nothing is frozen), "pooled" (all of the backbone is frozen, the
-    stored features are the global averages), else the names of the layers whose outputs cross, joined by "+".
+    stored features are the global averages), else the names of the layers whose outputs cross, joined by "+"; a name
+    that `pooled_at` made stands for that layer's global averages.
     `trainable` are the names of the layers that train. Two counts of unfrozen layers with equal cuts are one
     configuration.
     """
@@ -68,10 +71,37 @@ def tensors_at(base: Any, cut_name: str) -> list[Any]:
 
     if cut_name == PIXELS:
         return list(base.inputs)
-    if cut_name == POOLED:
-        return [keras.layers.GlobalAveragePooling2D()(base.output)]
-    operations = {operation.name: operation for operation in base.operations}
-    return [operations[name].output for name in cut_name.split("+")]
+    outputs = {operation.name: operation.output for operation in base.operations}
+    outputs |= {pooled_at(name): tensor for name, tensor in outputs.items()} | {POOLED: base.output}
+    return [
+        keras.layers.GlobalAveragePooling2D()(outputs[name]) if is_pooled(name) else outputs[name]
+        for name in cut_name.split("+")
+    ]
+
+
+def pooled_at(operation: str) -> str:
+    """Name the global averages of an operation's output, in a cut and in the store."""
+    return f"{_POOLED_AT}{operation}"
+
+
+def is_pooled(name: str) -> bool:
+    """Whether a name of a cut stands for global averages."""
+    return name == POOLED or name.startswith(_POOLED_AT)
+
+
+def block_ends(base: Any) -> tuple[str, ...]:
+    """The operations that end the backbone's blocks, from the input to the last: where a head may take features.
+
+    They are those that merge branches and that all paths go through (poolings where none does), and the last
+    operation; of more than `MOST_DEPTHS` every so many, counted from the end.
+    """
+    through = [*waists(list(base.operations))][::-1]
+    kinds = [type(operation).__name__ for operation in through]
+    ending = ("Add", "Concatenate") if {"Add", "Concatenate"} & set(kinds) else ("MaxPooling2D",)
+    names = [operation.name for operation, kind in zip(through[:-1], kinds, strict=False) if kind in ending]
+    names.append(through[-1].name)
+    every = math.ceil(len(names) / MOST_DEPTHS)
+    return tuple(names[::-1][::every][::-1])
 
 
 def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:

@@ -9,18 +9,19 @@ import numpy as np
 
 from trainables.activations.features import Features, Prefix, StoredFeatures, StoreUse
 from trainables.activations.photos import Photos, decode_photos
-from trainables.activations.store import Store
+from trainables.activations.store import Array, Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.device import device_name
 from trainables.network import backbones
 from trainables.network.cost import MODEL_MB, latency_ms, model_mb, remembered
-from trainables.network.cut import PIXELS, Cut
+from trainables.network.cut import PIXELS, Cut, pooled_at
 from trainables.network.tail import Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
 from trainables.versions import versions
 
 CALIBRATION_PHOTOS = 128
+POOLED_AT_ONCE = 256  # photos
 # Heads of so many widths and cuts: the lists of values that sweeps search are shorter, and TensorFlow keeps 1.4 MB of a
 # compiled function that is thrown away.
 TAILS_KEPT = 16
@@ -73,6 +74,22 @@ class Worker:
         photos = self.photos(split, config.image_size)
         return TrainingSet(self._features(photos, config, plan), photos.labels)
 
+    def pooled(self, split: str, config: TrialConfig, depths: Sequence[str], view: int | None = None) -> Array:
+        """Global averages of the frozen backbone's outputs at `depths` (of `cut.block_ends`), from the store.
+
+        Returns:
+            float32 [photos of the split, channels of all depths], depth after depth.
+        """
+        photos = self.photos(split, config.image_size)
+        cut = "+".join(map(pooled_at, depths))
+        features = StoredFeatures(self._prefix(config), photos, self._store, cut, [cut], self.store_use)
+        try:
+            rows = np.arange(len(photos))
+            parts = [features.batch(rows[first : first + POOLED_AT_ONCE], view) for first in rows[::POOLED_AT_ONCE]]
+            return np.concatenate([np.concatenate(part, axis=1) for part in parts])
+        finally:
+            features.close()
+
     def photos(self, split: str, image_size: int) -> Photos:
         """The decoded photos of a split, from the store.
 
@@ -122,17 +139,20 @@ class Worker:
         return next((features.fallback for features in self._open if features.fallback), None)
 
     def _features(self, photos: Photos, config: TrialConfig, plan: Sequence[int]) -> Features:
+        prefix, cut = self._prefix(config), self._cut(config, config.unfrozen_layers).name
+        if cut == PIXELS:
+            return Features(prefix, photos, cut)
+        cuts = {cut, *(self._cut(config, count).name for count in plan)} - {PIXELS}
+        features = StoredFeatures(prefix, photos, self._store, cut, sorted(cuts), self.store_use)
+        self._open.append(features)
+        return features
+
+    def _prefix(self, config: TrialConfig) -> Prefix:
         relevant = {"backbone", "weights", "image_size", "augmentation", "sweep_seed", "precision", "store_dtype"}
         key = config.model_dump_json(include=relevant)
         if key not in self._prefixes:
             self._prefixes[key] = Prefix(self.base(config), self.weights(config).fingerprint, config)
-        cut = self._cut(config, config.unfrozen_layers).name
-        if cut == PIXELS:
-            return Features(self._prefixes[key], photos, cut)
-        cuts = {cut, *(self._cut(config, count).name for count in plan)} - {PIXELS}
-        features = StoredFeatures(self._prefixes[key], photos, self._store, cut, sorted(cuts), self.store_use)
-        self._open.append(features)
-        return features
+        return self._prefixes[key]
 
     def _tail(self, config: TrialConfig) -> Tail:
         base, cut = self.base(config), self._cut(config, config.unfrozen_layers)
