@@ -1,4 +1,4 @@
-"""What a GPU does with a sweep: speed by precision and share, memory that runs out, resuming on the CPU, the final stage.
+"""What a GPU does with a sweep: precision, shares, memory that runs out, resuming on the CPU, the final stage.
 
     python -m tests.benchmarks.bench_gpu DATASET --weights InceptionV3_notop.weights.h5 --out FOLDER
     python -m tests.benchmarks.bench_gpu DATASET --weights FILE --out FOLDER --steps process float32 stock
@@ -175,7 +175,6 @@ def stock(bench: Bench) -> Row:
         "epochs": bench.epochs,
     }
     command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", ".", "--weights", bench.weights]
-    started = time.time()
     subprocess.run([*command, "--run", json.dumps(job)], check=False)
     found = json.loads((folder / "found.json").read_text())
     return {"curves": found["curves"], "seconds after its first trial began": round(time.time() - found["began"], 1)}

@@ -32,6 +32,7 @@ from trainables.final.outcome import Outcome, Stage, model_card, write_tables
 from trainables.final.pictures import draw_confusion, write_examples, write_final_board, write_mistakes, write_pictures
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
+from trainables.probe.head_start import find_start
 from trainables.training.fine_tune import Evaluation, Result, family_f1
 from trainables.training.worker import Worker
 
@@ -119,7 +120,8 @@ def _train(
     name: str, worker: Worker, config: TrialConfig, options: FinalOptions, say: Say, oversampled: Sequence[int] = ()
 ) -> Stage:
     """Train until the validation loss stops falling; go back to the epoch with the best validation macro F1."""
-    run = worker.start(config, oversampled=oversampled, copies=options.copies)
+    _, start = find_start(worker, config)
+    run = worker.start(config, oversampled=oversampled, copies=options.copies, start=start)
     history: list[Result] = []
     lowest, since = math.inf, 0
     while not (history and history[-1].get("done")) and since < options.patience:
