@@ -46,6 +46,7 @@ LAYERS = {
         ("data",),
         ("activations", "review", "inference"),
         ("training",),
+        ("probe",),
         ("final", "trial"),
     ),
     "search": (

@@ -9,6 +9,7 @@ from trainables.network.backbones import from_scratch
 from trainables.network.head import head_depths
 from trainables.network.tail import Array, HeadStart
 from trainables.probe.probe import find_probe
+from trainables.probe.solution import standardisation
 from trainables.training.class_balance import balance
 from trainables.training.worker import Worker
 
@@ -37,14 +38,6 @@ def find_start(worker: Worker, config: TrialConfig) -> tuple[TrialConfig, HeadSt
         config = config.model_copy(update={"depths": head_depths(worker.base(config), config)})
         standard = standardisation(worker.pooled("train", config, config.depths))
     return config, HeadStart(standard, _warm_head(worker, config, standard))
-
-
-def standardisation(features: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of each column of float32 [n, columns]; 1 for a column of equal values."""
-    deviation = features.std(axis=0, dtype=np.float64)
-    return features.mean(axis=0, dtype=np.float64).astype(np.float32), np.where(deviation > 0, deviation, 1).astype(
-        np.float32
-    )
 
 
 def _warm_head(worker: Worker, config: TrialConfig, standard: Sequence[Array]) -> Sequence[Array]:
