@@ -90,7 +90,7 @@ def process(bench: Bench) -> Row:
     from trainables.data.dataset import open_dataset
     from trainables.device import device_name, prepare_tensorflow
     from trainables.network.cut import POOLED
-    from trainables.training.speed import Probe
+    from trainables.training.speed import SpeedTest
     from trainables.training.worker import Worker
 
     threads = os.cpu_count() or 1
@@ -102,7 +102,7 @@ def process(bench: Bench) -> Row:
     for precision in ("float32", "bfloat16", "float16"):
         started = time.monotonic()
         config = TrialConfig.model_validate({**fixed, "precision": precision})
-        speed = Probe(config, [0, 31, 62], worker.classes, threads).measure()
+        speed = SpeedTest(config, [0, 31, 62], worker.classes, threads).measure()
         row[f"photos_per_second {precision}"] = {
             "frozen part": round(speed.prefix),
             **{cut: [round(tail.train), round(tail.evaluate)] for cut, tail in speed.tails.items()},

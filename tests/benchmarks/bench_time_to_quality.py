@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_time_to_quality DATASET --weights InceptionV3_notop.weights.h5
     python -m tests.benchmarks.bench_time_to_quality DATASET --weights FILE --size 299 --target 0.85 --rounds 1
 
-DATASET is what `python -m trainables prepare` made. Ours is `python -m trainables probe` as a whole, with an empty store,
+DATASET is what `python -m trainables prepare` made. Ours is all of `python -m trainables probe`, with an empty store,
 from the shell to the model on the disk, test figures included. Stock's sweep takes hours, so its time is that of one
 epoch (the second of two, 31 unfrozen layers, with its evaluation) times `--epochs`, the 76 that its 20 trials ran in
 the reference sweep (bench_sweep, seed 0, best validation macro F1 0.711: `--target`). Stock runs in both shapes, one

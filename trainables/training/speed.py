@@ -38,7 +38,7 @@ class Speed(NamedTuple):
     resident_bytes: int
 
 
-class Probe:
+class SpeedTest:
     """A process with `threads` CPU threads, ready to train every tail that a sweep may ask for.
 
     Weights and data are made up, nothing is read or stored: the values do not change the speed.
