@@ -1,7 +1,6 @@
 """search/tune/probe.py: the probe on Ray, its records, and what happens when it fails."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +15,10 @@ from search.tune.probe import probe_config, probe_of, probed, read_probe, whole_
 from search.tune.resources import Node, Share
 from tests.probe_example import probe_record
 from tests.search_tests.example import FINGERPRINT, sweep
-from trainables.config import RunSettings, TrialConfig
-from trainables.errors import TrialFailed, UserError
+from tests.search_tests.synthetic_probe import FakeProber
+from trainables.errors import UserError
 
 PART = Share(concurrent=1, threads=1, gpus=0)
-RANDOM = {"kind": "random", "detail": "", "fingerprint": "random", "warning": "inception_v3 starts from random weights"}
-
-
-class FakeSolution:
-    """Writes what a real one would, without the numbers."""
-
-    def save(self, file: Path) -> None:
-        file.write_text("solution")
-
-
-class FakeProber:
-    """Stands for `Prober`; what is to go wrong is said by the experiment's name."""
-
-    def __init__(self, config: TrialConfig, run: RunSettings) -> None:
-        self._config, self._run = config, run
-
-    def weights(self) -> dict[str, Any]:
-        if "hopeless" in str(self._run.checkpoint_dir):
-            raise UserError("weights: w.h5 does not fit inception_v3")
-        return RANDOM
-
-    def find(self) -> tuple[Any, Any]:
-        place = str(self._run.checkpoint_dir)
-        if "few" in place:
-            raise TrialFailed("the probe needs two families with photos")
-        if "killed" in place:
-            os._exit(1)
-        return probe_record(config=self._config, weights=RANDOM, tried=[{"strength": 0.01}]), FakeSolution()
 
 
 def begun(folder: Path, **changes: Any) -> tuple[Plan, optuna.Study]:
