@@ -1,7 +1,7 @@
 """The hand-off from sweep to final stage: best.json and pareto/; and the probe's record."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,10 +23,10 @@ class ProbeRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    classifier: str
+    classifier: Literal["logistic regression", "discriminant analysis"]
     depths: tuple[str, ...]
     strength: float
-    class_weight: str
+    class_weight: Literal["balanced", "none"]
     val_macro_f1: float
     val_accuracy: float
     val_cross_entropy: float

@@ -55,7 +55,6 @@ class Prober:
             TrialFailed: what concerns the probe alone.
         """
         from trainables.probe.probe import find_probe
-
         from trainables.trial import memory_errors
 
         worker, config = self._worker, self._config
@@ -78,7 +77,7 @@ class Prober:
             weights=asdict(worker.weights(config)),
             dataset_fingerprint=worker.dataset.fingerprint,
             seconds=round(found.seconds, 1),
-            tried=found.tried,
+            tried=tuple(row._asdict() for row in found.tried),
         )
         return record, found.solution
 

@@ -10,9 +10,11 @@ from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import PROBE_FOLDER, SOLUTION_FILE
 from trainables.handoff import Handoff, ProbeRecord
+from trainables.probe.choice import judge
+from trainables.probe.fits import log_softmax
 from trainables.probe.probe import Probe, find_probe, refit
 from trainables.probe.solution import Solution
-from trainables.training.fine_tune import Evaluation, Metrics, macro_f1
+from trainables.training.fine_tune import Evaluation, Metrics
 from trainables.training.worker import Worker
 
 Say = Callable[[str], None]
@@ -67,12 +69,7 @@ def evaluate(worker: Worker, config: TrialConfig, solution: Solution, split: str
     """A solution's figures on a split; without a penalty its loss is the cross-entropy."""
     labels = worker.photos(split, config.image_size).labels
     logits = solution.logits(worker.pooled(split, config, solution.depths))
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    cross_entropy = float(-log_probabilities[np.arange(len(labels)), labels].mean())
-    predicted = logits.argmax(axis=1)
-    metrics = Metrics(cross_entropy, cross_entropy, float(np.mean(predicted == labels)), macro_f1(labels, predicted))
-    return Evaluation(metrics, np.exp(log_probabilities).astype(np.float32))
+    return Evaluation(judge(labels, logits), np.exp(log_softmax(logits)))
 
 
 def _probe(record: ProbeRecord, file: Path, worker: Worker, config: TrialConfig, say: Say) -> Probe:
@@ -87,5 +84,5 @@ def _probe(record: ProbeRecord, file: Path, worker: Worker, config: TrialConfig,
         class_weight=record.class_weight,
         validation=Metrics(loss, loss, record.val_accuracy, record.val_macro_f1),
         seconds=record.seconds,
-        tried=record.tried,
+        tried=(),
     )

@@ -136,7 +136,7 @@ def test_the_model_that_is_handed_over_is_the_probe_fitted_on_validation_photos_
     again = evaluate(worker, stage.config, stage.refitted(worker), "test").probabilities.max(axis=1)
     alone = evaluate(worker, stage.config, stage.probe.solution, "test").probabilities.max(axis=1)
     told = np.array([float(row["probability"]) for row in rows])
-    assert told == pytest.approx(again, abs=1e-3) and told != pytest.approx(alone, abs=1e-3)
+    assert told == pytest.approx(again, abs=2e-5) and told != pytest.approx(alone, abs=2e-5)
 
 
 def test_its_card_says_what_it_is_and_what_it_is_not(handed_over: tuple[Path, str]) -> None:
