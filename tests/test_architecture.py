@@ -42,10 +42,11 @@ LAYERS = {
     "trainables": (
         ("errors", "device", "versions", "near_duplicates", "network.backbone_table"),
         ("files", "config", "command_line"),
-        ("network", "handoff"),
+        ("network", "handoff", "probe.solution"),
         ("data",),
         ("activations", "review", "inference"),
         ("training",),
+        ("probe",),
         ("final", "trial"),
     ),
     "search": (

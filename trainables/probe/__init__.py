@@ -1,0 +1,1 @@
+"""The probe: a linear classifier on the frozen backbone's pooled features, found in seconds."""
