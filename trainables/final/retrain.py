@@ -33,7 +33,7 @@ from trainables.final.pictures import draw_confusion, write_examples, write_fina
 from trainables.final.probe import evaluate, open_probe
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
-from trainables.probe.model import probe_model
+from trainables.probe.probe import probe_model
 from trainables.probe.solution import Solution
 from trainables.training.fine_tune import Evaluation, Result, family_f1
 from trainables.training.worker import Worker
