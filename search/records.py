@@ -19,7 +19,7 @@ from trainables.files import experiment as files
 from trainables.files.bucket import is_url, open_bucket
 from trainables.files.output import read_rows
 from trainables.files.remote_experiment import local_copy as local_copy  # For analysis, which imports no other.
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, ProbeRecord, read_handoff
 
 Row = dict[str, str]
 
@@ -74,7 +74,7 @@ class FinalRecord:
 class Experiment:
     """All records of one sweep; `summary` and `best` are None until it ends, `final` until the final stage ends.
 
-    `manifest` is the dataset's, None where the dataset cannot be reached from here.
+    `manifest` is the dataset's, None where the dataset cannot be reached from here; `probe` is None without one.
     """
 
     folder: Path
@@ -85,6 +85,7 @@ class Experiment:
     best: Handoff | None
     manifest: dict[str, Any] | None
     final: FinalRecord | None
+    probe: ProbeRecord | None = None
 
     @property
     def ended(self) -> bool:
@@ -126,6 +127,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     provenance = _json(folder / files.PROVENANCE_FILE) or {}
     trials = tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
     best, final = folder / files.BEST_FILE, folder / files.FINAL_FOLDER
+    probe = _json(folder / files.PROBE_FOLDER / files.PROBE_FILE)
     manifest = None if is_url(sweep["dataset"]) else _json(Path(sweep["dataset"]) / MANIFEST)
     if is_url(sweep["dataset"]):
         with contextlib.suppress(UserError):  # The report says that it could not be reached.
@@ -139,6 +141,7 @@ def read_experiment(folder: Path | str) -> Experiment:
         best=read_handoff(best) if best.is_file() else None,
         manifest=manifest,
         final=read_final(final) if (final / files.METRICS_FILE).is_file() else None,
+        probe=None if probe is None else ProbeRecord.model_validate(probe),
     )
 
 

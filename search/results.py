@@ -14,10 +14,11 @@ from search.records import read_epochs
 from search.sampling.suggestions import count_repeats
 from search.study.study import best_value, cost_of, scored
 from search.study.trial_end import front
+from search.tune.probe import probe_of
 from trainables.errors import UserError
 from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
 from trainables.files.output import write_json
-from trainables.handoff import Handoff, write_handoff
+from trainables.handoff import Handoff, ProbeRecord, write_handoff
 from trainables.versions import git_commit, versions
 
 
@@ -37,20 +38,22 @@ def write_results(
     trials = study.get_trials(deepcopy=False)
     folder = Path(config.experiment)
     epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE)]
+    probe = probe_of(study)
     summary = {
         **summarise(trials, config, ended_because, seconds),
         "repeats": count_repeats(study),
         "step_seconds": round(sum(epoch.get("step_seconds") or 0.0 for epoch in epochs), 1),
         "store": as_json(saved(epochs)),
         "forecast": None if expected is None else as_json(expected),
+        "probe": None if probe is None else probe.model_dump(mode="json", exclude={"tried"}),
     }
     if summary["best_trial"] is None:
         raise UserError(_no_result(trials, folder))
     if config.cost:
         for member in front_trials(trials, config):
-            write_handoff(_handoff(member, config, fingerprint), front_file(folder, member.number))
+            write_handoff(_handoff(member, config, fingerprint, probe), front_file(folder, member.number))
     write_json(summary, folder / SUMMARY_FILE)
-    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
+    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint, probe)
     write_handoff(handoff, folder / BEST_FILE)
     return handoff
 
@@ -98,7 +101,7 @@ def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenT
     return [results[member.number] for member in front(ended, config.mode)]
 
 
-def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Handoff:
+def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str, probe: ProbeRecord | None) -> Handoff:
     epoch = trial.user_attrs["best_epoch"]
     return Handoff(
         config=trial.user_attrs["config"],
@@ -114,6 +117,7 @@ def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Hando
         weights=trial.user_attrs.get("weights") or {"requested": trial.user_attrs["config"]["weights"]},
         versions=versions(),
         git_commit=git_commit(),
+        probe=probe,
     )
 
 

@@ -42,7 +42,7 @@ LAYERS = {
     "trainables": (
         ("errors", "device", "versions", "near_duplicates", "network.backbone_table"),
         ("files", "config", "command_line"),
-        ("network", "handoff"),
+        ("network", "handoff", "probe.solution"),
         ("data",),
         ("activations", "review", "inference"),
         ("training",),

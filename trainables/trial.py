@@ -35,8 +35,8 @@ class FineTuneTrial(tune.Trainable):
         started = time.monotonic()
         run: RunSettings = config["run"]
         values = TrialConfig.model_validate({name: value for name, value in config.items() if name != "run"})
-        self._worker = _worker(run)
-        with _memory_errors():
+        self._worker = warm_worker(run)
+        with memory_errors():
             self._weights: Weights = self._worker.weights(values)
             from trainables.probe.head_start import find_start  # It loads scikit-learn's models.
 
@@ -50,7 +50,7 @@ class FineTuneTrial(tune.Trainable):
             self._run.load(checkpoint.state)
         self._cost: Result = {}
         if run.cost is not None:
-            with _memory_errors():
+            with memory_errors():
                 # A trial keeps the cost that it began with, also where another machine goes on with it.
                 before = self._results[-1] if self._results else {}
                 self._cost = {run.cost: before.get(run.cost) or self._worker.cost(run.cost, values)}
@@ -75,7 +75,7 @@ class FineTuneTrial(tune.Trainable):
         return {**result, "checkpoint_note": note}
 
     def _next_epoch(self) -> Result:
-        with _memory_errors():
+        with memory_errors():
             metrics = self._run.run_epoch()
         setup, self._setup_seconds = self._setup_seconds, 0.0
         result = {
@@ -95,7 +95,7 @@ class FineTuneTrial(tune.Trainable):
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """Turn TensorFlow's error about memory into ours."""
     import tensorflow as tf
 
@@ -105,7 +105,8 @@ def _memory_errors() -> Iterator[None]:
         raise OutOfMemory(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
 
 
-def _worker(run: RunSettings) -> Any:
+def warm_worker(run: RunSettings) -> Any:
+    """Return this process's worker on a dataset and its store, with what earlier trials left warm in it."""
     key = run.dataset, run.store
     if key not in _WORKERS:
         prepare_tensorflow(run.threads)

@@ -41,7 +41,8 @@ class SweepView:
     """What the table shows of the sweep; a plain value, so that drawing it can be tested without Ray.
 
     `cost` is what a model costs, by name, where the sweep weighs that; `expected_epochs` how many a trial is expected
-    to run (`max_epochs` unless given); `epochs_here` what this driver saw run.
+    to run (`max_epochs` unless given); `epochs_here` what this driver saw run; `probe` the probe's
+    value of the metric, where it has one.
     """
 
     metric: str
@@ -52,20 +53,28 @@ class SweepView:
     rungs: tuple[int, ...] = ()
     cost: str | None = None
     expected_epochs: float | None = None
+    probe: float | None = None
     rows: dict[int, TrialView] = field(default_factory=dict)
     epochs_here: int = 0
 
     @classmethod
-    def of(cls, config: SweepConfig, concurrent: int) -> "SweepView":
+    def of(cls, config: SweepConfig, concurrent: int, probe: float | None = None) -> "SweepView":
         """Return the view of a sweep before its first trial; without rungs where its scheduler has none."""
         rule, epochs = config.early_stopping, config.max_epochs
         rungs = tuple(STOP_RULES[rule.kind].rungs(rule.grace_epochs, rule.reduction_factor, epochs))
         expected = expected_epochs(rule, epochs, config.trials, config.learns)
-        return cls(config.metric, config.mode, config.trials, epochs, concurrent, rungs, config.cost, expected)
+        return cls(config.metric, config.mode, config.trials, epochs, concurrent, rungs, config.cost, expected, probe)
 
     def best(self) -> TrialView | None:
         """Return the trial with the best value so far."""
         return next(iter(self.front()), None)
+
+    def best_words(self, best_so_far: str) -> str:
+        """Say the best value after the words `best_so_far`, whose it is, and what the probe has."""
+        best, probe = self.best(), "" if self.probe is None else f"the probe has {figure(self.probe)}"
+        if best is None:
+            return f"no result yet ({probe})" if probe else "no result yet"
+        return f"{best_so_far} {figure(best.best)} ({'; '.join(filter(None, [f'trial {best.number}', probe]))})"
 
     def front(self) -> list[TrialView]:
         """Return the trials that no other beats so far at a cost no higher; without costs, the best one alone."""
@@ -108,10 +117,8 @@ class SweepView:
 def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> Group:
     """Draw the trials, why the latest failures failed, and in words the sweep, its rungs and the machine's use."""
     failures = [row for row in view.rows.values() if row.state == "FAIL"][-_FAILURES:]
-    best = view.best()
-    so_far = f"best {figure(best.best)} (trial {best.number})" if best else "no result yet"
     members = f", {len(view.front())} on the front" if view.cost else ""
-    lines = [f"{view.ended()} of {view.trials} trials ended, {so_far}{members}, {clock}"]
+    lines = [f"{view.ended()} of {view.trials} trials ended, {view.best_words('best')}{members}, {clock}"]
     if view.rungs:
         lines.append(f"rungs: {'; '.join(_rung_words(view, rung) for rung in view.rungs)}")
     lines.append(f"{len(view.running())} of {view.slots()} slots busy; this machine: {machine}")

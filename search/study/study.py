@@ -22,8 +22,8 @@ _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 DEFINITION, DRIVER, COST = "definition", "driver", "cost"
 _FIXED = "metric mode objectives seed space sampler startup_trials early_stopping points warm_start"
 _MAY_CHANGE = (
-    "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
-    "store, store_gb, address, and where the same dataset and storage are found"
+    "trials, trial.epochs (more), budget, probe, resources, max_failures, checkpoint_every, keep_checkpoints, "
+    "checkpoint_gb, store, store_gb, address, and where the same dataset and storage are found"
 )
 
 

@@ -11,6 +11,7 @@ from search.results import front_trials, summarise, write_results
 from search.study.storage import open_storage
 from search.study.study import open_study, report, tell_end
 from search.study.trial_end import Stop
+from tests.probe_example import probe_record
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.config import TrialConfig
 from trainables.errors import UserError
@@ -56,8 +57,18 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "step_seconds": 0,
         "store": {"rows": 0, "filled": 0, "filled_bytes": 0, "fill_seconds": 0.0, "seconds": None},
         "forecast": None,
+        "probe": None,
         "repeats": 0,
     }
+
+
+def test_the_probe_of_the_study_is_handed_over_too(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    study = study_of(config, (MAX, [0.2]))
+    study.set_user_attr("probe", probe_record().model_dump(mode="json"))
+    assert write_results(study, config, FINGERPRINT, "all trials ended", 1.0).probe == probe_record()
+    summary = json.loads((Path(config.experiment) / "sweep_summary.json").read_text())
+    assert summary["probe"]["val_macro_f1"] == 0.865
 
 
 def test_of_two_objectives_every_trial_of_the_front_is_handed_over_and_the_best_of_them_as_ever(tmp_path: Path) -> None:

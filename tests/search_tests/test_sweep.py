@@ -22,6 +22,7 @@ from search.tune.resources import Node, Share
 from tests.checkout import ROOT
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
+from tests.search_tests.synthetic_probe import FakeProber
 from trainables.data.dataset import MANIFEST, Dataset, open_dataset
 from trainables.errors import UserError
 from trainables.handoff import read_handoff
@@ -298,3 +299,50 @@ def test_gpu_hours_without_a_gpu_are_refused_on_resume_too(tmp_path: Path, monke
     assert allocate(config, [Node(4, 1)], dataset, SyntheticTrial)[0].gpus == 1
     with pytest.raises(UserError, match=r"^budget\.gpu_hours: 1, but no trial of this sweep uses a GPU; use hours$"):
         allocate(config, [Node(4, 0)], dataset, SyntheticTrial)
+
+
+@pytest.fixture
+def with_probe(ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps of our own trials, which are played, and so is the probe before them."""
+    monkeypatch.setattr("search.tune.probe.Prober", FakeProber)
+    monkeypatch.setattr("trainables.trial.FineTuneTrial", SyntheticTrial)
+    for module in ("sweep", "resume"):  # There are no photos to be measured.
+        monkeypatch.setattr(f"search.{module}.allocate", lambda *_: (Share(concurrent=1, threads=1, gpus=0), None))
+
+
+def test_a_sweep_begins_with_its_probe_which_stands_in_all_of_its_records(
+    with_probe: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sweep(tmp_path, trials=1, trial=SHORT)
+    best = run_sweep(config)
+    experiment = read_experiment(config.experiment)
+    assert experiment.probe is not None and experiment.probe.tried
+    assert best.probe == experiment.probe.model_copy(update={"tried": ()}) and experiment.best == best
+    assert experiment.summary is not None and experiment.summary["probe"]["val_macro_f1"] == 0.865
+    assert sorted(path.name for path in (experiment.folder / "tensorboard").iterdir()) == ["probe", "trial_0000"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("probe        begins: ") and lines[1].startswith("probe        logistic regression on ")
+    assert "(trial 0; the probe has 0.8650)" in lines[-1]
+    resume_sweep(experiment.folder, ["trials=2"])
+    assert "probe        " not in capsys.readouterr().out, "its record is there"
+    assert main(["resume", config.experiment]) == 0
+    assert "probe val_macro_f1 0.8650: the sweep does not beat it\n" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_without_a_probe_that_failed(
+    with_probe: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sweep(tmp_path / "few", trials=1, trial=SHORT)
+    assert run_sweep(config).probe is None
+    assert "probe        none: the probe needs two families with photos; the sweep goes on" in capsys.readouterr().out
+    experiment = read_experiment(config.experiment)
+    assert experiment.probe is None and [trial.state for trial in experiment.trials] == ["COMPLETE"]
+
+
+def test_what_the_probe_and_every_trial_would_meet_ends_the_sweep_before_its_first(
+    with_probe: None, tmp_path: Path
+) -> None:
+    config = sweep(tmp_path / "hopeless")
+    with pytest.raises(UserError, match=r"^weights: w\.h5 does not fit inception_v3$"):
+        run_sweep(config)
+    assert read_experiment(config.experiment).trials == ()

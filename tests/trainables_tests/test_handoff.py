@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.probe_example import probe_record
 from tests.trainables_tests.training_example import handoff
 from trainables.data.dataset import Dataset
 from trainables.errors import UserError
@@ -13,6 +15,16 @@ def test_what_is_written_is_read_again_and_the_folder_is_made(small_dataset: Dat
     write_handoff(written, tmp_path / "pareto" / "trial_0007.json")
     assert read_handoff(tmp_path / "pareto" / "trial_0007.json") == written
     assert [file.name for file in (tmp_path / "pareto").iterdir()] == ["trial_0007.json"]
+
+
+def test_the_probe_stands_in_it_and_an_older_one_has_none(small_dataset: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "best.json"
+    write_handoff(handoff(small_dataset, probe=probe_record()), file)
+    assert read_handoff(file).probe == probe_record()
+    values = json.loads(file.read_text())
+    del values["probe"]
+    file.write_text(json.dumps(values))
+    assert read_handoff(file).probe is None
 
 
 @pytest.mark.parametrize(

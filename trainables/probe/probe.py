@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from trainables.config import TrialConfig
 from trainables.device import device_name
+from trainables.inference.keras_model import headed_model
 from trainables.network.cut import block_ends
 from trainables.probe.choice import (
     Classifier,
@@ -86,6 +87,21 @@ def refit(worker: Worker, config: TrialConfig, probe: Probe) -> Solution:
     choice = Tried(("all",), probe.classifier, probe.strength, probe.class_weight, 0.0, 0.0)
     linear = fit(table, np.arange(len(labels)), choice)
     return Solution(depths, mean, deviation, linear.kernel, linear.bias)
+
+
+def probe_model(worker: Worker, config: TrialConfig, solution: Solution) -> Any:
+    """One Keras model that maps RGB pixels 0..255, [n, size, size, 3], to float32 probabilities [n, classes].
+
+    The backbone inside ends at the last depth that is used.
+    """
+    import keras
+
+    base = worker.base(config)
+    backbone = keras.models.clone_model(base)  # Other trials need the base as it is.
+    backbone.set_weights(base.get_weights())
+    linear = config.model_copy(update={"head": "depths", "dense_units": 0})
+    standard = solution.mean, solution.deviation
+    return headed_model(backbone, solution.depths, linear, standard, (solution.kernel, solution.bias))
 
 
 def class_weight(config: TrialConfig) -> ClassWeight:

@@ -15,6 +15,7 @@ from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.schema import REPORTED
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
+from tests.probe_example import probe_record
 from tests.search_tests.event_files import EventAccumulator, read_events
 from trainables.config import TrialConfig
 from trainables.files.experiment import run_folder
@@ -144,3 +145,15 @@ def test_runs_sort_as_trials_do(runs: TensorBoardRuns, tmp_path: Path) -> None:
         runs.began(trial(number))
     names = [hparams(read(tmp_path, number), metadata.SESSION_START_INFO_TAG).group_name for number in (2, 10)]
     assert names == sorted(names) == ["trial 0002", "trial 0010"]
+
+
+def test_the_probe_is_a_run_of_one_point_that_a_resumed_sweep_does_not_write_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, probe=probe_record()).opened()
+    events = read_events(tmp_path / "tensorboard" / "probe")
+    points = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert points == {
+        "val_macro_f1": [(0, pytest.approx(0.865))],
+        "val_accuracy": [(0, pytest.approx(0.88))],
+        "val_cross_entropy": [(0, pytest.approx(0.41))],
+    }
