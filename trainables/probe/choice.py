@@ -146,14 +146,10 @@ def candidates(
 
 
 def fit(features: Features, rows: Ints, choice: Tried) -> Linear:
-    """Fit the choice on some photos."""
-    known, balanced = features.at(choice.depths, rows), choice.class_weight == "balanced"
-    labels = features.labels[rows]
-    if choice.classifier == LOGISTIC:
-        [linear] = logistic_path(known, labels, features.classes, balanced, [choice.strength])
-        return linear
-    dual, bias = discriminant(known @ known.T, labels, features.classes, known.shape[1], balanced, choice.strength)
-    return Linear(known.T @ dual, bias)
+    """Fit the choice, which is logistic regression, on some photos."""
+    known, labels = features.at(choice.depths, rows), features.labels[rows]
+    [linear] = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", [choice.strength])
+    return linear
 
 
 def words(depths: Sequence[str]) -> str:
