@@ -48,7 +48,7 @@ LAYERS = {
         ("training",),
         ("probe",),
         ("final",),
-        ("trial", "probe.stage"),
+        ("trial", "probe.stage", "probe.commands"),
     ),
     "search": (
         ("config",),

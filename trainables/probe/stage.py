@@ -19,10 +19,10 @@ from trainables.files.output import check_free, whole_or_nothing, write_json, wr
 from trainables.final.outcome import PREDICTIONS
 from trainables.inference.keras_model import save_model
 from trainables.network.backbones import check_weights
-from trainables.probe.choice import judge
+from trainables.probe.choice import judge, words
 from trainables.probe.fits import log_softmax
 from trainables.probe.options import ProbeOptions
-from trainables.probe.probe import find_probe, probe_model, refit
+from trainables.probe.probe import Probe, find_probe, probe_model, refit
 from trainables.probe.solution import Floats
 from trainables.training.fine_tune import family_f1
 from trainables.training.worker import Worker
@@ -47,58 +47,75 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
     """
     started = time.monotonic()
     check_free(out)
-    check_weights(options.weights)
-    store = options.store or out.parent / "store"
-    dataset = open_dataset_at(place, store)
-    config = TrialConfig(
-        sweep_seed=options.seed,
-        **options.model_dump(include={*TrialConfig.model_fields} & {*ProbeOptions.model_fields}),
-    )
-    store_bytes = None if options.store_gb is None else int(options.store_gb * 1e9)
-    worker = Worker(dataset, store, store_bytes, options.threads or usable_cores())
+    seconds = _clock()
+    worker, config = _open(place, out, options)
     weights = worker.weights(config)
     if weights.warning:
         warn(weights.warning)
-    proof = _prove(dataset)
-    say(f"the splits are disjoint by photo id, content and group ({time.monotonic() - started:.0f} s)")
+    proof = _prove(worker.dataset)
+    say(f"the splits are disjoint by photo id, content and group ({seconds():.0f} s)")
     probe = find_probe(worker, config, say)
-    say(f"chosen: {', '.join(probe.solution.depths)} by {probe.classifier}, {probe.class_weight} class weights")
+    chosen = f"{words(probe.solution.depths)} by {probe.classifier}, C {probe.strength:.3g}"
+    say(f"chosen: {chosen}, class weights {probe.class_weight}; validation macro F1 {probe.validation.macro_f1:.1%}")
     solution = refit(worker, config, probe)
-    say(f"fitted again on train and validation ({time.monotonic() - started:.0f} s); reading test now, once")
+    say(f"fitted again on train and validation ({seconds():.0f} s); reading test now, once")
     # The model that is kept computes in float32, however the features were found.
     exact = config.model_copy(update={"precision": "float32", "store_dtype": "float32"})
     logits = {
         "validation": probe.solution.logits(worker.pooled("validation", config, solution.depths)),
         "test": solution.logits(worker.pooled("test", exact, solution.depths)),
     }
-    figures = {
-        split: judge(worker.photos(split, config.image_size).labels, each)._asdict() for split, each in logits.items()
-    }
+    labels = {split: worker.photos(split, config.image_size).labels for split in logits}
+    figures = {split: judge(labels[split], each)._asdict() for split, each in logits.items()}
     with whole_or_nothing(out) as folder:
         model = probe_model(worker, config, solution)
         _check(model, worker, config, logits["test"])
-        save_model(model, dataset.class_names, config, folder)
-        write_tables(dataset, logits, folder)
+        save_model(model, worker.dataset.class_names, config, folder)
+        write_tables(worker.dataset, logits, folder)
         metrics = {
-            "format": 1,
+            **_metrics(worker.dataset, config, probe, proof),
             "stages": {STAGE: figures},
-            "chosen": STAGE,
-            "depths": solution.depths,
-            "classifier": probe.classifier,
-            "strength": probe.strength,
-            "class_weight": probe.class_weight,
-            "tried": [row._asdict() for row in probe.tried],
-            "dataset": {"folder": str(dataset.folder), "url": dataset.url, "fingerprint": dataset.fingerprint},
-            "config": config.model_dump(),
             "weights": asdict(weights),
-            "leaks": {**proof.model_dump(), "passed": proof.passed},
-            "versions": versions(),
-            "git_commit": git_commit(),
-            "probe_seconds": round(probe.seconds, 1),
-            "seconds": round(time.monotonic() - started, 1),
+            "seconds": round(seconds(), 1),
         }
         write_json(metrics, folder / METRICS_FILE)
     return metrics
+
+
+def _open(place: Path | str, out: Path, options: ProbeOptions) -> tuple[Worker, TrialConfig]:
+    """A worker on the dataset, and the configuration whose frozen backbone is probed."""
+    check_weights(options.weights)
+    store = options.store or out.parent / "store"
+    dataset = open_dataset_at(place, store)
+    shared = {*TrialConfig.model_fields} & {*ProbeOptions.model_fields} - {"seed"}
+    config = TrialConfig(sweep_seed=options.seed, **options.model_dump(include=shared))
+    store_bytes = None if options.store_gb is None else int(options.store_gb * 1e9)
+    return Worker(dataset, store, store_bytes, options.threads or usable_cores()), config
+
+
+def _clock() -> Callable[[], float]:
+    """Seconds since now."""
+    started = time.monotonic()
+    return lambda: time.monotonic() - started
+
+
+def _metrics(dataset: Dataset, config: TrialConfig, probe: Probe, proof: LeakProof) -> dict[str, Any]:
+    """The content of metrics.json, but for the figures."""
+    return {
+        "format": 1,
+        "chosen": STAGE,
+        "depths": probe.solution.depths,
+        "classifier": probe.classifier,
+        "strength": probe.strength,
+        "class_weight": probe.class_weight,
+        "tried": [row._asdict() for row in probe.tried],
+        "probe_seconds": round(probe.seconds, 1),
+        "dataset": {"folder": str(dataset.folder), "url": dataset.url, "fingerprint": dataset.fingerprint},
+        "config": config.model_dump(),
+        "leaks": {**proof.model_dump(), "passed": proof.passed},
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
 
 
 def write_tables(dataset: Dataset, logits: dict[str, Floats], folder: Path) -> None:
