@@ -45,7 +45,6 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
     Raises:
         UserError: there is no dataset, it leaks, the weights or the image size do not fit; `out` holds something.
     """
-    started = time.monotonic()
     check_free(out)
     seconds = _clock()
     worker, config = _open(place, out, options)
