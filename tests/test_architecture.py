@@ -47,7 +47,8 @@ LAYERS = {
         ("activations", "review", "inference"),
         ("training",),
         ("probe",),
-        ("final", "trial"),
+        ("final",),
+        ("trial", "probe.stage", "probe.commands"),
     ),
     "search": (
         ("config",),

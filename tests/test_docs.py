@@ -26,6 +26,7 @@ RUN_BY = {
     "make check": ".ci/run",
     "python -m trainables prepare": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables check": "tests/end_to_end_tests/test_main_job.py",
+    "python -m trainables probe": "tests/trainables_tests/probe/test_commands.py",
     "python -m trainables retrain": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables predict": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables explain": "tests/end_to_end_tests/test_main_job.py",

@@ -16,6 +16,7 @@ TRIALS_FOLDER = "trials"
 TENSORBOARD_FOLDER = "tensorboard"
 RAY_FOLDER = "ray"
 FINAL_FOLDER = "final"
+PROBE_FOLDER = "probe"  # also beside a dataset, where the command `probe` writes
 # What analysis writes there; it can be made again.
 REPORT_FOLDER, COMPARISON_FOLDER, EXPORT_FOLDER = "report", "comparison", "export"
 # One driver at a time: the lock of this machine, and who holds it; what has reached the mirror.

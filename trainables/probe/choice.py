@@ -1,4 +1,4 @@
-"""Choice of the probe's depths, classifier and strength: all runs of depths cheaply, then the best with care.
+"""Choice of the probe's depths and strength: runs of depths cheaply, then the best with care.
 
 Photos that were not fitted on decide, by macro F1, ties by cross-entropy.
 """
@@ -24,7 +24,6 @@ LOGISTIC: Classifier = "logistic regression"
 DISCRIMINANT: Classifier = "discriminant analysis"
 FINALISTS = 3
 STRENGTHS = (30.0, 300.0, 3000.0)  # C times the number of features: the sum of their squares grows with it
-SHRINKAGES = (0.3, 0.6, 0.9)
 RANKING_SHRINKAGE = 0.9
 MOST_RANKED = 4000  # photos that rank the depths: every two of them have a number at every depth
 _MOST_THREADS = 4  # each needs a few such tables
@@ -39,10 +38,6 @@ class Tried(NamedTuple):
     class_weight: ClassWeight
     macro_f1: float
     cross_entropy: float
-
-    def better_than(self, other: "Tried | None") -> bool:
-        """Whether this one is chosen before the other."""
-        return other is None or (self.macro_f1, -self.cross_entropy) > (other.macro_f1, -other.cross_entropy)
 
 
 class Parting(NamedTuple):
@@ -82,85 +77,79 @@ def choose(
 ) -> tuple[Tried, list[Tried]]:
     """The best choice, and all that were tried, in that order."""
     tried = rank(features, partings, class_weight)
-    finalists = sorted(tried, key=lambda one: (-one.macro_f1, one.cross_entropy))[:FINALISTS]
+    finalists = sorted(tried, key=_order)[:FINALISTS]
     say(
         f"ranked {len(tried)} runs of depths by discriminant analysis: "
         + "; ".join(f"{words(one.depths)} {one.macro_f1:.1%}" for one in finalists)
     )
-    best: Tried | None = None
+    fitted: list[Tried] = []
     for finalist in finalists:
-        rows = list(candidates(features, partings, finalist.depths, class_weight))
-        here = rows[0]
-        for row in rows:
-            here = row if row.better_than(here) else here
-        say(f"{words(here.depths)}: {here.classifier}, {strength_words(here)}: macro F1 {here.macro_f1:.1%}")
-        best = here if here.better_than(best) else best
-        tried += rows
-    assert best is not None
-    return best, tried
+        rows = sorted(candidates(features, partings, finalist.depths, class_weight), key=_order)
+        say(
+            f"{words(finalist.depths)}: {rows[0].classifier}, C {rows[0].strength:.3g}: macro F1 {rows[0].macro_f1:.1%}"
+        )
+        fitted += rows
+    return sorted(fitted, key=_order)[0], tried + fitted
 
 
 def rank(features: Features, partings: Sequence[Parting], class_weight: ClassWeight) -> list[Tried]:
-    """Judge every run of consecutive depths by discriminant analysis, on at most `MOST_RANKED` photos."""
+    """Judge each depth, and every run of consecutive depths around the best, by discriminant analysis.
+
+    On at most `MOST_RANKED` photos.
+    """
     from threadpoolctl import threadpool_limits
 
     some, partings = _thinned(len(features.labels), partings)
-    labels = features.labels[some]
-    grams = [values[some] @ values[some].T for values in features.depths.values()]
-    names = list(features.depths)
-    runs = [(first, last) for last in range(len(names)) for first in range(last + 1)]
+    labels, names = features.labels[some], list(features.depths)
+    # Sums from the first depth to each: the inner products of a run are the difference of two.
+    sums: list[Floats] = [np.zeros((len(some), len(some)), np.float32)]
+    for values in features.depths.values():
+        sums.append(sums[-1] + values[some] @ values[some].T)
 
     def judged(run: tuple[int, int]) -> Tried:
         depths = tuple(names[run[0] : run[1] + 1])
-        logits = []
+        products, logits = sums[run[1] + 1] - sums[run[0]], []
         for fit, others in partings:
-            gram = sum(each[np.ix_(fit, fit)] for each in grams[run[0] : run[1] + 1])
-            across = sum(each[np.ix_(others, fit)] for each in grams[run[0] : run[1] + 1])
-            dual, bias = discriminant(
-                gram,
-                labels[fit],
-                features.classes,
-                features.width(depths),
-                class_weight == "balanced",
-                RANKING_SHRINKAGE,
-            )
-            logits.append(across @ dual + bias)
+            gram, balanced = products[np.ix_(fit, fit)], class_weight == "balanced"
+            width, classes = features.width(depths), features.classes
+            dual, bias = discriminant(gram, labels[fit], classes, width, balanced, RANKING_SHRINKAGE)
+            logits.append(products[np.ix_(others, fit)] @ dual + bias)
         metrics = judge(labels[np.concatenate([others for _, others in partings])], np.concatenate(logits))
         return Tried(depths, DISCRIMINANT, RANKING_SHRINKAGE, class_weight, metrics.macro_f1, metrics.cross_entropy)
 
     # A core for each run: the products are too small to be shared.
     with threadpool_limits(1), ThreadPoolExecutor(min(usable_cores(), _MOST_THREADS)) as pool:
-        return list(pool.map(judged, runs))
+        single = list(pool.map(judged, [(place, place) for place in range(len(names))]))
+        best = sorted(single, key=_order)[0]
+        around = names.index(best.depths[0])
+        runs = [(first, last) for first in range(around + 1) for last in range(around, len(names)) if first < last]
+        return single + list(pool.map(judged, runs))
 
 
 def candidates(
     features: Features, partings: Sequence[Parting], depths: tuple[str, ...], class_weight: ClassWeight
 ) -> Iterator[Tried]:
-    """Judge both classifiers at all strengths."""
+    """Judge logistic regression at all strengths."""
     balanced = class_weight == "balanced"
     strengths = [strength / features.width(depths) for strength in STRENGTHS]
-    logits: dict[tuple[Classifier, float], list[Floats]] = {}
+    logits: dict[float, list[Floats]] = {}
     for fit, others in partings:
         known, asked = features.at(depths, fit), features.at(depths, others)
         for strength, linear in zip(
             strengths, logistic_path(known, features.labels[fit], features.classes, balanced, strengths), strict=True
         ):
-            logits.setdefault((LOGISTIC, strength), []).append(asked @ linear.kernel + linear.bias)
+            logits.setdefault(strength, []).append(asked @ linear.kernel + linear.bias)
     labels = features.labels[np.concatenate([others for _, others in partings])]
-    for (classifier, strength), parts in logits.items():
+    for strength, parts in logits.items():
         metrics = judge(labels, np.concatenate(parts))
-        yield Tried(depths, classifier, strength, class_weight, metrics.macro_f1, metrics.cross_entropy)
+        yield Tried(depths, LOGISTIC, strength, class_weight, metrics.macro_f1, metrics.cross_entropy)
 
 
 def fit(features: Features, rows: Ints, choice: Tried) -> Linear:
-    """Fit the choice on some photos."""
-    known, balanced = features.at(choice.depths, rows), choice.class_weight == "balanced"
-    labels = features.labels[rows]
-    if choice.classifier == LOGISTIC:
-        [linear] = logistic_path(known, labels, features.classes, balanced, [choice.strength])
-        return linear
-    dual, bias = discriminant(known @ known.T, labels, features.classes, known.shape[1], balanced, choice.strength)
-    return Linear(known.T @ dual, bias)
+    """Fit the choice, which is logistic regression, on some photos."""
+    known, labels = features.at(choice.depths, rows), features.labels[rows]
+    [linear] = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", [choice.strength])
+    return linear
 
 
 def words(depths: Sequence[str]) -> str:
@@ -168,9 +157,9 @@ def words(depths: Sequence[str]) -> str:
     return depths[0] if len(depths) == 1 else f"{depths[0]} to {depths[-1]}"
 
 
-def strength_words(tried: Tried) -> str:
-    """The strength with its name, such as "C 0.03"."""
-    return f"{'C' if tried.classifier == LOGISTIC else 'shrinkage'} {tried.strength:.3g}"
+def _order(tried: Tried) -> tuple[float, float]:
+    """The better, the smaller."""
+    return -tried.macro_f1, tried.cross_entropy
 
 
 def _thinned(photos: int, partings: Sequence[Parting]) -> tuple[Ints, list[Parting]]:

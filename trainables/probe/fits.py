@@ -106,10 +106,11 @@ def discriminant(gram: Floats, labels: Ints, classes: int, width: int, balanced:
 def _root(features: Floats) -> npt.NDArray[np.float64]:
     """A lower triangular root of G: the features, rotated, float64 [n, n]."""
     gram = (features @ features.T).astype(np.float64)
-    scale = float(gram.diagonal().mean()) or 1.0
+    diagonal = gram.diagonal().copy()
     for jitter in _JITTERS:
+        np.fill_diagonal(gram, diagonal + jitter * (float(diagonal.mean()) or 1.0))
         try:
-            return cholesky(gram + np.diag(np.full(len(gram), jitter * scale)), lower=True, check_finite=False)
+            return np.asarray(cholesky(gram, lower=True, check_finite=False))
         except LinAlgError:
             continue
     raise LinAlgError("the features' inner products are not finite")
@@ -118,4 +119,4 @@ def _root(features: Floats) -> npt.NDArray[np.float64]:
 def log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Log probabilities of logits [n, classes], row by row."""
     shifted: npt.NDArray[Any] = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
