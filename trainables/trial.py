@@ -38,7 +38,10 @@ class FineTuneTrial(tune.Trainable):
         self._worker = warm_worker(run)
         with memory_errors():
             self._weights: Weights = self._worker.weights(values)
-            self._run: FineTuning = self._worker.start(values, run.plan)
+            from trainables.probe.head_start import find_start  # It loads scikit-learn's models.
+
+            values, start = find_start(self._worker, values)
+            self._run: FineTuning = self._worker.start(values, run.plan, start=start)
         self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
         self._again = checkpoint.unheard(run.known_epochs) if checkpoint else []

@@ -29,6 +29,7 @@ from trainables.config import TrialConfig
 from trainables.network.backbones import from_scratch
 from trainables.network.trainable_layers import fewest_unfrozen
 
+_DEFAULTS = TrialConfig().model_dump()
 # A sampler that suggests nothing new so often has found its best points; the untried rest is then taken in turn.
 _ATTEMPTS = 10
 # A space with more points is never tried to its end.
@@ -110,7 +111,8 @@ class Suggester:
 
 def identity(config: dict[str, Any]) -> str:
     """Return what a trial's configuration (all fields of TrialConfig) trains, as text: equal where that is equal."""
-    same = {name: value for name, value in config.items() if name not in ("seed", "sweep_seed")}
+    # What a study of an earlier version does not hold was the default then.
+    same = {name: value for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
     backbone, epochs = same["backbone"], same["epochs"]
     same["unfrozen_layers"] = fewest_unfrozen(backbone, same["unfrozen_layers"])
     if isinstance(same["weights"], dict):
@@ -119,6 +121,11 @@ def identity(config: dict[str, Any]) -> str:
         same["weights"] = "random"
     same["patience"] = min(same["patience"], epochs)
     same["augment_views"] = min(same["augment_views"], epochs)
+    same["head_learning_rate"] = same["head_learning_rate"] or same["learning_rate"]
+    if same["unfrozen_layers"] == 0 and not from_scratch(backbone):
+        same["learning_rate"] = same["head_learning_rate"]  # The backbone's, which does not train.
+    if same["head_start"] == "random":
+        same["head_epochs"] = None
     return json.dumps(same, sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""What a GPU does with a sweep: speed by precision and share, memory that runs out, resuming on the CPU, the final stage.
+"""What a GPU does with a sweep: precision, shares, memory that runs out, resuming on the CPU, the final stage.
 
     python -m tests.benchmarks.bench_gpu DATASET --weights InceptionV3_notop.weights.h5 --out FOLDER
     python -m tests.benchmarks.bench_gpu DATASET --weights FILE --out FOLDER --steps process float32 stock
@@ -90,7 +90,7 @@ def process(bench: Bench) -> Row:
     from trainables.data.dataset import open_dataset
     from trainables.device import device_name, prepare_tensorflow
     from trainables.network.cut import POOLED
-    from trainables.training.speed import Probe
+    from trainables.training.speed import SpeedTest
     from trainables.training.worker import Worker
 
     threads = os.cpu_count() or 1
@@ -102,7 +102,7 @@ def process(bench: Bench) -> Row:
     for precision in ("float32", "bfloat16", "float16"):
         started = time.monotonic()
         config = TrialConfig.model_validate({**fixed, "precision": precision})
-        speed = Probe(config, [0, 31, 62], worker.classes, threads).measure()
+        speed = SpeedTest(config, [0, 31, 62], worker.classes, threads).measure()
         row[f"photos_per_second {precision}"] = {
             "frozen part": round(speed.prefix),
             **{cut: [round(tail.train), round(tail.evaluate)] for cut, tail in speed.tails.items()},
@@ -175,7 +175,6 @@ def stock(bench: Bench) -> Row:
         "epochs": bench.epochs,
     }
     command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", ".", "--weights", bench.weights]
-    started = time.time()
     subprocess.run([*command, "--run", json.dumps(job)], check=False)
     found = json.loads((folder / "found.json").read_text())
     return {"curves": found["curves"], "seconds after its first trial began": round(time.time() - found["began"], 1)}

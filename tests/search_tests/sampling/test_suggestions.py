@@ -128,10 +128,18 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
         ({"weights": {"densenet121": "b.h5"}}, {"weights": "auto"}),
         ({"epochs": 5, "patience": 5}, {"epochs": 5, "patience": 50}),
         ({"epochs": 5, "augment_views": 5}, {"epochs": 5, "augment_views": 9}),
+        ({"head_epochs": 5}, {"head_epochs": 9}),
+        ({"head_learning_rate": 1e-3}, {"learning_rate": 1e-3}),
+        ({"head_learning_rate": 1e-2, "learning_rate": 1e-3}, {"learning_rate": 1e-2}),
     ],
 )
 def test_what_makes_no_difference_makes_none(first: dict[str, Any], second: dict[str, Any]) -> None:
     assert same(first, second)
+
+
+def test_a_trial_of_a_study_before_a_knob_was_there_is_one_with_its_default() -> None:
+    config = TrialConfig().model_dump()
+    assert identity({name: value for name, value in config.items() if not name.startswith("head")}) == identity(config)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +152,9 @@ def test_what_makes_no_difference_makes_none(first: dict[str, Any], second: dict
         ({"epochs": 5, "augment_views": 3}, {"epochs": 5, "augment_views": 4}),
         ({"augmentation": {"rotation": 0}}, {"augmentation": {"rotation": 10}}),
         ({"weights": {"inception_v3": "a.h5"}}, {"weights": "auto"}),
+        ({"head_start": "warm", "head_epochs": 5}, {"head_start": "warm", "head_epochs": 9}),
+        ({"head": "depths"}, {"head": "study"}),
+        ({"unfrozen_layers": 31, "head_learning_rate": 1e-2}, {"unfrozen_layers": 31, "learning_rate": 1e-2}),
     ],
 )
 def test_what_makes_a_difference_is_two_configurations(first: dict[str, Any], second: dict[str, Any]) -> None:
