@@ -9,6 +9,7 @@ from trainables.config import TrialConfig
 from trainables.errors import UserError, one_line
 from trainables.files.output import write_json
 
+MOST_NAMED = 4  # depths
 PROBE_METRICS = ("val_macro_f1", "val_accuracy", "val_cross_entropy")
 
 
@@ -43,7 +44,12 @@ class ProbeRecord(BaseModel):
 
     def words(self) -> str:
         """Say what it is, such as "logistic regression on mixed7 + mixed8"."""
-        return f"{self.classifier} on {' + '.join(self.depths)}"
+        return f"{self.classifier} on {self.depth_words()}"
+
+    def depth_words(self) -> str:
+        """Say its depths, such as "mixed7 + mixed8"; of many, which follow each other, "mixed0 to mixed9"."""
+        many = len(self.depths) > MOST_NAMED
+        return f"{self.depths[0]} to {self.depths[-1]}" if many else " + ".join(self.depths)
 
 
 class Handoff(BaseModel):

@@ -100,7 +100,7 @@ def probe_sentence(data: ReportData) -> str:
     value = None if probe is None else probe.value(data.metric)
     if probe is None or value is None:
         return ""
-    what = f"The probe, {probe.classifier} on what the frozen backbone sees ({join_words(list(probe.depths))}),"
+    what = f"The probe, {probe.classifier} on what the frozen backbone sees ({probe.depth_words()}),"
     has = f"{what} has a {metric_words(data.metric)} of {score(value, data.metric)}"
     if data.best_value is None:
         return f"{has}."

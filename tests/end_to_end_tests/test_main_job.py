@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -178,7 +179,8 @@ def test_explain_and_export_need_the_model_file_alone(final: Path, photos: Path,
     shutil.copy(final / "model.keras", tmp_path)
     photo = next((photos / "mollusca_nautilidae").iterdir())
     said = run("trainables", "explain", tmp_path / "model.keras", photo, "--out", tmp_path / "explained")
-    assert "at the layer mixed2, 7 × 7 cells" in said  # The last of InceptionV3 at 75 pixels with at least 5 × 5.
+    # Of InceptionV3 at 75 pixels these have at least 5 × 5; which is looked at depends on the model's depths.
+    assert re.search(r"at the layer mixed[0-2], 7 × 7 cells", said)
     assert (tmp_path / "explained" / f"{photo.stem}_cam.jpg").stat().st_size > 1000
     said = run("trainables", "export", tmp_path / "model.keras", "--format", "saved_model")
     assert "no probability differs" in said

@@ -41,3 +41,11 @@ def test_what_is_no_handoff_is_refused_in_one_line(tmp_path: Path, text: str | N
     with pytest.raises(UserError, match=says) as error:
         read_handoff(tmp_path / "best.json")
     assert "\n" not in str(error.value)
+
+
+def test_the_probes_depths_are_named_one_by_one_or_from_first_to_last() -> None:
+    assert probe_record().words() == "logistic regression on mixed9 + mixed10"
+    many = tuple(f"mixed{number}" for number in range(5))
+    assert probe_record(depths=many, classifier="discriminant analysis").words() == (
+        "discriminant analysis on mixed0 to mixed4"
+    )

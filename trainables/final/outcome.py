@@ -98,12 +98,12 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """Whether the trial beats the probe on validation; "" where there is no probe."""
+        """Whether the trained model beats the probe on validation; "" where there is no probe."""
         if self.probe is None:
             return ""
         trial, probe = (one.validation.metrics.macro_f1 for one in (self.choice[0], self.probe))
         beats = "beats" if trial > probe else "does not beat"
-        return f"the trial's validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+        return f"the trained model's validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
 
     @property
     def choice(self) -> tuple[Stage, str]:

@@ -36,9 +36,9 @@ class ProbeStage(NamedTuple):
     def as_json(self, handed_over: bool) -> dict[str, Any]:
         """What metrics.json says of it; its figures stand there among the stages."""
         fitted_on = ["train", "validation"] if handed_over else ["train"]
-        return {**self.record.model_dump(mode="json", exclude={"tried", "config"}), "fitted_on": fitted_on} | {
-            "config": self.config.model_dump(mode="json")
-        }
+        told = self.record.model_dump(mode="json", exclude={"tried"})
+        here = {"fitted_on": fitted_on, "words": self.record.words(), "config": self.config.model_dump(mode="json")}
+        return told | here
 
 
 def open_probe(handoff: Handoff, experiment: Path, worker: Worker, say: Say) -> ProbeStage | None:

@@ -89,9 +89,7 @@ def test_without_a_probe_nothing_is_said_of_one(example_data):
 def test_the_first_sentences_say_whether_the_sweep_beat_the_probe(example, changed, behind, verdict):
     value = example.best.best - behind
     found = changed(lambda folder: add_probe(folder, val_macro_f1=value))
-    probe = (
-        "The probe, logistic regression on what the frozen backbone sees (mixed9 and mixed10), has a validation macro"
-    )
+    probe = "The probe, logistic regression on what the frozen backbone sees (mixed9 + mixed10), has a validation macro"
     assert sentences(found)[2] == f"{probe} F1 of {percent(value)}{verdict}"
     assert "test macro F1" in sentences(found)[-1], "no probe in the final stage, and so no comparison on test"
 

@@ -65,7 +65,7 @@ def test_the_probe_is_handed_over_where_the_trial_does_not_beat_it_unless_asked_
 ) -> None:
     outcome = with_probe(trial, probe, hand_over)
     beats = "beats" if trial > probe else "does not beat"
-    assert outcome.verdict == f"the trial's validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+    assert outcome.verdict == f"the trained model's validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
     chosen, because = outcome.handed_over
     assert chosen == handed_over
     asked = "it was asked for; " if hand_over == "probe" else ""
