@@ -25,6 +25,7 @@ from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
 from trainables.data.dataset import MANIFEST, Dataset, open_dataset
 from trainables.errors import UserError
 from trainables.handoff import read_handoff
+from trainables.trial import _may_use_gpu
 
 SHORT = {"epochs": 4, "image_size": 75, "weights": "random"}
 
@@ -150,6 +151,19 @@ def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None
     first, second = read_experiment(config.experiment).trials
     assert (first.state, second.state) == ("COMPLETE", "COMPLETE")
     assert first.device == second.device == "GPU 0"
+
+
+@pytest.mark.parametrize(("gpus", "may"), [(0, False), (0.5, True)])
+def test_a_trial_may_use_a_gpu_only_where_it_was_given_one(
+    ray_here: None, tmp_path: Path, gpus: float, may: bool
+) -> None:
+    class Device(SyntheticTrial):
+        def step(self) -> dict[str, object]:
+            return {**super().step(), "device": str(_may_use_gpu())}
+
+    config = sweep(tmp_path, trials=1, trial={"epochs": 1}, resources={"gpus_per_trial": gpus})
+    run_sweep(config, Device)
+    assert [trial.device for trial in read_experiment(config.experiment).trials] == [str(may)]
 
 
 def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_records(
