@@ -13,7 +13,7 @@ from ray.tune.stopper import Stopper
 from search.config.schema import SweepConfig
 from search.config.trial_plan import run_settings
 from search.stopping.rules import StopRule
-from search.study.trial_end import Stop
+from search.study.trial_end import DIVERGED, Stop
 from search.tune.failure import Failure, read_failure
 from search.tune.session import nodes_of_trials
 from search.tune.state import SweepState
@@ -72,7 +72,7 @@ class StudyScheduler(FIFOScheduler):
         number = run_settings(trial).trial
         if number not in self._sweep_state.stops:
             stop = self._judge(number, result)
-            if stop is not None and stop.kind == "failed":
+            if stop is not None and stop.kind in ("failed", DIVERGED):
                 self._sweep_state.stops[number] = stop
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -108,11 +108,13 @@ class StudyScheduler(FIFOScheduler):
             self._sweep_state.fail(UserError(f"the trial's result {lacks}; {has}"))
             return Stop("failed", None, f"its result has no {missing[0]!r}")
         epoch, value = int(result["epoch"]), result[self._metric]
-        if not math.isfinite(value):
-            reason = result.get("stop_reason") or f"{self._metric} was {value} at epoch {epoch}"
-            return Stop("failed", epoch, str(reason))
         cost = float(result[self._cost]) if self._cost else 0.0
-        return self._rule.judge(number, epoch, float(value), cost)
+        stop = self._rule.judge(number, epoch, float(value), cost) if math.isfinite(value) else None
+        # What a trial itself says has failed is a loss that is not finite; its objective may be finite all the same.
+        if not math.isfinite(value) or result.get("stop_kind") == "failed":
+            reason = result.get("stop_reason") or f"{self._metric} was {value} at epoch {epoch}"
+            return Stop(DIVERGED, epoch, str(reason))
+        return stop
 
 
 def _more_room(trial: Trial, failure: Failure) -> dict[str, float]:

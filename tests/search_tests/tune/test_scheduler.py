@@ -54,11 +54,11 @@ def test_a_trial_goes_on_until_its_rule_says_otherwise(scheduler: StudyScheduler
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_result_that_is_not_finite_ends_the_trial_as_failed(
+def test_a_result_that_is_not_finite_ends_the_trial_as_diverged(
     scheduler: StudyScheduler, sweep_state: SweepState, value: float
 ) -> None:
     assert scheduler.on_trial_result(None, trial(), {"epoch": 4, "val_macro_f1": value}) == TrialScheduler.STOP
-    assert sweep_state.stops[0] == Stop("failed", 4, f"val_macro_f1 was {value} at epoch 4")
+    assert sweep_state.stops[0] == Stop("diverged", 4, f"val_macro_f1 was {value} at epoch 4")
     assert not sweep_state.stopping
 
 
