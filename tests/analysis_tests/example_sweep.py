@@ -194,11 +194,12 @@ def summary(example: Example) -> dict[str, Any]:
     """sweep_summary.json, the marker of a sweep that has ended."""
     run = sum(len(trial.curve) for trial in example.trials)
     states = [trial.state.name for trial in example.trials]
+    stopped = [trial for trial in example.trials if trial.stop["kind"] == "asha"]
     return {
         "ended_because": f"all {len(example.trials)} trials have ended",
         "trials": {state: states.count(state) for state in ("COMPLETE", "PRUNED", "FAIL")},
         "epochs_run": run,
-        "epochs_saved": MAX_EPOCHS * len(example.trials) - run,
+        "epochs_saved": sum(MAX_EPOCHS - len(trial.curve) for trial in stopped),
         "wall_seconds": 12.5 * run / 2,
         "best_trial": example.best.number,
     }
