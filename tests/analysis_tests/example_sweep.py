@@ -83,7 +83,7 @@ def _simulate_trial(number: int, chance: np.random.Generator, arrived: dict[int,
             if stop:
                 return Trial(number, params, curve, stop, TrialState.PRUNED)
         if number % 20 == 2 and epoch == 5:
-            stop = {"kind": "failed", "epoch": 6, "reason": "the training loss was not finite in epoch 6"}
+            stop = {"kind": "failed", "epoch": 6, "reason": "out of memory on T4: OOM when allocating"}
             return Trial(number, params, curve, stop, TrialState.FAIL)
     stop = {"kind": "max_epochs", "epoch": MAX_EPOCHS, "reason": f"reached the last epoch, {MAX_EPOCHS}"}
     return Trial(number, params, curve, stop, TrialState.COMPLETE)
