@@ -12,8 +12,8 @@ from search.config.schema import SweepConfig
 from search.forecast.forecast import Forecast, as_json, saved
 from search.records import read_epochs
 from search.sampling.suggestions import count_repeats
-from search.study.study import best_value, cost_of, scored
-from search.study.trial_end import front
+from search.study.study import best_value, cost_of, scored, state_of
+from search.study.trial_end import STOPPED_EARLY, front
 from search.tune.probe import probe_of
 from trainables.errors import UserError
 from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
@@ -65,19 +65,28 @@ def read_summary(experiment: Path) -> dict[str, Any]:
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
-    """Count what the sweep did; `epochs_saved` is against running every trial for all of its epochs."""
+    """Count what the sweep did; `epochs_saved` are those that early stopping left out.
+
+    Those of trials that failed, diverged or were cut off by the sweep's end are not: nobody decided that they would
+    have brought nothing. A trial would have run the epochs that it began with, whatever the sweep says by now.
+    """
     stops = [trial.user_attrs.get("stop", {}) for trial in trials]
-    ran = zip(trials, stops, strict=True)
-    epochs = sum(max([*trial.intermediate_values, stop.get("epoch") or 0]) for trial, stop in ran)
+    ran = [max([*t.intermediate_values, stop.get("epoch") or 0]) for t, stop in zip(trials, stops, strict=True)]
+    planned = [trial.user_attrs.get("config", {}).get("epochs", config.max_epochs) for trial in trials]
+    saved = [
+        most - epochs
+        for most, epochs, stop in zip(planned, ran, stops, strict=True)
+        if stop.get("kind") in STOPPED_EARLY
+    ]
     members = front_trials(trials, config)
     best = next(iter(members), None)
     summary = {
         "format": 1,
         "ended_because": ended_because,
-        "trials": dict(Counter(trial.state.name for trial in trials)),
+        "trials": dict(Counter(state_of(trial) for trial in trials)),
         "stopped_by": dict(Counter(stop.get("kind", "unknown") for stop in stops)),
-        "epochs_run": epochs,
-        "epochs_saved": len(trials) * config.max_epochs - epochs,
+        "epochs_run": sum(ran),
+        "epochs_saved": sum(saved),
         "wall_seconds": round(seconds, 1),
         "best_trial": None if best is None else best.number,
         "best_value": None if best is None else best_value(best),
@@ -94,7 +103,8 @@ def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str
 def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenTrial]:
     """Return the trials that no other beats at a cost no higher, best epoch first; without costs that is one trial.
 
-    Trials that were stopped count too. One that failed after good epochs does not: what it did cannot be relied on.
+    Trials that were stopped count too. One that failed or diverged after good epochs does not: what it did cannot be
+    relied on.
     """
     results = {trial.number: trial for trial in trials}
     ended = [result for trial in trials if (result := scored(trial)) is not None]

@@ -35,6 +35,7 @@ from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
 from search.tune.interrupt import ctrl_c
+from search.tune.lost_worker import lost_workers_end_no_sweep
 from search.tune.observers import Observer, ObserverCallback
 from search.tune.probe import probed
 from search.tune.resources import Node, Share, share
@@ -252,7 +253,7 @@ def _fit(
             verbose=0,
         ),
     )
-    with ctrl_c(sweep_state):
+    with ctrl_c(sweep_state), lost_workers_end_no_sweep():
         try:
             tuner.fit()
         finally:

@@ -50,7 +50,8 @@ class TrialConfig(BaseModel):
     "warm" where there is a dense layer. `head_learning_rate` is the head's, None the same as the backbone's.
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
-    float16 the trained layers do too, as their gradients would vanish in it. `store_dtype` is what stored activations
+    float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
+    TF32 (10 bits of mantissa), TensorFlow's default there. `store_dtype` is what stored activations
     are rounded to. Both are for the search: the final stage computes in float32.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike

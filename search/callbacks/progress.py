@@ -15,7 +15,7 @@ from search.config.schema import SweepConfig
 from search.config.space import knob_value
 from search.forecast.forecast import duration
 from search.stopping.rules import better_of
-from search.study.study import best_value, cost_of
+from search.study.study import best_value, cost_of, state_of
 from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from trainables.handoff import ProbeRecord
@@ -48,7 +48,7 @@ class Progress(Observer):
         for trial in trials:
             if trial.state.is_finished():
                 params = {knob: trial.params.get(knob) for knob in self._knobs}
-                row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)
+                row = TrialView(trial.number, params, state_of(trial), trial.last_step or 0)
                 stop = trial.user_attrs.get("stop", {})
                 row.best, row.why, row.stopped_at = best_value(trial), stop.get("reason", ""), stop.get("rung")
                 row.value, row.cost = trial.intermediate_values.get(row.epoch), cost_of(trial)
@@ -93,7 +93,7 @@ class Progress(Observer):
         row = self._row(trial)
         if end is None:
             return
-        row.state, row.best, row.why = end.state, end.best, end.stop.reason
+        row.state, row.best, row.why = end.shown, end.best, end.stop.reason
         row.stopped_at, row.cost = end.stop.rung, end.cost
         self._seconds_of_ended += time.monotonic() - self._begun.pop(trial.number, time.monotonic())
         so_far = self._view.best_words("best so far")

@@ -18,7 +18,9 @@ _ROWS = 24
 _FAILURES = 3
 # The first trials to end ran longest or shortest: what was expected counts as much as this many of them.
 _EXPECTED_TRIALS = 5
-_STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+_STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "DIVERGED": "red", "FAIL": "red"}
+# What a trial did before it ended so does not count; the word says how.
+_BAD_ENDS = {"DIVERGED": "diverged", "FAIL": "failed"}
 
 
 @dataclass
@@ -81,7 +83,7 @@ class SweepView:
         scored = [
             ScoredTrial(row.number, row.best, row.cost)
             for row in self.rows.values()
-            if row.best is not None and row.state != "FAIL"
+            if row.best is not None and row.state not in _BAD_ENDS
         ]
         return [self.rows[member.number] for member in front(scored, self.mode)]
 
@@ -116,7 +118,7 @@ class SweepView:
 
 def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> Group:
     """Draw the trials, why the latest failures failed, and in words the sweep, its rungs and the machine's use."""
-    failures = [row for row in view.rows.values() if row.state == "FAIL"][-_FAILURES:]
+    failures = [row for row in view.rows.values() if row.state in _BAD_ENDS][-_FAILURES:]
     members = f", {len(view.front())} on the front" if view.cost else ""
     lines = [f"{view.ended()} of {view.trials} trials ended, {view.best_words('best')}{members}, {clock}"]
     if view.rungs:
@@ -124,7 +126,7 @@ def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> 
     lines.append(f"{len(view.running())} of {view.slots()} slots busy; this machine: {machine}")
     return Group(
         table(view, knobs),
-        *(Text(f"trial {row.number} failed: {row.why}", style=_STYLES["FAIL"]) for row in failures),
+        *(Text(f"trial {row.number} {_BAD_ENDS[row.state]}: {row.why}", style=_STYLES[row.state]) for row in failures),
         *map(Text, lines),
     )
 

@@ -1,11 +1,13 @@
-"""What a GPU does with a sweep: precision, shares, memory that runs out, resuming on the CPU, the final stage.
+"""What a GPU does with a sweep: speed by precision and share, full memory, resuming on the CPU, the final stage.
 
     python -m tests.benchmarks.bench_gpu DATASET --weights InceptionV3_notop.weights.h5 --out FOLDER
     python -m tests.benchmarks.bench_gpu DATASET --weights FILE --out FOLDER --steps process float32 stock
 
 DATASET is what `python -m trainables prepare` made. Each step runs in a process of its own for at most `--limit`
 seconds, with a store of its own; its output goes to FOLDER/STEP.log, its figures to FOLDER/rows.jsonl, with what
-nvidia-smi says of the card meanwhile. Without a GPU the steps run on the CPU, which tries this script.
+nvidia-smi says of the card meanwhile. Of a sweep that was cut at the limit, the figures are those of the trials so far.
+`final` needs the sweep of `float32`: in the same call, or in an earlier one with the same --scratch. Without a GPU the
+steps run on the CPU, which tries this script.
 """
 
 import argparse
@@ -187,13 +189,13 @@ def memory(bench: Bench) -> Row:
 
 
 def resume(bench: Bench) -> Row:
-    """A sweep of one trial, interrupted after its second epoch and gone on with where no GPU is seen; at 139 px."""
+    """A sweep of one trial, killed after its second epoch and gone on with where no GPU is seen; at 139 px."""
     settings = ("trials=1", "trial.epochs=5", "trial.image_size=139", "checkpoint_every=1")
-    driver = subprocess.Popen(bench.sweep("resume", *settings, "space.unfrozen_layers=[31]"), start_new_session=True)
+    driver = subprocess.Popen(bench.sweep("resume", *settings, "space.unfrozen_layers=[31]"))
     log = bench.scratch / "resume" / "trials" / "0000" / "epochs.jsonl"
     while driver.poll() is None and (not log.is_file() or len(log.read_text().splitlines()) < 2):
         time.sleep(0.05)
-    os.killpg(driver.pid, signal.SIGKILL)
+    driver.kill()  # Its trials' processes end with it.
     driver.wait()
     before = len(log.read_text().splitlines())
     command = [sys.executable, "-m", "search", "resume", str(bench.scratch / "resume")]
@@ -294,6 +296,8 @@ def timed(step: str, options: argparse.Namespace, scratch: Path) -> Row:
     if card:
         use, used = zip(*card, strict=True)
         row |= {"gpu_percent": round(statistics.mean(use), 1), "gpu_percent_most": max(use), "gpu_mb_most": max(used)}
+    if cut and (scratch / step / "study.db").is_file():
+        row["so far"] = Bench(options, scratch).told(step)
     return {**row, **(json.loads(lines[-1]) if lines else {})}
 
 

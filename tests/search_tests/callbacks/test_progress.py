@@ -91,7 +91,7 @@ def rows(*trials: tuple[int, str, float | None]) -> SweepView:
 
 
 def test_the_best_is_the_best_value_of_a_trial_that_did_not_fail() -> None:
-    view = rows((0, "COMPLETE", 0.3), (1, "FAIL", 0.9), (2, "RUNNING", 0.4), (3, "PRUNED", None))
+    view = rows((0, "COMPLETE", 0.3), (1, "FAIL", 0.9), (2, "RUNNING", 0.4), (3, "PRUNED", None), (4, "DIVERGED", 0.9))
     assert view.best() is view.rows[2]
     view.mode = "min"
     assert view.best() is view.rows[0]

@@ -87,12 +87,18 @@ def test_what_a_model_costs_is_the_second_metric_of_hparams(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("state", "status"), [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAIL", "STATUS_FAILURE")]
+    ("state", "kind", "status"),
+    [
+        ("COMPLETE", "max_epochs", "STATUS_SUCCESS"),
+        ("PRUNED", "asha", "STATUS_SUCCESS"),
+        ("PRUNED", "diverged", "STATUS_FAILURE"),
+        ("FAIL", "failed", "STATUS_FAILURE"),
+    ],
 )
-def test_the_session_ends_with_how_the_trial_ended(tmp_path: Path, state: Any, status: str) -> None:
+def test_the_session_ends_with_how_the_trial_ended(tmp_path: Path, state: Any, kind: str, status: str) -> None:
     runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS)
     runs.began(trial(0))
-    runs.ended(trial(0), TrialEnd(state, Stop("max_epochs", 1, "r"), 0.1, 1))
+    runs.ended(trial(0), TrialEnd(state, Stop(kind, 1, "r"), 0.1, 1))
     end = hparams(read(tmp_path, 0), metadata.SESSION_END_INFO_TAG)
     assert Status.Name(end.status) == status
     assert runs._runs == {}
