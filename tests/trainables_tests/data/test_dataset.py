@@ -25,7 +25,7 @@ from trainables.data.dataset import (
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
-from trainables.trial import _worker
+from trainables.trial import warm_worker
 
 
 def photo(number: int, split: str = "train", label: int = 0) -> Photo:
@@ -252,7 +252,7 @@ def test_commands_refuse_an_unknown_protocol_in_one_line(
 
 
 def test_a_trial_brings_its_dataset_to_its_nodes_store(url: str, small_dataset: Dataset, tmp_path: Path) -> None:
-    worker = _worker(RunSettings(trial=0, dataset=url, store=tmp_path, threads=1, checkpoint_dir="", plan=(0,)))
+    worker = warm_worker(RunSettings(trial=0, dataset=url, store=tmp_path, threads=1, checkpoint_dir="", plan=(0,)))
     assert worker.dataset.folder == tmp_path / "datasets" / small_dataset.fingerprint
     photos, same = (source.photos("validation", 32) for source in (worker, make_worker(small_dataset, tmp_path)))
     assert len(photos) == len(same) and photos.labels.tolist() == same.labels.tolist()
