@@ -38,7 +38,7 @@ Resume a sweep after Ctrl-C, a crash, or a kill of its driver at any moment; or 
 One at a URL can be resumed on any machine: its records are brought to runs/LAST_PART_OF_THE_URL first.
 
 No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
-What may be changed with --set: trials, trial.epochs (more), resources, max_failures, checkpoint_every,
+What may be changed with --set: trials, trial.epochs (more), probe, resources, max_failures, checkpoint_every,
 keep_checkpoints, checkpoint_gb, store, store_gb, address; the dataset's place, if it is the same dataset; and the
 password of the storage. More epochs are for new trials: one that has begun keeps its own number, and its schedule.
 """
@@ -117,6 +117,10 @@ def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
     summary = read_summary(Path(experiment))
     print(f"ended because {summary['ended_because']}")
     print(f"best {best.metric} {best.score:.4f}: trial {best.trial}, epoch {best.epoch}")
+    if best.probe and (value := best.probe.value(best.metric)) is not None:
+        better = best.score > value if best.mode == "max" else best.score < value
+        said = f"beats it by {abs(best.score - value):.4f}" if better else "does not beat it"
+        print(f"probe {best.metric} {value:.4f}: the sweep {said}")
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
     print(saved_line(summary))

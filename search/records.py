@@ -12,14 +12,14 @@ import yaml
 
 from search.config.storage_url import optuna_address, parse_url
 from search.study.storage import open_for_reading, read_study
-from search.study.trial_end import ScoredTrial, front
+from search.study.trial_end import ScoredTrial, front, shown_state
 from trainables.data.dataset import MANIFEST, read_manifest
 from trainables.errors import UserError
 from trainables.files import experiment as files
 from trainables.files.bucket import is_url, open_bucket
 from trainables.files.output import read_rows
 from trainables.files.remote_experiment import local_copy as local_copy  # For analysis, which imports no other.
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, ProbeRecord, read_handoff
 
 Row = dict[str, str]
 
@@ -28,13 +28,13 @@ Row = dict[str, str]
 class TrialRecord:
     """One trial as the study and its log of epochs hold it.
 
-    `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of them
-    and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started` and `ended` are
-    ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
+    `state` is COMPLETE, PRUNED, DIVERGED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of
+    them and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started` and `ended`
+    are ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
 
     The fields with a default are the trial's user attributes of the same names, so that a further one is read by
     naming it here: `stop` is {"kind", "epoch", "reason", …}, None while the trial runs; `cost` what its model costs,
-    None where the sweep weighs none; `seconds` the wall-clock time that it took.
+    None where the sweep weighs none; `seconds` how long it ran, without the wait for a slot.
     """
 
     number: int
@@ -74,7 +74,7 @@ class FinalRecord:
 class Experiment:
     """All records of one sweep; `summary` and `best` are None until it ends, `final` until the final stage ends.
 
-    `manifest` is the dataset's, None where the dataset cannot be reached from here.
+    `manifest` is the dataset's, None where the dataset cannot be reached from here; `probe` is None without one.
     """
 
     folder: Path
@@ -85,6 +85,7 @@ class Experiment:
     best: Handoff | None
     manifest: dict[str, Any] | None
     final: FinalRecord | None
+    probe: ProbeRecord | None = None
 
     @property
     def ended(self) -> bool:
@@ -126,6 +127,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     provenance = _json(folder / files.PROVENANCE_FILE) or {}
     trials = tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
     best, final = folder / files.BEST_FILE, folder / files.FINAL_FOLDER
+    probe = _json(folder / files.PROBE_FOLDER / files.PROBE_FILE)
     manifest = None if is_url(sweep["dataset"]) else _json(Path(sweep["dataset"]) / MANIFEST)
     if is_url(sweep["dataset"]):
         with contextlib.suppress(UserError):  # The report says that it could not be reached.
@@ -139,6 +141,7 @@ def read_experiment(folder: Path | str) -> Experiment:
         best=read_handoff(best) if best.is_file() else None,
         manifest=manifest,
         final=read_final(final) if (final / files.METRICS_FILE).is_file() else None,
+        probe=None if probe is None else ProbeRecord.model_validate(probe),
     )
 
 
@@ -209,7 +212,7 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
         epoch = (max if mode == "max" else min)(values, key=values.__getitem__)
     return TrialRecord(
         number=trial.number,
-        state=trial.state.name,
+        state=shown_state(trial.state.name, attrs.get("stop", {}).get("kind")),
         params=dict(trial.params),
         values=dict(sorted(values.items())),
         value=values.get(epoch),
@@ -235,5 +238,6 @@ def _json(file: Path) -> dict[str, Any] | None:
 
 
 def seconds_of_epochs(folder: Path) -> float:
-    """Return how long the epochs in a trial's folder took, in seconds."""
-    return sum(epoch.get("epoch_seconds") or 0.0 for epoch in read_epochs(folder / files.EPOCHS_FILE))
+    """Return how long the epochs in a trial's folder took, and getting ready for them, in seconds."""
+    epochs = read_epochs(folder / files.EPOCHS_FILE)
+    return sum((epoch.get("epoch_seconds") or 0.0) + (epoch.get("setup_seconds") or 0.0) for epoch in epochs)

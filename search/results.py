@@ -12,12 +12,13 @@ from search.config.schema import SweepConfig
 from search.forecast.forecast import Forecast, as_json, saved
 from search.records import read_epochs
 from search.sampling.suggestions import count_repeats
-from search.study.study import best_value, cost_of, scored
-from search.study.trial_end import front
+from search.study.study import best_value, cost_of, scored, state_of
+from search.study.trial_end import STOPPED_EARLY, front
+from search.tune.probe import probe_of
 from trainables.errors import UserError
 from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
 from trainables.files.output import write_json
-from trainables.handoff import Handoff, write_handoff
+from trainables.handoff import Handoff, ProbeRecord, write_handoff
 from trainables.versions import git_commit, versions
 
 
@@ -37,20 +38,22 @@ def write_results(
     trials = study.get_trials(deepcopy=False)
     folder = Path(config.experiment)
     epochs = [epoch for trial in trials for epoch in read_epochs(trial_folder(folder, trial.number) / EPOCHS_FILE)]
+    probe = probe_of(study)
     summary = {
         **summarise(trials, config, ended_because, seconds),
         "repeats": count_repeats(study),
         "step_seconds": round(sum(epoch.get("step_seconds") or 0.0 for epoch in epochs), 1),
         "store": as_json(saved(epochs)),
         "forecast": None if expected is None else as_json(expected),
+        "probe": None if probe is None else probe.model_dump(mode="json", exclude={"tried"}),
     }
     if summary["best_trial"] is None:
         raise UserError(_no_result(trials, folder))
     if config.cost:
         for member in front_trials(trials, config):
-            write_handoff(_handoff(member, config, fingerprint), front_file(folder, member.number))
+            write_handoff(_handoff(member, config, fingerprint, probe), front_file(folder, member.number))
     write_json(summary, folder / SUMMARY_FILE)
-    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint)
+    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint, probe)
     write_handoff(handoff, folder / BEST_FILE)
     return handoff
 
@@ -62,19 +65,28 @@ def read_summary(experiment: Path) -> dict[str, Any]:
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
-    """Count what the sweep did; `epochs_saved` is against running every trial for all of its epochs."""
+    """Count what the sweep did; `epochs_saved` are those that early stopping left out.
+
+    Those of trials that failed, diverged or were cut off by the sweep's end are not: nobody decided that they would
+    have brought nothing. A trial would have run the epochs that it began with, whatever the sweep says by now.
+    """
     stops = [trial.user_attrs.get("stop", {}) for trial in trials]
-    ran = zip(trials, stops, strict=True)
-    epochs = sum(max([*trial.intermediate_values, stop.get("epoch") or 0]) for trial, stop in ran)
+    ran = [max([*t.intermediate_values, stop.get("epoch") or 0]) for t, stop in zip(trials, stops, strict=True)]
+    planned = [trial.user_attrs.get("config", {}).get("epochs", config.max_epochs) for trial in trials]
+    saved = [
+        most - epochs
+        for most, epochs, stop in zip(planned, ran, stops, strict=True)
+        if stop.get("kind") in STOPPED_EARLY
+    ]
     members = front_trials(trials, config)
     best = next(iter(members), None)
     summary = {
         "format": 1,
         "ended_because": ended_because,
-        "trials": dict(Counter(trial.state.name for trial in trials)),
+        "trials": dict(Counter(state_of(trial) for trial in trials)),
         "stopped_by": dict(Counter(stop.get("kind", "unknown") for stop in stops)),
-        "epochs_run": epochs,
-        "epochs_saved": len(trials) * config.max_epochs - epochs,
+        "epochs_run": sum(ran),
+        "epochs_saved": sum(saved),
         "wall_seconds": round(seconds, 1),
         "best_trial": None if best is None else best.number,
         "best_value": None if best is None else best_value(best),
@@ -91,14 +103,15 @@ def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str
 def front_trials(trials: list[FrozenTrial], config: SweepConfig) -> list[FrozenTrial]:
     """Return the trials that no other beats at a cost no higher, best epoch first; without costs that is one trial.
 
-    Trials that were stopped count too. One that failed after good epochs does not: what it did cannot be relied on.
+    Trials that were stopped count too. One that failed or diverged after good epochs does not: what it did cannot be
+    relied on.
     """
     results = {trial.number: trial for trial in trials}
     ended = [result for trial in trials if (result := scored(trial)) is not None]
     return [results[member.number] for member in front(ended, config.mode)]
 
 
-def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Handoff:
+def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str, probe: ProbeRecord | None) -> Handoff:
     epoch = trial.user_attrs["best_epoch"]
     return Handoff(
         config=trial.user_attrs["config"],
@@ -114,6 +127,7 @@ def _handoff(trial: FrozenTrial, config: SweepConfig, fingerprint: str) -> Hando
         weights=trial.user_attrs.get("weights") or {"requested": trial.user_attrs["config"]["weights"]},
         versions=versions(),
         git_commit=git_commit(),
+        probe=probe,
     )
 
 

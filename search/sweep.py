@@ -35,7 +35,9 @@ from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
 from search.tune.interrupt import ctrl_c
+from search.tune.lost_worker import lost_workers_end_no_sweep
 from search.tune.observers import Observer, ObserverCallback
+from search.tune.probe import probed
 from search.tune.resources import Node, Share, share
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
 from search.tune.searcher import StudySearch
@@ -46,7 +48,7 @@ from trainables.data.dataset import Dataset, open_dataset_at
 from trainables.errors import UserError
 from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json
-from trainables.handoff import Handoff
+from trainables.handoff import Handoff, ProbeRecord
 from trainables.network.backbones import check_image_size, check_weights
 from trainables.training.class_balance import double_corrections_in_trials
 
@@ -152,7 +154,9 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
     plan, config, sweep_state = driver.plan, driver.plan.config, SweepState()
     searcher = StudySearch(plan, sweep_state, study, open_trials(study, plan.owner))
     try:
-        _fit(driver, searcher, sweep_state, trials)
+        probe = _probe(driver, study, sweep_state)
+        if sweep_state.error is None:
+            _fit(driver, searcher, sweep_state, trials, probe)
     except Exception as error:
         # Ray wraps what the scheduler found wrong into its own error; the plain one is in `sweep_state`.
         if sweep_state.error is None:
@@ -169,15 +173,28 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
     return write_results(study, config, fingerprint, because, time.monotonic() - started, driver.expected)
 
 
-def observers(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState) -> list[Observer]:
+def _probe(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState) -> ProbeRecord | None:
+    """The sweep's probe, where the trials are our own; an error that every trial would meet ends the sweep."""
+    if driver.trainable is not None:
+        return None
+    try:
+        return probed(driver.plan, driver.part, study)
+    except UserError as error:
+        sweep_state.error = error
+        return None
+
+
+def observers(
+    driver: SweepDriver, study: optuna.Study, sweep_state: SweepState, probe: ProbeRecord | None = None
+) -> list[Observer]:
     """Return what follows the sweep, in the order in which each hears of an event: the log comes first."""
     plan, config = driver.plan, driver.plan.config
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
     found: list[Observer] = [
         EpochLog(plan.experiment),
         KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, quota, config.mirror),
-        TensorBoardRuns(plan.experiment, config.metric, list(config.space), config.cost),
-        Progress(config, driver.part.concurrent),
+        TensorBoardRuns(plan.experiment, config.metric, list(config.space), config.cost, probe),
+        Progress(config, driver.part.concurrent, probe=probe),
     ]
     if driver.mirror is not None:
         found.append(WakeMirror(driver.mirror, sweep_state))
@@ -199,10 +216,12 @@ def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
     return [getattr(TrialConfig.model_validate(config.trial), name)]
 
 
-def _fit(driver: SweepDriver, searcher: StudySearch, sweep_state: SweepState, trials: int) -> None:
+def _fit(
+    driver: SweepDriver, searcher: StudySearch, sweep_state: SweepState, trials: int, probe: ProbeRecord | None
+) -> None:
     """Let Ray Tune run the trials until they are done or `sweep_state` ends them."""
     plan, part, config = driver.plan, driver.part, driver.plan.config
-    callback = ObserverCallback(observers(driver, searcher.study, sweep_state), config.metric, sweep_state)
+    callback = ObserverCallback(observers(driver, searcher.study, sweep_state, probe), config.metric, sweep_state)
     rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
     record = RuleReplay(searcher.study, rule)
     record.replay()
@@ -234,7 +253,7 @@ def _fit(driver: SweepDriver, searcher: StudySearch, sweep_state: SweepState, tr
             verbose=0,
         ),
     )
-    with ctrl_c(sweep_state):
+    with ctrl_c(sweep_state), lost_workers_end_no_sweep():
         try:
             tuner.fit()
         finally:

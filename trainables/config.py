@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainables.network.backbone_table import BACKBONES
 
@@ -42,9 +42,16 @@ class TrialConfig(BaseModel):
     among them stays frozen, as in the reference study. `simple_cnn` has no weights to keep: all of it trains, whatever
     this says. `weights` is auto (ImageNet where it is available, else random with a warning), imagenet, random or a
     weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
+    `head` is the reference study's (global averages of the last output, dropout, dense, dropout) or "depths": global
+    averages of several depths, standardised, then dropout, dense and dropout; 0 `dense_units` leave out the dense layer
+    and its dropout. `depths` names the operations (of `cut.block_ends`); none means the probe's with `head_start`
+    probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a dense layer);
+    "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or the same as
+    "warm" where there is a dense layer. `head_learning_rate` is the head's, None the same as the backbone's.
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
-    float16 the trained layers do too, as their gradients would vanish in it. `store_dtype` is what stored activations
+    float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
+    TF32 (10 bits of mantissa), TensorFlow's default there. `store_dtype` is what stored activations
     are rounded to. Both are for the search: the final stage computes in float32.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
@@ -55,8 +62,14 @@ class TrialConfig(BaseModel):
 
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    dense_units: int = Field(default=256, ge=1, le=65536)
+    dense_units: int = Field(default=256, ge=0, le=65536)
     unfrozen_layers: int = Field(default=0, ge=0)
+
+    head: Literal["study", "depths"] = "study"
+    depths: tuple[str, ...] = ()
+    head_start: Literal["probe", "warm", "random"] = "random"
+    head_learning_rate: float | None = Field(default=None, gt=0, le=10)
+    head_epochs: int = Field(default=10, ge=1, le=10000)
 
     backbone: Backbone = "inception_v3"
     weights: str | dict[Backbone, str] = "auto"
@@ -75,6 +88,14 @@ class TrialConfig(BaseModel):
     store_dtype: Literal["float32", "float16"] = "float32"
     seed: int = Field(default=0, ge=0)
     sweep_seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_head(self) -> "TrialConfig":
+        if self.head == "study":
+            for name, value, none in (("depths", self.depths, ()), ("dense_units", not self.dense_units, False)):
+                if value != none:
+                    raise ValueError(f"{name}: this needs head: depths; the study's head has a dense layer on the last")
+        return self
 
     @property
     def tail_precision(self) -> str:

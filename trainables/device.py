@@ -3,39 +3,43 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 
+@cache
 def import_tensorflow() -> Any:
-    """Import TensorFlow without its start-up chatter and return the module.
+    """Import TensorFlow without its start-up chatter, let it take GPU memory as it needs it, and return the module.
 
     Its native code writes to stderr before its log level applies, which would bury our lines; a failing import still
-    raises.
+    raises. Without growth the first op of a process takes all memory of a GPU, even one that only reads a file, and no
+    other process fits beside it; it can be set only before that op.
     """
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
     with silent_stderr():
         import tensorflow as tf
+
+        with suppress(RuntimeError):  # A caller's own TensorFlow has computed already, as that caller set it up.
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
     return tf
 
 
-def prepare_tensorflow(threads: int | None = None) -> Any:
+def prepare_tensorflow(threads: int | None = None, *, gpu: bool = True) -> Any:
     """Import TensorFlow, give it `threads` CPU threads (None: all cores), and return the module.
 
-    Threads and memory growth can only be set before TensorFlow's first op; a process that is already warm keeps
-    what it has.
+    Threads and devices can only be set before TensorFlow's first op; a process that is already warm keeps what it has.
+
+    Args:
+        gpu: whether this process may use the GPUs that it sees.
     """
     tf = import_tensorflow()
-    try:
+    with suppress(RuntimeError):  # Already initialised by an earlier trial in this warm process.
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        for gpu in tf.config.list_physical_devices("GPU"):
-            # Without growth the first trial on a device takes all its memory, and no second one fits beside it.
-            tf.config.experimental.set_memory_growth(gpu, True)
-    except RuntimeError:
-        pass  # Already initialised by an earlier trial in this warm process.
+        if not gpu:
+            tf.config.set_visible_devices([], "GPU")
     return tf
 
 
@@ -43,7 +47,7 @@ def device_name() -> str:
     """Name the device that this process trains on, for the records: a GPU's name, else the CPU's kind."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         return str(details.get("device_name", "GPU"))

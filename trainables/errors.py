@@ -1,5 +1,6 @@
 """Errors of a trial and of a user, on one line."""
 
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,18 @@ class UserError(Exception):
     """
 
 
+# How TensorFlow's errors say that memory is gone: its allocators, and the libraries of a GPU that got no handle. A full
+# disk has the type of the first (ResourceExhaustedError) too, but none of these words.
+_NO_MEMORY = re.compile(
+    r"\bOOM\b|out[ _]of[ _]memory|allocate|ALLOC_FAILED|NOT_INITIALIZED|BLAS support|DNN library initialization failed"
+    r"|fail(ed|ure) to (create|initialize) cu",
+    re.IGNORECASE,
+)
+_DEVICE = re.compile(r"device:([CG]PU):(\d+)")
+
+
 def run_command(main: Callable[[], int]) -> int:
-    """Run a command's body; a `UserError` becomes one line on stderr and exit status 2."""
+    """Run a command's body; a `UserError`, or memory that ran out, becomes one line on stderr and exit status 2."""
     try:
         return main()
     except UserError as error:
@@ -33,6 +44,32 @@ def run_command(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
+    except Exception as error:
+        line = out_of_memory(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """Return what ran out, where and what helps, on one line; None for an error that is not about memory.
+
+    It knows TensorFlow's errors by their names: a command that does not use TensorFlow must not import it to fail.
+    """
+    if isinstance(error, MemoryError):
+        more = f" ({message_of(error)})" if str(error) else ""
+        return f"out of memory on this machine{more}: end other programs, or take smaller batches or pictures"
+    text = str(getattr(error, "message", error))
+    if not type(error).__module__.startswith("tensorflow.") or not _NO_MEMORY.search(text):
+        return None
+    device = _DEVICE.search(text)
+    what = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", text.strip().splitlines()[0]).strip()
+    if device and device[1] == "CPU":
+        return f"out of memory on the CPU ({what}): end other programs, or take smaller batches or pictures"
+    where = f"GPU {device[2]}" if device else "the GPU"
+    remedy = "end other programs on it (`nvidia-smi` lists them), take smaller batches or pictures"
+    return f"out of memory on {where} ({what}): {remedy}, or use the CPU by CUDA_VISIBLE_DEVICES=-1"
 
 
 def message_of(error: BaseException) -> str:

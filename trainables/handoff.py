@@ -1,7 +1,7 @@
-"""The hand-off from sweep to final stage: best.json and pareto/."""
+"""The hand-off from sweep to final stage: best.json and pareto/; and the probe's record."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -9,13 +9,55 @@ from trainables.config import TrialConfig
 from trainables.errors import UserError, one_line
 from trainables.files.output import write_json
 
+MOST_NAMED = 4  # depths
+PROBE_METRICS = ("val_macro_f1", "val_accuracy", "val_cross_entropy")
+
+
+class ProbeRecord(BaseModel):
+    """The best classifier on the frozen backbone's features, which a sweep finds before its first trial.
+
+    `depths` are the layers whose pooled outputs it takes; `strength` is C of logistic regression, shrinkage of
+    discriminant analysis; the `val_` figures are of the one fitted on training photos alone. `config` are the settings
+    of a trial that it shares (backbone, image size, weights …), `weights` what they meant where it was found; `tried`
+    holds a row for each classifier that was compared.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classifier: Literal["logistic regression", "discriminant analysis"]
+    depths: tuple[str, ...]
+    strength: float
+    class_weight: Literal["balanced", "none"]
+    val_macro_f1: float
+    val_accuracy: float
+    val_cross_entropy: float
+    config: TrialConfig
+    weights: dict[str, Any]
+    dataset_fingerprint: str
+    seconds: float
+    tried: tuple[dict[str, Any], ...] = ()
+
+    def value(self, metric: str) -> float | None:
+        """The probe's figure of that name; None of one that it does not have, such as a loss."""
+        figures = {name: getattr(self, name) for name in PROBE_METRICS}
+        return figures.get(metric)
+
+    def words(self) -> str:
+        """Say what it is, such as "logistic regression on mixed7 + mixed8"."""
+        return f"{self.classifier} on {self.depth_words()}"
+
+    def depth_words(self) -> str:
+        """Say its depths, such as "mixed7 + mixed8"; of many, which follow each other, "mixed0 to mixed9"."""
+        many = len(self.depths) > MOST_NAMED
+        return f"{self.depths[0]} to {self.depths[-1]}" if many else " + ".join(self.depths)
+
 
 class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to trace it.
 
     `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` are those that the sweep weighed too
     ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path or its URL, `dataset_fingerprint` its
-    content; `git_commit` is None outside a checkout.
+    content; `git_commit` is None outside a checkout; `probe` is None where the sweep had none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +76,7 @@ class Handoff(BaseModel):
     weights: dict[str, Any]
     versions: dict[str, str]
     git_commit: str | None
+    probe: ProbeRecord | None = None
 
 
 def write_handoff(handoff: Handoff, file: Path) -> None:

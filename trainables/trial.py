@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from trainables.config import RunSettings, TrialConfig
 from trainables.device import device_name, prepare_tensorflow
-from trainables.errors import OutOfMemory
+from trainables.errors import OutOfMemory, out_of_memory
 from trainables.network.backbones import Weights
 from trainables.training.checkpoint import Checkpoints
 from trainables.training.fine_tune import FineTuning, Result
@@ -32,13 +33,19 @@ class FineTuneTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial, or go on from its newest whole checkpoint; warm this process up if it is the first."""
+        with memory_errors():
+            self._set_up(config)
+
+    def _set_up(self, config: dict[str, Any]) -> None:
         started = time.monotonic()
         run: RunSettings = config["run"]
         values = TrialConfig.model_validate({name: value for name, value in config.items() if name != "run"})
-        self._worker = _worker(run)
-        with _memory_errors():
-            self._weights: Weights = self._worker.weights(values)
-            self._run: FineTuning = self._worker.start(values, run.plan)
+        self._worker = warm_worker(run)
+        self._weights: Weights = self._worker.weights(values)
+        from trainables.probe.head_start import find_start  # It loads scikit-learn's models.
+
+        values, start = find_start(self._worker, values)
+        self._run: FineTuning = self._worker.start(values, run.plan, start=start)
         self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
         self._again = checkpoint.unheard(run.known_epochs) if checkpoint else []
@@ -47,10 +54,9 @@ class FineTuneTrial(tune.Trainable):
             self._run.load(checkpoint.state)
         self._cost: Result = {}
         if run.cost is not None:
-            with _memory_errors():
-                # A trial keeps the cost that it began with, also where another machine goes on with it.
-                before = self._results[-1] if self._results else {}
-                self._cost = {run.cost: before.get(run.cost) or self._worker.cost(run.cost, values)}
+            # A trial keeps the cost that it began with, also where another machine goes on with it.
+            before = self._results[-1] if self._results else {}
+            self._cost = {run.cost: before.get(run.cost) or self._worker.cost(run.cost, values)}
         self._setup_seconds = time.monotonic() - started
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -72,7 +78,7 @@ class FineTuneTrial(tune.Trainable):
         return {**result, "checkpoint_note": note}
 
     def _next_epoch(self) -> Result:
-        with _memory_errors():
+        with memory_errors():
             metrics = self._run.run_epoch()
         setup, self._setup_seconds = self._setup_seconds, 0.0
         result = {
@@ -92,20 +98,33 @@ class FineTuneTrial(tune.Trainable):
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn TensorFlow's error about memory into ours."""
-    import tensorflow as tf
-
+def memory_errors() -> Iterator[None]:
+    """Turn errors about memory, TensorFlow's and Python's, into ours."""
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise OutOfMemory(f"out of memory on {device_name()}: {error.message.splitlines()[0]}") from error
+    except Exception as error:
+        if out_of_memory(error) is None:
+            raise
+        where = "this machine" if isinstance(error, MemoryError) else device_name()
+        first_line = str(getattr(error, "message", error)).strip().partition("\n")[0]
+        raise OutOfMemory(f"out of memory on {where}: {first_line or type(error).__name__}") from error
 
 
-def _worker(run: RunSettings) -> Any:
+def _may_use_gpu() -> bool:
+    """Whether Ray gave this process a GPU, or a part of one; outside Ray nobody says that it may not.
+
+    Ray hides the other GPUs from a process that asked for one, but none from a process that asked for none.
+    """
+    if not ray.is_initialized() or ray.get_runtime_context().worker.mode != ray.WORKER_MODE:
+        return True
+    return bool(ray.get_runtime_context().get_assigned_resources().get("GPU", 0))
+
+
+def warm_worker(run: RunSettings) -> Any:
+    """Return this process's worker on a dataset and its store, with what earlier trials left warm in it."""
     key = run.dataset, run.store
     if key not in _WORKERS:
-        prepare_tensorflow(run.threads)
+        prepare_tensorflow(run.threads, gpu=_may_use_gpu())
         from trainables.data.dataset import open_dataset_at
         from trainables.training.worker import Worker
 

@@ -18,7 +18,10 @@ from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
 
 # What two sweeps may differ in and still ask the same question.
-_NOT_SETTINGS = {"name", "experiment", "mirror", "seed", "storage", "store", "store_gb", "address", "resources"}
+_NOT_SETTINGS = {
+    *("name", "experiment", "mirror", "seed", "storage", "store", "store_gb", "address", "resources"),
+    "probe",  # Trials are the same with one and without.
+}
 
 
 @dataclass(frozen=True)

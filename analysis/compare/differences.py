@@ -48,11 +48,13 @@ def differences(models: Sequence[Candidate]) -> list[Difference]:
         return []
     first, others = tested[0], tested[1:]
     level = 1 - (1 - LEVEL) / len(others)
-    return [_difference(first, other, level) for other in others]
+    return [difference((first.label, first.test), (other.label, other.test), level) for other in others]
 
 
-def _difference(first: Candidate, other: Candidate, level: float) -> Difference:
-    same = same_photos(first.test, other.test)
+def difference(first: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame], level: float = LEVEL) -> Difference:
+    """A model's label and test predictions against another's."""
+    (first_label, first_test), (label, test) = first, other
+    same = same_photos(first_test, test)
     if same is not None:
         family, mine, theirs = same["family"], same["predicted"], same["predicted_other"]
         exact, drawn = resample(family, [mine, theirs])
@@ -61,13 +63,13 @@ def _difference(first: Candidate, other: Candidate, level: float) -> Difference:
         photos = len(same)
     else:
         apart = [
-            resample(model.test["family"], [model.test["predicted"]], RESAMPLES, SEED + place)
-            for place, model in enumerate((first, other))
+            resample(tested["family"], [tested["predicted"]], RESAMPLES, SEED + place)
+            for place, tested in enumerate((first_test, test))
         ]
         exact, drawn = (np.concatenate([one[which] for one in apart], axis=which) for which in (0, 1))
-        only, photos = (0, 0), min(len(first.test), len(other.test))
+        only, photos = (0, 0), min(len(first_test), len(test))
     macro = interval(exact[1, 1] - exact[0, 1], drawn[:, 1, 1] - drawn[:, 0, 1], level)
-    return Difference(first.label, other.label, macro, same is not None, photos, *only, level)
+    return Difference(first_label, label, macro, same is not None, photos, *only, level)
 
 
 def same_photos(first: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame | None:

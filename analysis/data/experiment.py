@@ -49,15 +49,24 @@ class FinalStage:
 
     @property
     def chosen(self) -> str:
-        """The stage whose model was kept: "before" or "after" oversampling."""
+        """The stage whose model was handed over: "before" or "after" oversampling, or "probe"."""
         return str(self.metrics.get("chosen") or "before")
 
     @property
+    def trial_chosen(self) -> str:
+        """The trial's own stage that was chosen, handed over or not."""
+        return str(self.metrics.get("trial_chosen") or self.chosen)
+
+    @property
     def test_predictions(self) -> pd.DataFrame:
-        """The kept model's predictions of the test photos."""
+        """The handed-over model's predictions of the test photos."""
+        return self.predictions_of(self.chosen)
+
+    def predictions_of(self, stage: str) -> pd.DataFrame:
+        """A stage's predictions of the test photos."""
         if self.predictions.empty:
             return self.predictions
-        own = (self.predictions["stage"] == self.chosen) & (self.predictions["split"] == "test")
+        own = (self.predictions["stage"] == stage) & (self.predictions["split"] == "test")
         return self.predictions[own].reset_index(drop=True)
 
     def figures(self, stage: str, split: str) -> dict[str, float]:

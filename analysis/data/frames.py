@@ -48,8 +48,8 @@ def _state(record: TrialRecord) -> str:
 
 
 def _relied_on(record: TrialRecord, value: Any) -> Any:
-    """What a trial did before it failed cannot be relied on: the sweep does not choose it either."""
-    return None if _state(record) == "failed" else value
+    """What a trial did before it failed or diverged cannot be relied on: the sweep does not choose it either."""
+    return None if _state(record) in ("failed", "diverged") else value
 
 
 def _stop(key: str) -> Callable[[TrialRecord], Any]:
@@ -69,10 +69,12 @@ TRIAL_COLUMNS = {
         attrgetter("number"),
         Shown(10, "trial", lambda value, _: str(value)),
     ),
-    "state": Column("", "complete, pruned (stopped by the scheduler), failed, running or waiting", None, _state),
+    "state": Column(
+        "", "complete, pruned (stopped by the scheduler), diverged, failed, running or waiting", None, _state
+    ),
     "value": Column(
         "as the objective",
-        "best objective over the trial's epochs; empty for a trial that failed",
+        "best objective over the trial's epochs; empty for a trial that failed or diverged",
         "float",
         lambda record: _relied_on(record, record.value),
         Shown(30, "", score),

@@ -30,6 +30,7 @@ STOP_WORDS = {
     **{kind: rule.words for kind, rule in STOP_RULES.items()},
     "budget": "budget used up",
     "interrupted": "interrupted",
+    "diverged": "diverged",
     "failed": "failed",
     "running": "not finished",
 }

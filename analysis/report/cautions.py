@@ -99,16 +99,17 @@ def of_dataset(data: ReportData) -> Iterator[Caution]:
 
 
 def of_trials(data: ReportData) -> Iterator[Caution]:
-    """A sweep that has not ended, and trials that failed."""
+    """A sweep that has not ended, and trials that failed or diverged."""
     trials = data.frames.trials
     if not data.experiment.ended:
         ended = plural(int((~trials["state"].isin(["running", "waiting"])).sum()), "trial")
         planned = data.experiment.sweep.get("trials", len(trials))
         text = f"{ended} of {count(planned)} have ended; every figure here can still change."
         yield Caution("alarm", "This sweep is unfinished", text)
-    failed = trials[trials["state"] == "failed"]
-    if len(failed):
-        reasons = Counter(str(reason) for reason in failed["stop_reason"].dropna())
-        said = [reason if times == 1 else f"{reason} ({times} trials)" for reason, times in reasons.most_common()]
-        text = f"{sentence_case(join_words(said, 4)) or 'No reason is recorded'}."
-        yield Caution("note", f"{plural(len(failed), 'trial')} failed", text)
+    for state in ("failed", "diverged"):
+        chosen = trials[trials["state"] == state]
+        if len(chosen):
+            reasons = Counter(str(reason) for reason in chosen["stop_reason"].dropna())
+            said = [reason if times == 1 else f"{reason} ({times} trials)" for reason, times in reasons.most_common()]
+            text = f"{sentence_case(join_words(said, 4)) or 'No reason is recorded'}."
+            yield Caution("note", f"{plural(len(chosen), 'trial')} {state}", text)

@@ -40,5 +40,10 @@ def section(data: ReportData) -> Section:
         "The trials that no other beats: whatever is as good as one of them costs more. Which to take depends on how "
         "much the cost matters to you."
     )
+    probe = (
+        "The best linear classifier on what the backbone sees without any training, found before the first trial: "
+        "what fine-tuning has to beat to be worth its time."
+    )
     terms = TERMS | ({"Front (Pareto front)": front} if data.experiment.cost else {})
+    terms |= {"Probe": probe} if data.experiment.probe else {}
     return Section(Heading("terms", "Terms"), (Terms(terms, "terms"),))

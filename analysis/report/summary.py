@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from analysis.compare.differences import difference, model_verdict
 from analysis.data.report_data import ReportData
 from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, command
 from analysis.render.wording import (
@@ -10,13 +11,17 @@ from analysis.render.wording import (
     backbone_words,
     cost_words,
     count,
+    decimals,
     duration,
+    is_share,
     join_words,
     knob_words,
     metric_words,
     percent,
     plural,
+    points,
     score,
+    sentence_case,
     setting,
 )
 from trainables.files.experiment import BEST_FILE
@@ -50,11 +55,13 @@ def interval_words(data: ReportData, name: str) -> str:
 
 
 def sentences(data: ReportData) -> list[str]:
-    """What was tried, what won, what a cheaper model gives up, what was saved, what the final model is worth."""
+    """What was tried, what won, whether it beat the probe, what a cheaper model gives up, what was saved; what the
+    final model is worth, and the probe beside it."""
     model = backbone_words(data.config.get("backbone", "the model"))
     knobs = join_words([knob_words(name) for name in data.experiment.sweep["space"]])
     tried = f"This sweep tried {plural(len(data.frames.trials), 'configuration')} of {model}, varying {knobs}."
-    said = (tried, best_sentence(data), front_sentence(data), saved_sentence(data), final_sentence(data))
+    swept = (tried, best_sentence(data), probe_sentence(data), front_sentence(data), saved_sentence(data))
+    said = (*swept, final_sentence(data), probe_test_sentence(data))
     return [text for text in said if text]
 
 
@@ -85,6 +92,34 @@ def best_sentence(data: ReportData) -> str:
         middle = score(float(complete.median()), data.metric)
         said += f"; the middle one of the {count(len(complete))} trials that ran to their end reached {middle}"
     return f"{said}."
+
+
+def probe_sentence(data: ReportData) -> str:
+    """Whether the sweep beat the probe on validation; "" without a probe, and where it has no figure of the metric."""
+    probe = data.experiment.probe
+    value = None if probe is None else probe.value(data.metric)
+    if probe is None or value is None:
+        return ""
+    what = f"The probe, {probe.classifier} on what the frozen backbone sees ({probe.depth_words()}),"
+    has = f"{what} has a {metric_words(data.metric)} of {score(value, data.metric)}"
+    if data.best_value is None:
+        return f"{has}."
+    gain = data.best_value - value if data.mode == "max" else value - data.best_value
+    by = f"{points(abs(gain)).lstrip('+')} points" if is_share(data.metric) else decimals(abs(gain), 4)
+    if gain > 0:
+        return f"{has}: the sweep’s best trial beats it by {by}."
+    return f"{has}, and the sweep did not beat it: its best trial is {f'{by} worse' if gain else 'as good'}."
+
+
+def probe_test_sentence(data: ReportData) -> str:
+    """Whether the trained model is better than the probe on test, with the paired interval; "" without both."""
+    final = data.final
+    if final is None or final.predictions.empty or not final.figures("probe", "test"):
+        return ""
+    probe, trial = final.predictions_of("probe"), final.predictions_of(final.trial_chosen)
+    if probe.empty or trial.empty:
+        return ""
+    return sentence_case(model_verdict(difference(("the probe", probe), ("the trained model", trial))))
 
 
 def front_sentence(data: ReportData) -> str:
@@ -122,16 +157,19 @@ def final_sentence(data: ReportData) -> str:
     if final is None:
         return "There is no final model yet: no test photo has been looked at."
     test = final.figures(final.chosen, "test")
+    photos = f"{count(data.test.photos)} test photos" if data.test else "the test photos"
+    interval = interval_words(data, "macro_f1")
+    worth = (
+        f"It names {percent(test.get('accuracy'))} of {photos} correctly. Its test macro F1, which counts every family "
+        f"alike, is {percent(test.get('macro_f1'))}{f' ({interval})' if interval else ''}."
+    )
+    if final.chosen == "probe":
+        why = str(final.metrics.get("chosen_because"))
+        return f"The final model is the probe, fitted again on training and validation photos: {why}. {worth}"
     names = [str(name) for name in final.metrics.get("oversampled_families", [])]
     how = f"with {plural(len(names), 'weak family', 'weak families')} oversampled" if names else "without oversampling"
     kept = how if final.chosen == "after" or not names else "without oversampling, which was tried and did not help"
-    photos = f"{count(data.test.photos)} test photos" if data.test else "the test photos"
-    interval = interval_words(data, "macro_f1")
-    return (
-        f"The final model has that configuration, trained again {kept}. It names {percent(test.get('accuracy'))} of "
-        f"{photos} correctly. Its test macro F1, which counts every family alike, is {percent(test.get('macro_f1'))}"
-        f"{f' ({interval})' if interval else ''}."
-    )
+    return f"The final model has that configuration, trained again {kept}. {worth}"
 
 
 def tiles(data: ReportData) -> tuple[Tile, ...]:

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
 from search.config.schema import Budget, SweepConfig
+from search.records import seconds_of_epochs
 from search.stopping.budget import Spending
-from search.study.study import cost_of
+from search.study.study import best_value, cost_of
 from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from search.tune.state import SweepState
 from trainables.errors import UserError
+from trainables.files.experiment import trial_folder
 
 
 def check_budget(budget: Budget, gpus: float) -> None:
@@ -34,26 +37,25 @@ class WatchBudget(Observer):
     def __init__(
         self, config: SweepConfig, gpus: float, sweep_state: SweepState, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Args: `gpus` is each trial's share of a GPU, 0 for none; `clock` gives seconds."""
+        """Args: `gpus` is each trial's share of a GPU, 0 for none; `clock` gives the seconds of `hours`."""
         self._spending = Spending(config.budget, config.mode)
+        self._experiment = Path(config.experiment)
         self._sweep_state = sweep_state
         self._gpus = gpus
         self._clock = clock
         self._started = clock()
-        self._last_seen: dict[int, float] = {}
+        self._gpu_seconds_before = 0.0
 
     def restore(self, trials: Sequence[FrozenTrial]) -> None:
         """Count what trials of an earlier run have spent."""
         for trial in sorted(trials, key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete)):
             values, attrs = trial.intermediate_values, trial.user_attrs
             self._spending.epochs += len(values)
-            self._spending.gpu_seconds += self._gpus * float(attrs.get("seconds", 0.0))
+            # One that is open has no such record yet; its own, too, begins with what its log says.
+            seconds = attrs.get("seconds") or seconds_of_epochs(trial_folder(self._experiment, trial.number))
+            self._gpu_seconds_before += self._gpus * float(seconds)
             if trial.state.is_finished():
-                self._spending.trial_ended(values.get(attrs.get("best_epoch", -1)), cost_of(trial))
-
-    def began(self, trial: ObservedTrial) -> None:
-        """Begin to count the trial's time."""
-        self._last_seen[trial.number] = self._clock()
+                self._spending.trial_ended(best_value(trial), cost_of(trial))
 
     def epoch(self, trial: ObservedTrial, result: EpochResult) -> None:
         """Count the epoch, unless `restore` counted it."""
@@ -62,21 +64,13 @@ class WatchBudget(Observer):
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Count the trial for the plateau."""
-        self._count_time(trial.number)
-        self._last_seen.pop(trial.number, None)
         if end is not None:
-            self._spending.trial_ended(None if end.state == "FAIL" else end.best, end.cost)
+            self._spending.trial_ended(end.result, end.cost)
 
     def step(self) -> None:
         """End the sweep when something is spent; also between results, for an epoch may take long."""
-        for number in self._last_seen:
-            self._count_time(number)
+        run = self._sweep_state.run_times.total()
+        self._spending.gpu_seconds = self._gpu_seconds_before + self._gpus * run
         reason = self._spending.over(self._clock() - self._started)
         if reason is not None:
             self._sweep_state.end("budget", reason)
-
-    def _count_time(self, number: int) -> None:
-        now = self._clock()
-        self._spending.gpu_seconds += self._gpus * (now - self._last_seen.get(number, now))
-        if number in self._last_seen:
-            self._last_seen[number] = now

@@ -56,10 +56,10 @@ class KeepBestCheckpoints(Observer):
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Keep or delete the checkpoints of a trial that has ended, and of the one that it displaces."""
-        if end is None or end.state == "FAIL" or end.best is None:
+        if end is None or end.result is None:
             self._end(trial.number, None)
         else:
-            self._end(trial.number, ScoredTrial(trial.number, end.best, end.cost))
+            self._end(trial.number, ScoredTrial(trial.number, end.result, end.cost))
 
     def _end(self, number: int, result: ScoredTrial | None) -> None:
         self._running.pop(number, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from search.config.schema import REPORTED
 from search.records import read_epochs
+from search.study.trial_end import DIVERGED
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from trainables.files.experiment import EPOCHS_FILE, trial_folder
 from trainables.files.output import write_text
@@ -49,6 +50,8 @@ class EpochLog(Observer):
         line = {key: _plain(result.reported[key]) for key in KEYS if key in result.reported}
         if result.stop is not None:
             line |= {"done": True, "stop_kind": result.stop.kind, "stop_reason": result.stop.reason}
+        elif line.get("stop_kind") == "failed":  # The trial's own word for a loss that is not finite.
+            line["stop_kind"] = DIVERGED
         with file.open("a") as lines:
             lines.write(json.dumps(line) + "\n")
 

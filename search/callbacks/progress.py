@@ -15,9 +15,10 @@ from search.config.schema import SweepConfig
 from search.config.space import knob_value
 from search.forecast.forecast import duration
 from search.stopping.rules import better_of
-from search.study.study import best_value, cost_of
+from search.study.study import best_value, cost_of, state_of
 from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
+from trainables.handoff import ProbeRecord
 
 _REFRESH_SECONDS = 0.5
 # Of a long sweep with short epochs, plain output gets no more epoch lines than this.
@@ -27,8 +28,10 @@ _SECONDS_BETWEEN_EPOCH_LINES = 5.0
 class Progress(Observer):
     """Driver-side display; `console` is where to (standard output unless given)."""
 
-    def __init__(self, config: SweepConfig, concurrent: int, console: Console | None = None) -> None:
-        self._view = SweepView.of(config, concurrent)
+    def __init__(
+        self, config: SweepConfig, concurrent: int, console: Console | None = None, probe: ProbeRecord | None = None
+    ) -> None:
+        self._view = SweepView.of(config, concurrent, None if probe is None else probe.value(config.metric))
         self._knobs = list(config.space)
         self._console = console or Console(file=sys.stdout)
         self._live: Live | None = None
@@ -45,7 +48,7 @@ class Progress(Observer):
         for trial in trials:
             if trial.state.is_finished():
                 params = {knob: trial.params.get(knob) for knob in self._knobs}
-                row = TrialView(trial.number, params, trial.state.name, trial.last_step or 0)
+                row = TrialView(trial.number, params, state_of(trial), trial.last_step or 0)
                 stop = trial.user_attrs.get("stop", {})
                 row.best, row.why, row.stopped_at = best_value(trial), stop.get("reason", ""), stop.get("rung")
                 row.value, row.cost = trial.intermediate_values.get(row.epoch), cost_of(trial)
@@ -90,11 +93,10 @@ class Progress(Observer):
         row = self._row(trial)
         if end is None:
             return
-        row.state, row.best, row.why = end.state, end.best, end.stop.reason
+        row.state, row.best, row.why = end.shown, end.best, end.stop.reason
         row.stopped_at, row.cost = end.stop.rung, end.cost
         self._seconds_of_ended += time.monotonic() - self._begun.pop(trial.number, time.monotonic())
-        best = self._view.best()
-        so_far = f"best so far {figure(best.best)} (trial {best.number})" if best else "no result yet"
+        so_far = self._view.best_words("best so far")
         cost = f"{self._view.cost} {row.cost:.2f}, " if self._view.cost else ""
         self._say(
             f"trial {row.number} {row.state} after epoch {row.epoch}: best {self._view.metric} {figure(row.best)}, "

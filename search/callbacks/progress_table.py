@@ -18,7 +18,9 @@ _ROWS = 24
 _FAILURES = 3
 # The first trials to end ran longest or shortest: what was expected counts as much as this many of them.
 _EXPECTED_TRIALS = 5
-_STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+_STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "DIVERGED": "red", "FAIL": "red"}
+# What a trial did before it ended so does not count; the word says how.
+_BAD_ENDS = {"DIVERGED": "diverged", "FAIL": "failed"}
 
 
 @dataclass
@@ -41,7 +43,8 @@ class SweepView:
     """What the table shows of the sweep; a plain value, so that drawing it can be tested without Ray.
 
     `cost` is what a model costs, by name, where the sweep weighs that; `expected_epochs` how many a trial is expected
-    to run (`max_epochs` unless given); `epochs_here` what this driver saw run.
+    to run (`max_epochs` unless given); `epochs_here` what this driver saw run; `probe` the probe's
+    value of the metric, where it has one.
     """
 
     metric: str
@@ -52,27 +55,35 @@ class SweepView:
     rungs: tuple[int, ...] = ()
     cost: str | None = None
     expected_epochs: float | None = None
+    probe: float | None = None
     rows: dict[int, TrialView] = field(default_factory=dict)
     epochs_here: int = 0
 
     @classmethod
-    def of(cls, config: SweepConfig, concurrent: int) -> "SweepView":
+    def of(cls, config: SweepConfig, concurrent: int, probe: float | None = None) -> "SweepView":
         """Return the view of a sweep before its first trial; without rungs where its scheduler has none."""
         rule, epochs = config.early_stopping, config.max_epochs
         rungs = tuple(STOP_RULES[rule.kind].rungs(rule.grace_epochs, rule.reduction_factor, epochs))
         expected = expected_epochs(rule, epochs, config.trials, config.learns)
-        return cls(config.metric, config.mode, config.trials, epochs, concurrent, rungs, config.cost, expected)
+        return cls(config.metric, config.mode, config.trials, epochs, concurrent, rungs, config.cost, expected, probe)
 
     def best(self) -> TrialView | None:
         """Return the trial with the best value so far."""
         return next(iter(self.front()), None)
+
+    def best_words(self, best_so_far: str) -> str:
+        """Say the best value after the words `best_so_far`, whose it is, and what the probe has."""
+        best, probe = self.best(), "" if self.probe is None else f"the probe has {figure(self.probe)}"
+        if best is None:
+            return f"no result yet ({probe})" if probe else "no result yet"
+        return f"{best_so_far} {figure(best.best)} ({'; '.join(filter(None, [f'trial {best.number}', probe]))})"
 
     def front(self) -> list[TrialView]:
         """Return the trials that no other beats so far at a cost no higher; without costs, the best one alone."""
         scored = [
             ScoredTrial(row.number, row.best, row.cost)
             for row in self.rows.values()
-            if row.best is not None and row.state != "FAIL"
+            if row.best is not None and row.state not in _BAD_ENDS
         ]
         return [self.rows[member.number] for member in front(scored, self.mode)]
 
@@ -107,17 +118,15 @@ class SweepView:
 
 def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> Group:
     """Draw the trials, why the latest failures failed, and in words the sweep, its rungs and the machine's use."""
-    failures = [row for row in view.rows.values() if row.state == "FAIL"][-_FAILURES:]
-    best = view.best()
-    so_far = f"best {figure(best.best)} (trial {best.number})" if best else "no result yet"
+    failures = [row for row in view.rows.values() if row.state in _BAD_ENDS][-_FAILURES:]
     members = f", {len(view.front())} on the front" if view.cost else ""
-    lines = [f"{view.ended()} of {view.trials} trials ended, {so_far}{members}, {clock}"]
+    lines = [f"{view.ended()} of {view.trials} trials ended, {view.best_words('best')}{members}, {clock}"]
     if view.rungs:
         lines.append(f"rungs: {'; '.join(_rung_words(view, rung) for rung in view.rungs)}")
     lines.append(f"{len(view.running())} of {view.slots()} slots busy; this machine: {machine}")
     return Group(
         table(view, knobs),
-        *(Text(f"trial {row.number} failed: {row.why}", style=_STYLES["FAIL"]) for row in failures),
+        *(Text(f"trial {row.number} {_BAD_ENDS[row.state]}: {row.why}", style=_STYLES[row.state]) for row in failures),
         *map(Text, lines),
     )
 

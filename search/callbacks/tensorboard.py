@@ -17,7 +17,8 @@ from search.config.space import knob_value
 from search.records import read_epochs
 from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
-from trainables.files.experiment import EPOCHS_FILE, run_folder, trial_folder
+from trainables.files.experiment import EPOCHS_FILE, PROBE_FOLDER, TENSORBOARD_FOLDER, run_folder, trial_folder
+from trainables.handoff import PROBE_METRICS, ProbeRecord
 
 _SCALARS = (*REPORTED, "learning_rate")
 
@@ -30,7 +31,14 @@ class TensorBoardRuns(Observer):
     the next one starts (tensorboardX's SummaryWriter writes from a queue, which its flush does not wait for).
     """
 
-    def __init__(self, experiment: Path, metric: str, knobs: list[str], cost: str | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Path,
+        metric: str,
+        knobs: list[str],
+        cost: str | None = None,
+        probe: ProbeRecord | None = None,
+    ) -> None:
         """Args: `cost` is what a model costs, by its name in the results: a second metric of HParams."""
         self._experiment = experiment
         self._metric = metric
@@ -38,6 +46,16 @@ class TensorBoardRuns(Observer):
         self._knobs = knobs
         self._runs: dict[int, _Run] = {}
         self._laid_out = False
+        self._probe = probe
+
+    def opened(self) -> None:
+        """Write the run `probe`: its figures at epoch 0, before any training; once."""
+        folder = self._experiment / TENSORBOARD_FOLDER / PROBE_FOLDER
+        if self._probe is not None and not folder.is_dir():
+            run = _Run(folder)
+            for name in PROBE_METRICS:
+                run.add(scalar(name, self._probe.value(name)), 0)
+            run.close()
 
     def began(self, trial: ObservedTrial) -> None:
         """Open the run and write its HParams; a trial that is tried again, or resumed, goes on in its run."""
@@ -86,7 +104,7 @@ class TensorBoardRuns(Observer):
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Close the run with how the trial ended."""
-        self._close(trial.number, failed=end is not None and end.state == "FAIL")
+        self._close(trial.number, failed=end is not None and end.shown in ("FAIL", "DIVERGED"))
 
     def closed(self) -> None:
         """Close the runs of trials that the sweep's end has cut off."""

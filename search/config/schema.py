@@ -150,6 +150,11 @@ class SweepConfig(_Section):
         "[runs/first, {storage: old.db or postgresql://…, study: NAME}]; they count for nothing else",
     )
     budget: Budget = Field(Budget(), description="the first limit that is reached ends the sweep, with the best so far")
+    probe: bool = Field(
+        True,
+        description="before the first trial, find the best linear classifier on the frozen backbone's features: what "
+        "fine-tuning has to beat; false: no probe",
+    )
     early_stopping: EarlyStopping = Field(EarlyStopping(), description="of trials that do worse than others")
     resources: Resources = Field(Resources(), description="how trials share the machine")
     max_failures: int = Field(

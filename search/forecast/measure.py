@@ -107,7 +107,7 @@ def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int
 def _measure(trial: TrialConfig, plan: Sequence[int], classes: int, ways: Sequence[Way]) -> list[Throughput]:
     measured: list[Throughput] = []
     for concurrent, threads in ways:
-        speeds = _run_probes(trial, plan, classes, concurrent, threads)
+        speeds = _run_speed_tests(trial, plan, classes, concurrent, threads)
         measured.append(_together(speeds, concurrent, threads))
         resident = max(speed.resident_bytes for speed in speeds)
         if 2 * concurrent * resident > MEMORY_SHARE * psutil.virtual_memory().total:
@@ -117,17 +117,17 @@ def _measure(trial: TrialConfig, plan: Sequence[int], classes: int, ways: Sequen
     return measured
 
 
-def _run_probes(trial: TrialConfig, plan: Sequence[int], classes: int, concurrent: int, threads: int) -> list[Any]:
-    from trainables.training.speed import Probe
+def _run_speed_tests(trial: TrialConfig, plan: Sequence[int], classes: int, concurrent: int, threads: int) -> list[Any]:
+    from trainables.training.speed import SpeedTest
 
-    actor = ray.remote(num_cpus=threads)(Probe)
-    probes = [actor.remote(trial, plan, classes, threads) for _ in range(concurrent)]
+    actor = ray.remote(num_cpus=threads)(SpeedTest)
+    tests = [actor.remote(trial, plan, classes, threads) for _ in range(concurrent)]
     try:
-        ray.get([probe.measure.remote(0.0) for probe in probes])  # All are ready before any is timed.
-        return list(ray.get([probe.measure.remote() for probe in probes]))
+        ray.get([test.measure.remote(0.0) for test in tests])  # All are ready before any is timed.
+        return list(ray.get([test.measure.remote() for test in tests]))
     finally:
-        for probe in probes:
-            ray.kill(probe)
+        for test in tests:
+            ray.kill(test)
 
 
 def _together(speeds: Sequence[Any], concurrent: int, threads: int) -> Throughput:

@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, _get_single_value
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.config.registry import SAMPLERS
@@ -24,11 +25,12 @@ from search.config.schema import SweepConfig
 from search.config.space import Scalar, distributions, values_of
 from search.config.trial_plan import Plan
 from search.sampling.samplers import make_sampler
-from search.study.study import best_value, cost_of
+from search.study.study import best_value, cost_of, has_diverged
 from trainables.config import TrialConfig
 from trainables.network.backbones import from_scratch
 from trainables.network.trainable_layers import fewest_unfrozen
 
+_DEFAULTS = TrialConfig().model_dump()
 # A sampler that suggests nothing new so often has found its best points; the untried rest is then taken in turn.
 _ATTEMPTS = 10
 # A space with more points is never tried to its end.
@@ -110,7 +112,8 @@ class Suggester:
 
 def identity(config: dict[str, Any]) -> str:
     """Return what a trial's configuration (all fields of TrialConfig) trains, as text: equal where that is equal."""
-    same = {name: value for name, value in config.items() if name not in ("seed", "sweep_seed")}
+    # What a study of an earlier version does not hold was the default then.
+    same = {name: value for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
     backbone, epochs = same["backbone"], same["epochs"]
     same["unfrozen_layers"] = fewest_unfrozen(backbone, same["unfrozen_layers"])
     if isinstance(same["weights"], dict):
@@ -119,6 +122,11 @@ def identity(config: dict[str, Any]) -> str:
         same["weights"] = "random"
     same["patience"] = min(same["patience"], epochs)
     same["augment_views"] = min(same["augment_views"], epochs)
+    same["head_learning_rate"] = same["head_learning_rate"] or same["learning_rate"]
+    if same["unfrozen_layers"] == 0 and not from_scratch(backbone):
+        same["learning_rate"] = same["head_learning_rate"]  # The backbone's, which does not train.
+    if same["head_start"] == "random":
+        same["head_epochs"] = None
     return json.dumps(same, sort_keys=True)
 
 
@@ -158,8 +166,7 @@ def suggest(
         reads_stopped: whether the sampler learns from PRUNED trials as they are, where there is one objective.
     """
     trial = blank_trial(number)
-    if len(study.directions) > 1 or not reads_stopped:
-        trials = [_as_complete(trial, len(study.directions)) for trial in trials]
+    trials = as_seen(trials, study.directions, reads_stopped=reads_stopped)
     view = optuna.Study(study.study_name, _Snapshot(study, trials, trial), sampler)  # type: ignore[arg-type]
     sampler.before_trial(view, trial)
     # Not the sampler's own inference, which compares the spaces of all trials to find that they are this one.
@@ -199,6 +206,38 @@ def blank_trial(number: int, state: TrialState = TrialState.RUNNING) -> FrozenTr
         system_attrs={},
         intermediate_values={},
     )
+
+
+def as_seen(
+    trials: list[FrozenTrial], directions: Sequence[StudyDirection], *, reads_stopped: bool
+) -> list[FrozenTrial]:
+    """Return the trials as a sampler is to learn from them.
+
+    One that diverged is the worst of all, whatever it had reached before: TPE ranks a PRUNED trial by its last epoch
+    and value, and one without any below the others. Where only COMPLETE trials are read, it has the worst value known,
+    and the worst cost, without which the smallest model of all would stand on the front.
+    """
+    if len(directions) == 1 and reads_stopped:
+        return [_without_values(trial) if has_diverged(trial) else trial for trial in trials]
+    seen = [_as_complete(trial, len(directions)) for trial in trials if not has_diverged(trial)]
+    known = [trial.values for trial in seen if trial.state == TrialState.COMPLETE]
+    if not known:
+        return seen
+    worst = [
+        min(values) if direction == StudyDirection.MAXIMIZE else max(values)
+        for direction, values in zip(directions, zip(*known, strict=True), strict=True)
+    ]
+    for trial in filter(has_diverged, trials):
+        bad = copy.copy(trial)
+        bad.state, bad.values = TrialState.COMPLETE, worst
+        seen.append(bad)
+    return sorted(seen, key=lambda trial: trial.number)
+
+
+def _without_values(trial: FrozenTrial) -> FrozenTrial:
+    seen = copy.copy(trial)
+    seen.values, seen.intermediate_values = None, {}
+    return seen
 
 
 def _as_complete(trial: FrozenTrial, objectives: int) -> FrozenTrial:

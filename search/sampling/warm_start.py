@@ -21,7 +21,7 @@ from search.config.storage_url import Source, StudyAddress
 from search.records import read_experiment
 from search.sampling.suggestions import blank_trial
 from search.study.storage import StoredStudy, read_study
-from search.study.study import COST, DEFINITION, best_value, finite_values
+from search.study.study import COST, DEFINITION, best_value, finite_values, state_of
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import WARM_START_FILE
@@ -154,7 +154,7 @@ def _read_study(source: StudyAddress, config: SweepConfig, fingerprint: str) -> 
     _check_objectives(str(source), begun_as["metric"], objectives[1] if objectives else None, config)
     trials = tuple(
         EarlierTrial(
-            state=trial.state.name,
+            state=state_of(trial),
             knobs=_knobs(trial.user_attrs.get("config", {}), config.space),
             value=best_value(trial),
             values=finite_values(trial),

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.config.schema import SweepConfig
 from search.study.storage import opened_storage
-from search.study.trial_end import STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd
+from search.study.trial_end import DIVERGED, STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd, shown_state
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
@@ -22,8 +22,8 @@ _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 DEFINITION, DRIVER, COST = "definition", "driver", "cost"
 _FIXED = "metric mode objectives seed space sampler startup_trials early_stopping points warm_start"
 _MAY_CHANGE = (
-    "trials, trial.epochs (more), budget, resources, max_failures, checkpoint_every, keep_checkpoints, checkpoint_gb, "
-    "store, store_gb, address, and where the same dataset and storage are found"
+    "trials, trial.epochs (more), budget, probe, resources, max_failures, checkpoint_every, keep_checkpoints, "
+    "checkpoint_gb, store, store_gb, address, and where the same dataset and storage are found"
 )
 
 
@@ -164,7 +164,7 @@ def tell_end(
 
     COMPLETE has the best objective over its epochs as its value, and its cost as a second one in a study with two
     objectives; PRUNED keeps its last objective, which is what TPE reads (with two objectives Optuna keeps none); a
-    trial that failed, or has no result, is FAIL.
+    trial that failed, or has no result, is FAIL. One that diverged is PRUNED, with or without results (see DIVERGED).
 
     The decision is written first, then what was not reported yet, then the state: a driver that is killed in between
     leaves a trial of which a resumed one knows how it was to end (see `decided_end`).
@@ -176,7 +176,9 @@ def tell_end(
     """
     epoch = best_epoch(values, mode)
     best = None if epoch is None else values[epoch]
-    if stop.kind == "failed" or (best is None and stop.kind not in STOPPED_BY_SCHEDULER):
+    if stop.kind == DIVERGED:
+        state = TrialState.PRUNED
+    elif stop.kind == "failed" or (best is None and stop.kind not in STOPPED_BY_SCHEDULER):
         state = TrialState.FAIL
     elif best is None or stop.kind in STOPPED_BY_SCHEDULER:
         state = TrialState.PRUNED if values else TrialState.FAIL
@@ -203,7 +205,7 @@ def decided_end(trial: FrozenTrial) -> Stop | None:
     if stop is None:
         return None
     known = stop.get("epoch") is None or stop["epoch"] in trial.intermediate_values
-    return Stop(**{"epoch": None, **stop}) if known or stop["kind"] == "failed" else None
+    return Stop(**{"epoch": None, **stop}) if known or stop["kind"] in ("failed", DIVERGED) else None
 
 
 def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
@@ -233,7 +235,19 @@ def finite_values(trial: FrozenTrial) -> dict[int, float]:
 def best_value(trial: FrozenTrial) -> float | None:
     """Return the best objective of a trial that has ended well, None for one that failed or has no result."""
     epoch = trial.user_attrs.get("best_epoch")
-    return None if trial.state == TrialState.FAIL or epoch is None else trial.intermediate_values.get(epoch)
+    if trial.state == TrialState.FAIL or has_diverged(trial) or epoch is None:
+        return None
+    return trial.intermediate_values.get(epoch)
+
+
+def has_diverged(trial: FrozenTrial) -> bool:
+    """Say whether a trial ended because its loss or objective was not finite."""
+    return bool(trial.user_attrs.get("stop", {}).get("kind") == DIVERGED)
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Return a trial's state as users see it."""
+    return shown_state(trial.state.name, trial.user_attrs.get("stop", {}).get("kind"))
 
 
 def cost_of(trial: FrozenTrial) -> float:

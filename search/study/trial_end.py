@@ -12,13 +12,17 @@ from typing import Any, Literal, NamedTuple
 from search.config.registry import STOP_RULES
 
 STOPPED_BY_SCHEDULER = (*STOP_RULES, "budget", "interrupted")
+STOPPED_EARLY = (*STOP_RULES, "early_stopping")
+# The kind of stop of a trial whose loss or objective was not finite. Its configuration is to blame, not what happened
+# around it, so the study has it as PRUNED: a bad end that samplers learn from, where they do not look at FAIL.
+DIVERGED = "diverged"
 
 
 @dataclass(frozen=True)
 class Stop:
     """Why a trial ended, kept in the study as the user attribute `stop`.
 
-    `kind` is max_epochs, early_stopping (the trial's own patience), failed, or one of STOPPED_BY_SCHEDULER.
+    `kind` is max_epochs, early_stopping (the trial's own patience), failed, diverged, or one of STOPPED_BY_SCHEDULER.
     `rung` (epoch), `value`, `cutoff` and `competed` (how many earlier results the cutoff was made of) say what a
     scheduler compared; they are None for the other kinds.
     """
@@ -45,6 +49,21 @@ class TrialEnd:
     best: float | None
     best_epoch: int | None
     cost: float = 0.0
+
+    @property
+    def shown(self) -> str:
+        """The state as a user sees it: DIVERGED apart from what was stopped early."""
+        return shown_state(self.state, self.stop.kind)
+
+    @property
+    def result(self) -> float | None:
+        """The best objective of a trial that ended well; what one did before it failed or diverged does not count."""
+        return self.best if self.state != "FAIL" and self.stop.kind != DIVERGED else None
+
+
+def shown_state(state: str, stop_kind: str | None) -> str:
+    """Return the state of a trial as users see it: Optuna's, or DIVERGED."""
+    return "DIVERGED" if stop_kind == DIVERGED else state
 
 
 Mode = Literal["max", "min"]

@@ -14,6 +14,7 @@ from trainables.files.experiment import DRIVER_ERROR_FILE
 
 # Ray keeps of an exception in an actor's creation only the text of its traceback.
 _LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
+_MEMORY = re.compile(r"[\d.]+GB used / [\d.]+GB limit")
 
 
 def how_to_go_on(experiment: Path) -> str:
@@ -25,7 +26,8 @@ def how_to_go_on(experiment: Path) -> str:
 class Failure:
     """`reason` is one line, `details` the whole traceback; a lost worker is worth another try.
 
-    `out_of_memory` is worth one where the device was shared. `ends_sweep` says that every trial would fail alike.
+    `out_of_memory` is worth one where the device, or of a lost worker the machine, was shared. `ends_sweep` says that
+    every trial would fail alike.
     """
 
     reason: str
@@ -54,6 +56,11 @@ def describe(error: Exception | None, times: int = 1) -> Failure:
         exit_type = re.search(r"Worker exit type: (\w+)", details)
         what = exit_type[1] if exit_type else details.strip().splitlines()[0]
         often = "" if times == 1 else f" {times} times"
+        if getattr(error, "out_of_memory", False):
+            memory = _MEMORY.search(details)
+            used = f" ({memory[0]})" if memory else ""
+            reason = f"its worker was lost{often}: Ray ended it, as its machine's memory was nearly full{used}"
+            return Failure(reason, details, worker_lost=True, out_of_memory=True)
         return Failure(
             f"its worker was lost{often} ({what}): killed, crashed or out of memory", details, worker_lost=True
         )

@@ -100,8 +100,13 @@ class ObserverCallback(TrialProgressCallback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Pass on that a trial begins."""
+        self._sweep_state.run_times.begin(run_settings(trial).trial)
         for observer in self._observers:
             observer.began(observed(trial))
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Count no time while a trial that lost its worker waits for another."""
+        self._sweep_state.run_times.pause(run_settings(trial).trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
@@ -130,6 +135,7 @@ class ObserverCallback(TrialProgressCallback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Pass on how a trial ended."""
         seen = observed(trial)
+        self._sweep_state.run_times.pause(seen.number)
         self._last_epochs.pop(seen.number, None)
         self._ended.append(trial)
         for observer in self._observers:

@@ -96,5 +96,7 @@ def _threads(settings: Resources, node: Node, gpus: float, nodes: int) -> int:
 
 
 def _slots(node: Node, gpus: float) -> int:
-    """How many trials with so much of a GPU each a node holds."""
+    """How many trials with so much of a GPU each a node holds: a part of one lies on one GPU, as Ray deals them."""
+    if gpus < 1:
+        return int(node.gpus) * int(1 / gpus + 1e-9)
     return int(node.gpus / gpus + 1e-9)

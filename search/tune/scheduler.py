@@ -13,8 +13,9 @@ from ray.tune.stopper import Stopper
 from search.config.schema import SweepConfig
 from search.config.trial_plan import run_settings
 from search.stopping.rules import StopRule
-from search.study.trial_end import Stop
-from search.tune.failure import read_failure
+from search.study.trial_end import DIVERGED, Stop
+from search.tune.failure import Failure, read_failure
+from search.tune.session import nodes_of_trials
 from search.tune.state import SweepState
 from trainables.errors import UserError
 from trainables.files.experiment import ERROR_FILE, trial_folder
@@ -39,19 +40,18 @@ class StudyScheduler(FIFOScheduler):
         self._rule = rule
         self._sweep_state = sweep_state
         self._experiment = Path(config.experiment)
-        self._crowded: set[int] = set()
+        self._roomier: dict[int, dict[str, float]] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """End a trial that Ray queues again after an exception that is not worth a second try.
 
-        A lost worker is, and a trial that ran out of memory beside others on its GPU: it gets a larger part of one.
+        A lost worker is, and a trial that ran out of memory beside others: it gets a larger part of what they share.
         """
         if self._catch_up is not None:
             self._catch_up()
         number = run_settings(trial).trial
-        if number in self._crowded:
-            self._crowded.discard(number)
-            trial.update_resources(roomier(trial))
+        if number in self._roomier:
+            trial.update_resources(self._roomier.pop(number))
         failed = self._sweep_state.stops.get(number)
         if failed is not None and failed.kind == "failed":
             tune_controller.stop_trial(trial)
@@ -72,7 +72,7 @@ class StudyScheduler(FIFOScheduler):
         number = run_settings(trial).trial
         if number not in self._sweep_state.stops:
             stop = self._judge(number, result)
-            if stop is not None and stop.kind == "failed":
+            if stop is not None and stop.kind in ("failed", DIVERGED):
                 self._sweep_state.stops[number] = stop
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -85,9 +85,9 @@ class StudyScheduler(FIFOScheduler):
         failure, number = read_failure(trial), run_settings(trial).trial
         if failure.ends_sweep:
             self._sweep_state.fail(UserError(failure.reason))
-        crowded = failure.out_of_memory and bool(roomier(trial))
-        if crowded and trial.num_failures <= trial.max_failures:
-            self._crowded.add(number)
+        more = _more_room(trial, failure) if failure.out_of_memory else {}
+        if more and trial.num_failures <= trial.max_failures:
+            self._roomier[number] = more
         elif not failure.worker_lost or trial.num_failures > trial.max_failures:
             self._sweep_state.stops[number] = Stop("failed", trial.last_result.get("epoch"), failure.reason)
         folder = trial_folder(self._experiment, number)
@@ -108,18 +108,25 @@ class StudyScheduler(FIFOScheduler):
             self._sweep_state.fail(UserError(f"the trial's result {lacks}; {has}"))
             return Stop("failed", None, f"its result has no {missing[0]!r}")
         epoch, value = int(result["epoch"]), result[self._metric]
-        if not math.isfinite(value):
-            reason = result.get("stop_reason") or f"{self._metric} was {value} at epoch {epoch}"
-            return Stop("failed", epoch, str(reason))
         cost = float(result[self._cost]) if self._cost else 0.0
-        return self._rule.judge(number, epoch, float(value), cost)
+        stop = self._rule.judge(number, epoch, float(value), cost) if math.isfinite(value) else None
+        # What a trial itself says has failed is a loss that is not finite; its objective may be finite all the same.
+        if not math.isfinite(value) or result.get("stop_kind") == "failed":
+            reason = result.get("stop_reason") or f"{self._metric} was {value} at epoch {epoch}"
+            return Stop(DIVERGED, epoch, str(reason))
+        return stop
 
 
-def roomier(trial: Trial) -> dict[str, float]:
-    """Ray's resources for a trial with half as many neighbours on its GPU; empty where it has none."""
-    now = trial.placement_group_factory.required_resources
+def _more_room(trial: Trial, failure: Failure) -> dict[str, float]:
+    """Ray's resources for a trial with half as many neighbours on its GPU or machine; empty where it has none."""
+    now = dict(trial.placement_group_factory.required_resources)
     part = now.get("GPU", 0.0)
-    return {**now, "GPU": min(1.0, 2 * part)} if 0 < part < 1 else {}
+    if 0 < part < 1:
+        return {**now, "GPU": min(1.0, 2 * part)}
+    if part and not failure.worker_lost:
+        return {}  # It had the GPU, whose memory was too small, for itself.
+    cpus = min(2 * now["CPU"], max((node.cpus for node in nodes_of_trials()), default=0))
+    return {**now, "CPU": float(cpus)} if cpus > now["CPU"] else {}
 
 
 class EndWhenAsked(Stopper):

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from search.sampling.suggestions import Suggester, begin
 from search.sampling.warm_start import read_warm_start
 from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
 from search.study.trial_end import Stop
+from search.tune.run_times import RunTimes
 from search.tune.state import SweepState
 from trainables.config import RunSettings, TrialConfig
 from trainables.files.experiment import trial_folder
@@ -87,7 +87,7 @@ class StudySearch(OptunaSearch):
         self, trial_id: str, trial: optuna.Trial, config: TrialConfig, begun: FrozenTrial | None = None
     ) -> dict[str, Any]:
         self._numbers[trial_id] = trial.number
-        opened = self._open[trial.number] = _OpenTrial(trial, begun, self._plan)
+        opened = self._open[trial.number] = _OpenTrial(trial, begun, self._plan, self._sweep_state.run_times)
         return self._plan.settings(trial.number, config, opened.last_epoch or 0)
 
     def _attrs(self, config: TrialConfig) -> dict[str, Any]:
@@ -138,15 +138,16 @@ class _OpenTrial:
     A resumed trial begins with what the study and its log of epochs hold of it.
     """
 
-    def __init__(self, optuna_trial: optuna.Trial, begun: FrozenTrial | None, plan: Plan) -> None:
+    def __init__(self, optuna_trial: optuna.Trial, begun: FrozenTrial | None, plan: Plan, run_times: RunTimes) -> None:
         self.optuna_trial = optuna_trial
         self.values: dict[int, float] = finite_values(begun) if begun else {}
         self.last_epoch: int | None = max(self.values, default=None)
         self.cost: float | None = cost_of(begun) if begun and self.values and plan.config.cost else None
         self._cost_name = plan.config.cost
-        self._started = time.time()
+        self._run_times = run_times
+        self._seconds_before = 0.0
         if begun:
-            self._started -= seconds_of_epochs(trial_folder(plan.experiment, begun.number))
+            self._seconds_before = seconds_of_epochs(trial_folder(plan.experiment, begun.number))
             here = {} if begun.user_attrs.get("provenance") == plan.origin else plan.origin
             entry = {"at": now(), "after_epoch": self.last_epoch or 0, **here}
             optuna_trial.set_user_attr("taken_up", [*begun.user_attrs.get("taken_up", []), entry])
@@ -163,6 +164,8 @@ class _OpenTrial:
             self.cost = float(result[self._cost_name])
         here = {"host": result["hostname"]} if "hostname" in result else {}
         self._kept |= here | {name: result[name] for name in KEPT_OF_RESULTS if name in result}
+        if result.get("epoch") not in self.values:
+            self._run_times.add(self.optuna_trial.number, result.get("setup_seconds") or 0.0)
         self.last_epoch = result.get("epoch", self.last_epoch)
         # Ray hands on a result flattened: weights/kind, weights/detail …
         reported = {key.removeprefix("weights/"): value for key, value in result.items() if key.startswith("weights/")}
@@ -180,7 +183,7 @@ class _OpenTrial:
         attrs = {
             COST: self.cost,
             **self._kept,
-            "seconds": round(time.time() - self._started, 3),
+            "seconds": round(self._seconds_before + self._run_times.of(self.optuna_trial.number), 3),
             "weights": self._weights,
             "checkpoint_notes": self._notes,
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from search.study.trial_end import Stop, TrialEnd
+from search.tune.run_times import RunTimes
 from trainables.errors import UserError
 
 
@@ -16,7 +17,7 @@ class SweepState:
     The scheduler writes `stops`, the searcher turns them into `trial_ends`, the observers get both. `error` ends the
     sweep as a failure; `ending` ends it cleanly, with the best so far as its result: running trials may finish their
     epochs until `cut_at` (monotonic seconds). `finished` says why no further trial is begun, while those that run go
-    on.
+    on. `run_times` are the trials' under this driver.
     """
 
     stops: dict[int, Stop] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class SweepState:
     ending: Stop | None = None
     cut_at: float = math.inf
     finished: str | None = None
+    run_times: RunTimes = field(default_factory=RunTimes)
 
     def fail(self, error: UserError) -> None:
         """Stop everything: the sweep cannot go on."""

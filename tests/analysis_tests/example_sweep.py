@@ -83,7 +83,7 @@ def _simulate_trial(number: int, chance: np.random.Generator, arrived: dict[int,
             if stop:
                 return Trial(number, params, curve, stop, TrialState.PRUNED)
         if number % 20 == 2 and epoch == 5:
-            stop = {"kind": "failed", "epoch": 6, "reason": "the training loss was not finite in epoch 6"}
+            stop = {"kind": "failed", "epoch": 6, "reason": "out of memory on T4: OOM when allocating"}
             return Trial(number, params, curve, stop, TrialState.FAIL)
     stop = {"kind": "max_epochs", "epoch": MAX_EPOCHS, "reason": f"reached the last epoch, {MAX_EPOCHS}"}
     return Trial(number, params, curve, stop, TrialState.COMPLETE)
@@ -194,11 +194,12 @@ def summary(example: Example) -> dict[str, Any]:
     """sweep_summary.json, the marker of a sweep that has ended."""
     run = sum(len(trial.curve) for trial in example.trials)
     states = [trial.state.name for trial in example.trials]
+    stopped = [trial for trial in example.trials if trial.stop["kind"] == "asha"]
     return {
         "ended_because": f"all {len(example.trials)} trials have ended",
         "trials": {state: states.count(state) for state in ("COMPLETE", "PRUNED", "FAIL")},
         "epochs_run": run,
-        "epochs_saved": MAX_EPOCHS * len(example.trials) - run,
+        "epochs_saved": sum(MAX_EPOCHS - len(trial.curve) for trial in stopped),
         "wall_seconds": 12.5 * run / 2,
         "best_trial": example.best.number,
     }

@@ -1,11 +1,13 @@
-"""What a GPU does with a sweep: speed by precision and share, memory that runs out, resuming on the CPU, the final stage.
+"""What a GPU does with a sweep: speed by precision and share, full memory, resuming on the CPU, the final stage.
 
     python -m tests.benchmarks.bench_gpu DATASET --weights InceptionV3_notop.weights.h5 --out FOLDER
     python -m tests.benchmarks.bench_gpu DATASET --weights FILE --out FOLDER --steps process float32 stock
 
 DATASET is what `python -m trainables prepare` made. Each step runs in a process of its own for at most `--limit`
 seconds, with a store of its own; its output goes to FOLDER/STEP.log, its figures to FOLDER/rows.jsonl, with what
-nvidia-smi says of the card meanwhile. Without a GPU the steps run on the CPU, which tries this script.
+nvidia-smi says of the card meanwhile. Of a sweep that was cut at the limit, the figures are those of the trials so far.
+`final` needs the sweep of `float32`: in the same call, or in an earlier one with the same --scratch. Without a GPU the
+steps run on the CPU, which tries this script.
 """
 
 import argparse
@@ -90,7 +92,7 @@ def process(bench: Bench) -> Row:
     from trainables.data.dataset import open_dataset
     from trainables.device import device_name, prepare_tensorflow
     from trainables.network.cut import POOLED
-    from trainables.training.speed import Probe
+    from trainables.training.speed import SpeedTest
     from trainables.training.worker import Worker
 
     threads = os.cpu_count() or 1
@@ -102,7 +104,7 @@ def process(bench: Bench) -> Row:
     for precision in ("float32", "bfloat16", "float16"):
         started = time.monotonic()
         config = TrialConfig.model_validate({**fixed, "precision": precision})
-        speed = Probe(config, [0, 31, 62], worker.classes, threads).measure()
+        speed = SpeedTest(config, [0, 31, 62], worker.classes, threads).measure()
         row[f"photos_per_second {precision}"] = {
             "frozen part": round(speed.prefix),
             **{cut: [round(tail.train), round(tail.evaluate)] for cut, tail in speed.tails.items()},
@@ -175,7 +177,6 @@ def stock(bench: Bench) -> Row:
         "epochs": bench.epochs,
     }
     command = [sys.executable, "-m", "tests.benchmarks.bench_sweep", ".", "--weights", bench.weights]
-    started = time.time()
     subprocess.run([*command, "--run", json.dumps(job)], check=False)
     found = json.loads((folder / "found.json").read_text())
     return {"curves": found["curves"], "seconds after its first trial began": round(time.time() - found["began"], 1)}
@@ -188,13 +189,13 @@ def memory(bench: Bench) -> Row:
 
 
 def resume(bench: Bench) -> Row:
-    """A sweep of one trial, interrupted after its second epoch and gone on with where no GPU is seen; at 139 px."""
+    """A sweep of one trial, killed after its second epoch and gone on with where no GPU is seen; at 139 px."""
     settings = ("trials=1", "trial.epochs=5", "trial.image_size=139", "checkpoint_every=1")
-    driver = subprocess.Popen(bench.sweep("resume", *settings, "space.unfrozen_layers=[31]"), start_new_session=True)
+    driver = subprocess.Popen(bench.sweep("resume", *settings, "space.unfrozen_layers=[31]"))
     log = bench.scratch / "resume" / "trials" / "0000" / "epochs.jsonl"
     while driver.poll() is None and (not log.is_file() or len(log.read_text().splitlines()) < 2):
         time.sleep(0.05)
-    os.killpg(driver.pid, signal.SIGKILL)
+    driver.kill()  # Its trials' processes end with it.
     driver.wait()
     before = len(log.read_text().splitlines())
     command = [sys.executable, "-m", "search", "resume", str(bench.scratch / "resume")]
@@ -295,6 +296,8 @@ def timed(step: str, options: argparse.Namespace, scratch: Path) -> Row:
     if card:
         use, used = zip(*card, strict=True)
         row |= {"gpu_percent": round(statistics.mean(use), 1), "gpu_percent_most": max(use), "gpu_mb_most": max(used)}
+    if cut and (scratch / step / "study.db").is_file():
+        row["so far"] = Bench(options, scratch).told(step)
     return {**row, **(json.loads(lines[-1]) if lines else {})}
 
 

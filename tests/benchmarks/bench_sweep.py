@@ -152,7 +152,7 @@ def run(job: Job) -> dict[str, Any]:
 
 def run_here(job: Job) -> None:
     """Run one search and write what it found to found.json."""
-    found = _ours(job) if job.peer == OURS else asdict(sweep_peers.PEERS[job.peer](_task(job)))
+    found = _ours(job) if job.peer == OURS else asdict(sweep_peers.PEERS[job.peer](task_of(job)))
     Path(job.folder, "found.json").write_text(json.dumps(found))
 
 
@@ -192,7 +192,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             print(f"{row['trials']} trials of seed {row['seed']}: {words}")
 
 
-def _task(job: Job) -> sweep_peers.Task:
+def task_of(job: Job) -> sweep_peers.Task:
     dataset = open_dataset(Path(job.dataset))
     splits = {}
     for split in ("train", "validation"):

@@ -40,10 +40,12 @@ def test_from_photos_to_a_final_model_with_dataset_and_experiment_in_a_bucket(tm
         command = ("search", "run", sweep, "--set", "resources.measure=false", "--experiment")
         said = done(tmp_path, *command, experiment)
         assert "best val_macro_f1" in said and f"retrain {experiment}/best.json" in said
+        assert said.count("\nprobe        ") == 2, "it begins, and it ends"
         trained = done(
             tmp_path, "trainables", "retrain", f"{experiment}/best.json", "--threshold", "0", "--patience", "1"
         )
         assert trained.splitlines()[-1] == f"and in {experiment}/final"
+        assert "the probe, " in trained and "the probe is found again" not in trained, "its solution came along"
         reported = done(tmp_path, "analysis", "report", experiment)
         twice = run(tmp_path, "trainables", "retrain", f"{experiment}/best.json")
         again = run(tmp_path, *command, experiment)
@@ -55,6 +57,7 @@ def test_from_photos_to_a_final_model_with_dataset_and_experiment_in_a_bucket(tm
     copies = sorted(folder.name for folder in (tmp_path / "runs" / "store" / "datasets").iterdir() if folder.is_dir())
     assert copies == [fingerprint, f"{fingerprint}.lists"]  # One for trials and the final stage, one for the driver.
     assert "cannot be read from here" not in page.read_text()
+    assert "The probe, " in page.read_text() and set(metrics["stages"]["probe"]) == {"train", "validation", "test"}
     for ended, line in (
         (twice, f"error: {experiment}/final is not empty; delete it first, or name a folder here by --out"),
         (again, f"error: experiment: {experiment} holds another run"),

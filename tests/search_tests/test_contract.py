@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.config.registry import SAMPLERS, STOP_RULES
 from search.config.space import distributions
+from search.study.study import has_diverged
 from tests.search_tests.example import sweep
 from tests.search_tests.gp import check_installed
 from tests.search_tests.synthetic import model_mb
@@ -57,15 +58,19 @@ def test_every_stop_has_its_reason_and_every_state_follows_from_it(
 ) -> None:
     game, trials = played
     kind = game.config.early_stopping.kind
-    states = {"max_epochs": TrialState.COMPLETE, kind: TrialState.PRUNED, "failed": TrialState.FAIL}
+    states = {"max_epochs": TrialState.COMPLETE, kind: TrialState.PRUNED, "diverged": TrialState.PRUNED}
     for trial in trials:
         stop = trial.user_attrs["stop"]
         assert stop["reason"] and trial.state == states[stop["kind"]]
         if stop["kind"] == kind:
             assert stop["value"] < stop["cutoff"] and stop["competed"] >= game.config.early_stopping.min_results
-    assert trials[11].user_attrs["stop"] == {"kind": "failed", "epoch": 1, "reason": "val_macro_f1 was nan at epoch 1"}
+    assert trials[11].user_attrs["stop"] == {
+        "kind": "diverged",
+        "epoch": 1,
+        "reason": "val_macro_f1 was nan at epoch 1",
+    }
     if kind == "none":
-        assert {trial.user_attrs["stop"]["kind"] for trial in trials} == {"max_epochs", "failed"}
+        assert {trial.user_attrs["stop"]["kind"] for trial in trials} == {"max_epochs", "diverged"}
         assert [len(trial.intermediate_values) for trial in trials if trial.state == TrialState.COMPLETE] == [9] * 14
     else:
         assert any(trial.state == TrialState.PRUNED for trial in trials), "nothing was stopped early"
@@ -77,7 +82,7 @@ def test_every_epoch_is_in_the_study_and_the_value_is_the_best_of_them(
     for trial in played[1]:
         values = trial.intermediate_values
         ended = trial.user_attrs["stop"]["epoch"]
-        assert sorted(values) == list(range(1, ended + (trial.state != TrialState.FAIL)))
+        assert sorted(values) == list(range(1, ended + (not has_diverged(trial))))
         if values:
             assert values[trial.user_attrs["best_epoch"]] == max(values.values())
         two = played[0].config.cost is not None
@@ -85,12 +90,12 @@ def test_every_epoch_is_in_the_study_and_the_value_is_the_best_of_them(
         if trial.state == TrialState.COMPLETE:
             assert trial.values == [max(values.values()), *cost]
         if trial.state == TrialState.PRUNED:
-            assert trial.values == (None if two else [values[ended]])
+            assert trial.values == (None if two or not values else [values[max(values)]])
 
 
 def test_a_trial_is_stopped_by_none_whose_model_is_larger(played: tuple[PlayedSweep, list[FrozenTrial]]) -> None:
     game, trials = played
-    known = {trial.number: trial for trial in trials if trial.state != TrialState.FAIL}
+    known = {trial.number: trial for trial in trials if not has_diverged(trial)}
     best = {number: max(trial.intermediate_values.values()) for number, trial in known.items()}
     for number, trial in known.items():
         if trial.state == TrialState.PRUNED and game.config.cost:

@@ -11,6 +11,7 @@ from search.results import front_trials, summarise, write_results
 from search.study.storage import open_storage
 from search.study.study import open_study, report, tell_end
 from search.study.trial_end import Stop
+from tests.probe_example import probe_record
 from tests.search_tests.example import FINGERPRINT, sweep
 from trainables.config import TrialConfig
 from trainables.errors import UserError
@@ -33,6 +34,21 @@ def study_of(config: SweepConfig, *trials: tuple[Stop, list[float]], costs: Sequ
     return study
 
 
+@pytest.mark.parametrize(
+    ("kind", "saved"),
+    [
+        *(("asha", 6), ("hyperband", 6), ("median", 6), ("early_stopping", 6)),
+        *(("max_epochs", 0), ("failed", 0), ("diverged", 0), ("budget", 0), ("interrupted", 0)),
+    ],
+)
+def test_only_epochs_that_early_stopping_left_out_are_saved(tmp_path: Path, kind: str, saved: int) -> None:
+    """Of the 9 that the trial began with, though the sweep was raised to 30 since."""
+    config = sweep(tmp_path, trial={"epochs": 30})
+    study = study_of(config, (Stop(kind, 3, "it ended"), [0.1, 0.2, 0.3]))
+    summary = summarise(study.get_trials(), config, "all trials ended", 1.0)
+    assert (summary["epochs_run"], summary["epochs_saved"]) == (3, saved)
+
+
 def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from(tmp_path: Path) -> None:
     config = sweep(tmp_path)
     study = study_of(config, (MAX, [0.2, 0.5, 0.4]), (ASHA, [0.1]), (FAILED, [0.9]))
@@ -48,7 +64,7 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "trials": {"COMPLETE": 1, "PRUNED": 1, "FAIL": 1},
         "stopped_by": {"max_epochs": 1, "asha": 1, "failed": 1},
         "epochs_run": 3 + 1 + 2,
-        "epochs_saved": 3 * 9 - 6,
+        "epochs_saved": 8,
         "wall_seconds": 12.3,
         "best_trial": 0,
         "best_value": 0.5,
@@ -56,8 +72,18 @@ def test_the_best_epoch_of_the_best_trial_is_handed_over_with_where_it_came_from
         "step_seconds": 0,
         "store": {"rows": 0, "filled": 0, "filled_bytes": 0, "fill_seconds": 0.0, "seconds": None},
         "forecast": None,
+        "probe": None,
         "repeats": 0,
     }
+
+
+def test_the_probe_of_the_study_is_handed_over_too(tmp_path: Path) -> None:
+    config = sweep(tmp_path)
+    study = study_of(config, (MAX, [0.2]))
+    study.set_user_attr("probe", probe_record().model_dump(mode="json"))
+    assert write_results(study, config, FINGERPRINT, "all trials ended", 1.0).probe == probe_record()
+    summary = json.loads((Path(config.experiment) / "sweep_summary.json").read_text())
+    assert summary["probe"]["val_macro_f1"] == 0.865
 
 
 def test_of_two_objectives_every_trial_of_the_front_is_handed_over_and_the_best_of_them_as_ever(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,11 @@ from search.tune.resources import Node, Share
 from tests.checkout import ROOT
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial, model_mb, with_faults
+from tests.search_tests.synthetic_probe import FakeProber
 from trainables.data.dataset import MANIFEST, Dataset, open_dataset
 from trainables.errors import UserError
 from trainables.handoff import read_handoff
+from trainables.trial import _may_use_gpu
 
 SHORT = {"epochs": 4, "image_size": 75, "weights": "random"}
 
@@ -89,14 +92,15 @@ def test_a_trial_that_ran_out_of_memory_is_queued_again_with_fewer_neighbours(ra
 def test_every_way_to_go_wrong_fails_one_trial_and_not_the_sweep(faulty: Experiment) -> None:
     reported = [(trial.state, (trial.stop or {})["kind"], (trial.stop or {})["reason"]) for trial in faulty.trials]
     assert reported[0] == reported[2] == reported[7] == ("COMPLETE", "max_epochs", "ran all 4 epochs")
-    assert reported[1] == ("FAIL", "failed", "val_macro_f1 was nan at epoch 2")
+    assert reported[1] == ("DIVERGED", "diverged", "val_macro_f1 was nan at epoch 2")
     assert reported[3] == ("FAIL", "failed", "out of memory at batch 3")
-    assert reported[4] == ("FAIL", "failed", "the loss was not finite at epoch 2")
+    assert reported[4] == ("DIVERGED", "diverged", "the loss was not finite at epoch 2")
     assert reported[5][:2] == ("FAIL", "failed") and reported[5][2].startswith(
         "its worker was lost 2 times (SYSTEM_ERROR)"
     )
     assert reported[6] == ("FAIL", "failed", "RuntimeError: the weights are damaged")
-    assert faulty.summary is not None and faulty.summary["trials"] == {"COMPLETE": 3, "FAIL": 5}
+    assert faulty.summary is not None and faulty.summary["trials"] == {"COMPLETE": 3, "FAIL": 3, "DIVERGED": 2}
+    assert [faulty.trials[number].epochs[-1]["stop_kind"] for number in (1, 4)] == ["diverged"] * 2
     assert "_fail_if_asked" in (faulty.folder / "trials" / "0003" / "error.txt").read_text()
 
 
@@ -150,6 +154,41 @@ def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None
     first, second = read_experiment(config.experiment).trials
     assert (first.state, second.state) == ("COMPLETE", "COMPLETE")
     assert first.device == second.device == "GPU 0"
+
+
+@pytest.mark.parametrize(("gpus", "may"), [(0, False), (0.5, True)])
+def test_a_trial_may_use_a_gpu_only_where_it_was_given_one(
+    ray_here: None, tmp_path: Path, gpus: float, may: bool
+) -> None:
+    class Device(SyntheticTrial):
+        def step(self) -> dict[str, object]:
+            return {**super().step(), "device": str(_may_use_gpu())}
+
+    config = sweep(tmp_path, trials=1, trial={"epochs": 1}, resources={"gpus_per_trial": gpus})
+    run_sweep(config, Device)
+    assert [trial.device for trial in read_experiment(config.experiment).trials] == [str(may)]
+
+
+def test_a_trials_seconds_are_those_in_which_it_ran(ray_here: None, tmp_path: Path) -> None:
+    """Not those in which it waited for its process to be ready, unless it reports them itself."""
+
+    class Slow(SyntheticTrial):
+        SECONDS = 0.1
+
+        def setup(self, config: dict[str, Any]) -> None:
+            time.sleep(3.0)
+            super().setup(config)
+
+        def step(self) -> dict[str, Any]:
+            first = self._epoch == 0 and self._settings["run"].trial == 1
+            return {**super().step(), "setup_seconds": 30.0 if first else 0.0}
+
+    config = sweep(tmp_path, trials=3, trial={"epochs": 2}, early_stopping={"kind": "none"})
+    run_sweep(config, Slow)
+    trials = read_experiment(config.experiment).trials
+    assert all(trial.seconds is not None for trial in trials)
+    seconds = [trial.seconds or 0.0 for trial in trials]
+    assert 0.2 <= seconds[0] < 3.0 and 30.2 <= seconds[1] < 33.0 and 0.2 <= seconds[2] < 3.0
 
 
 def test_an_imbalance_corrected_twice_is_told_before_ray_starts_and_kept_in_the_records(
@@ -298,3 +337,50 @@ def test_gpu_hours_without_a_gpu_are_refused_on_resume_too(tmp_path: Path, monke
     assert allocate(config, [Node(4, 1)], dataset, SyntheticTrial)[0].gpus == 1
     with pytest.raises(UserError, match=r"^budget\.gpu_hours: 1, but no trial of this sweep uses a GPU; use hours$"):
         allocate(config, [Node(4, 0)], dataset, SyntheticTrial)
+
+
+@pytest.fixture
+def with_probe(ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps of our own trials, which are played, and so is the probe before them."""
+    monkeypatch.setattr("search.tune.probe.Prober", FakeProber)
+    monkeypatch.setattr("trainables.trial.FineTuneTrial", SyntheticTrial)
+    for module in ("sweep", "resume"):  # There are no photos to be measured.
+        monkeypatch.setattr(f"search.{module}.allocate", lambda *_: (Share(concurrent=1, threads=1, gpus=0), None))
+
+
+def test_a_sweep_begins_with_its_probe_which_stands_in_all_of_its_records(
+    with_probe: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sweep(tmp_path, trials=1, trial=SHORT)
+    best = run_sweep(config)
+    experiment = read_experiment(config.experiment)
+    assert experiment.probe is not None and experiment.probe.tried
+    assert best.probe == experiment.probe.model_copy(update={"tried": ()}) and experiment.best == best
+    assert experiment.summary is not None and experiment.summary["probe"]["val_macro_f1"] == 0.865
+    assert sorted(path.name for path in (experiment.folder / "tensorboard").iterdir()) == ["probe", "trial_0000"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("probe        begins: ") and lines[1].startswith("probe        logistic regression on ")
+    assert "(trial 0; the probe has 0.8650)" in lines[-1]
+    resume_sweep(experiment.folder, ["trials=2"])
+    assert "probe        " not in capsys.readouterr().out, "its record is there"
+    assert main(["resume", config.experiment]) == 0
+    assert "probe val_macro_f1 0.8650: the sweep does not beat it\n" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_without_a_probe_that_failed(
+    with_probe: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sweep(tmp_path / "few", trials=1, trial=SHORT)
+    assert run_sweep(config).probe is None
+    assert "probe        none: the probe needs two families with photos; the sweep goes on" in capsys.readouterr().out
+    experiment = read_experiment(config.experiment)
+    assert experiment.probe is None and [trial.state for trial in experiment.trials] == ["COMPLETE"]
+
+
+def test_what_the_probe_and_every_trial_would_meet_ends_the_sweep_before_its_first(
+    with_probe: None, tmp_path: Path
+) -> None:
+    config = sweep(tmp_path / "hopeless")
+    with pytest.raises(UserError, match=r"^weights: w\.h5 does not fit inception_v3$"):
+        run_sweep(config)
+    assert read_experiment(config.experiment).trials == ()

@@ -3,11 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from tests.checkpoint_files import generations
 from tests.trainables_tests.training_example import SMALL
 from trainables.config import RunSettings
 from trainables.data.dataset import Dataset
+from trainables.errors import OutOfMemory
 from trainables.trial import FineTuneTrial
 
 
@@ -112,3 +114,29 @@ def test_a_checkpoint_holds_what_is_trained_and_not_the_frozen_backbone(config: 
 def test_without_checkpoints_none_is_written(config: dict[str, Any], tmp_path: Path) -> None:
     FineTuneTrial(with_run(config, checkpoint_every=0)).step()
     assert not (tmp_path / "trial").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[64]\n\t[[node]]"),
+        tf.errors.InternalError(None, None, "failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED"),
+        MemoryError("Unable to allocate 9 GiB"),
+    ],
+)
+@pytest.mark.parametrize("where", ["setup", "step"])
+def test_memory_that_runs_out_anywhere_in_a_trial_is_said_as_such(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    """The scheduler then tries the trial again with fewer neighbours."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    if where == "setup":
+        monkeypatch.setattr("trainables.trial.Checkpoints.newest", fail)
+    else:
+        monkeypatch.setattr("trainables.training.fine_tune.FineTuning.run_epoch", fail)
+    with pytest.raises(OutOfMemory) as caught:
+        FineTuneTrial(config).step()
+    assert str(caught.value).startswith("out of memory on ") and "\n" not in str(caught.value)

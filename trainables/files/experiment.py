@@ -6,6 +6,7 @@ from pathlib import Path
 PROVENANCE_FILE = "provenance.json"
 SWEEP_FILE = "sweep.yaml"
 WARM_START_FILE = "warm_start.json"
+PROBE_FOLDER = "probe"
 STUDY_FILE = "study.db"
 SUMMARY_FILE = "sweep_summary.json"
 BEST_FILE = "best.json"
@@ -28,6 +29,9 @@ CHECKPOINTS = "checkpoints"
 EPOCHS_FILE = "epochs.jsonl"
 ERROR_FILE = "error.txt"
 
+# In the probe's folder: what it is and how good, and the classifier itself.
+PROBE_FILE, SOLUTION_FILE = "probe.json", "solution.npz"
+
 # In the final stage's folder; METRICS_FILE is its marker, written last.
 METRICS_FILE = "metrics.json"
 MODEL_FILE = "model.keras"
@@ -48,8 +52,14 @@ def front_file(experiment: Path, number: int) -> Path:
 
 def final_folder(handoff: Path) -> Path:
     """Return the final stage's folder: final/ beside best.json, or there final_trial_0007/ for one of the front."""
+    alone = handoff.absolute().parent.name == FRONT_FOLDER
+    return experiment_of(handoff) / (f"final_{handoff.stem}" if alone else FINAL_FOLDER)
+
+
+def experiment_of(handoff: Path) -> Path:
+    """Return the experiment's folder: where best.json lies, or the parent of pareto/."""
     folder = handoff.absolute().parent
-    return folder.parent / f"final_{handoff.stem}" if folder.name == FRONT_FOLDER else folder / FINAL_FOLDER
+    return folder.parent if folder.name == FRONT_FOLDER else folder
 
 
 def checkpoint_root(experiment: Path, mirror: str | None, number: int) -> str:

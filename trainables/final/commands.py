@@ -12,7 +12,7 @@ example:
   python -m trainables retrain runs/first/best.json
 
 The final stage. Writes model.keras, model_card.md, metrics.json, families.csv, predictions.csv, history.csv and
-pictures.
+pictures. Where the trained model does not beat the sweep's probe on validation, the probe is handed over.
 """
 
 
@@ -32,7 +32,7 @@ def run_retrain(arguments: argparse.Namespace) -> int:
     """Run the final stage, and print the figures of both trainings and every warning."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.device import prepare_tensorflow
-    from trainables.files.experiment import final_folder
+    from trainables.files.experiment import experiment_of, final_folder
     from trainables.files.remote_experiment import check_free_there, handoff_here, send_final
     from trainables.final.options import FinalOptions
     from trainables.handoff import read_handoff
@@ -47,7 +47,8 @@ def run_retrain(arguments: argparse.Namespace) -> int:
     prepare_tensorflow(options.threads)
     from trainables.final.retrain import retrain
 
-    for line in summary(retrain(handoff, out, options, lambda line: print(line, flush=True))):
+    metrics = retrain(handoff, out, options, lambda line: print(line, flush=True), experiment_of(best))
+    for line in summary(metrics):
         print(line)
     print(f"model, tables and metrics are in {out}")
     if sent_to is not None:
@@ -56,15 +57,22 @@ def run_retrain(arguments: argparse.Namespace) -> int:
     return 0
 
 
+_WHICH = {"before": "before oversampling", "after": "after oversampling", "probe": "probe"}
+
+
 def summary(metrics: dict[str, Any]) -> list[str]:
     """What metrics.json says, for people: the figures of both trainings, the choice, and every warning."""
     lines = [
-        f"{name:>6} oversampling, {split:<10}  accuracy {figures['accuracy']:6.1%}  "
+        f"{_WHICH.get(name, name):>19}, {split:<10}  accuracy {figures['accuracy']:6.1%}  "
         f"loss {figures['loss']:6.3f}  cross-entropy {figures['cross_entropy']:6.3f}  "
         f"macro F1 {figures['macro_f1']:6.1%}"
         for name, splits in metrics["stages"].items()
         for split, figures in (splits or {}).items()
     ]
-    lines.append(f"kept the model {metrics['chosen']} oversampling: {metrics['chosen_because']}")
+    if metrics["chosen"] == "probe":
+        fitted = "fitted again on training and validation photos"
+        lines.append(f"handed over the probe, {fitted}: {metrics['chosen_because']}")
+    else:
+        lines.append(f"kept the model {metrics['chosen']} oversampling: {metrics['chosen_because']}")
     warnings = (metrics["weights"]["warning"], metrics["alarm"], *metrics["warnings"])
     return lines + [f"warning: {warning}" for warning in warnings if warning]

@@ -1,6 +1,7 @@
 """Options of `retrain`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +11,11 @@ class FinalOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    hand_over: Literal["better", "trial", "probe"] = Field(
+        "better",
+        description="which model to hand over, the trial's or the sweep's probe; better: the trial's where its "
+        "validation macro F1 is higher",
+    )
     threshold: float = Field(0.3, ge=0, le=1, description="oversample families with a validation F1 below this")
     copies: int = Field(2, ge=1, le=20, description="augmented copies of each of their photos")
     patience: int = Field(5, ge=1, description="epochs without a lower validation loss")

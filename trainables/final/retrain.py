@@ -6,16 +6,16 @@ Follows the reference study's last steps; the test split is read once, after the
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import open_dataset_at
 from trainables.data.leaks import LeakProof, prove_disjoint
-from trainables.device import usable_cores
+from trainables.device import device_name, usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import (
     CONFUSION_FILE,
@@ -28,50 +28,72 @@ from trainables.files.experiment import (
 )
 from trainables.files.output import check_free, read_rows, whole_or_nothing, write_json
 from trainables.final.options import FinalOptions
-from trainables.final.outcome import Outcome, Stage, model_card, write_tables
+from trainables.final.outcome import PROBE, Outcome, Stage, model_card, write_tables
 from trainables.final.pictures import draw_confusion, write_examples, write_final_board, write_mistakes, write_pictures
+from trainables.final.probe import evaluate, open_probe
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
+from trainables.network.tail import HeadStart
+from trainables.probe.head_start import find_start
+from trainables.probe.probe import probe_model
+from trainables.probe.solution import Solution
 from trainables.training.fine_tune import Evaluation, Result, family_f1
 from trainables.training.worker import Worker
 
 Say = Callable[[str], None]
 
-MOST_DIFFERENCE = 1e-3  # between a probability of the whole model and the trained network's
+_MODELS = {
+    "before": "the model before oversampling",
+    "after": "the model after oversampling",
+    PROBE: "the probe, fitted again on training and validation photos",
+}
+# Between a probability of the whole model and the trained network's; GPUs multiply in TF32, otherwise for each batch.
+MOST_DIFFERENCE, MOST_ON_GPU = 1e-3, 2e-2
 
 
-def retrain(handoff: Handoff, out: Path, options: FinalOptions, say: Say) -> dict[str, Any]:
+def retrain(
+    handoff: Handoff, out: Path, options: FinalOptions, say: Say, experiment: Path | None = None
+) -> dict[str, Any]:
     """Run the final stage and write its folder; `say` gets a line per step.
+
+    Args:
+        experiment: the sweep's folder, for its probe/; None is the folder that `out` lies in.
 
     Returns:
         The content of metrics.json.
 
     Raises:
-        UserError: the dataset is gone, changed or leaks; the weights are not the sweep's; `out` holds something.
+        UserError: the dataset is gone, changed or leaks; the weights are not the sweep's; `out` holds something; the
+            probe is asked for and there is none.
     """
     started = time.monotonic()
     check_free(out)
     worker, config, proof = _prepare(handoff, out, options)
     say("the splits are disjoint by photo id, content and group")
-    stages = [_train("before", worker, config, options, say)]
+    config, start = find_start(worker, config)
+    probe = open_probe(handoff, experiment or out.parent, worker, say)
+    if probe is None and options.hand_over == PROBE:
+        raise UserError("--hand-over probe: there is no probe that could be handed over; leave the option out")
+    stages = [_train("before", worker, config, start, options, say)]
     labels = worker.photos("validation", config.image_size).labels
     scores = family_f1(labels, stages[0].validation.probabilities.argmax(axis=1), worker.classes)
     weak = [int(family) for family in np.flatnonzero(scores < options.threshold)]
     if weak:
         families = "1 family has" if len(weak) == 1 else f"{len(weak)} families have"
         say(f"{families} a validation F1 below {options.threshold:.0%}: training again with copies of their photos")
-        stages.append(_train("after", worker, config, options, say, weak))
+        stages.append(_train("after", worker, config, start, options, say, weak))
+    outcome = Outcome(stages, {}, weak, probe, options.hand_over)
+    chosen, _ = outcome.handed_over
+    solution = None
+    if probe is not None:
+        say(f"{outcome.verdict}: handing over {_MODELS[chosen]}")
+        solution = probe.refitted(worker) if chosen == PROBE else probe.probe.solution
     say("reading test now, once")
-    photos = worker.part("test", config)
-    test: dict[str, Evaluation] = {}
-    for stage in stages:
-        stage.run.tail.load(stage.state)
-        test[stage.name] = stage.run.evaluate(photos)
-    outcome = Outcome(stages, test, weak)
+    outcome = replace(outcome, test=_test(worker, config, outcome, solution))
     with whole_or_nothing(out) as folder:
-        _write_model_and_files(worker, config, outcome, folder)
+        used = _write_model_and_files(worker, config, outcome, solution, folder)
         metrics = outcome.metrics(handoff, config, options, worker.dataset, proof)
-        metrics |= {"weights": asdict(worker.weights(config)), "seconds": round(time.monotonic() - started, 1)}
+        metrics |= {"weights": asdict(worker.weights(used)), "seconds": round(time.monotonic() - started, 1)}
         card = model_card(handoff.study, metrics, worker.dataset.manifest, read_rows(folder / FAMILIES_FILE))
         (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         write_json(metrics, folder / METRICS_FILE)
@@ -116,10 +138,16 @@ def _prepare(handoff: Handoff, out: Path, options: FinalOptions) -> tuple[Worker
 
 
 def _train(
-    name: str, worker: Worker, config: TrialConfig, options: FinalOptions, say: Say, oversampled: Sequence[int] = ()
+    name: str,
+    worker: Worker,
+    config: TrialConfig,
+    start: HeadStart,
+    options: FinalOptions,
+    say: Say,
+    oversampled: Sequence[int] = (),
 ) -> Stage:
     """Train until the validation loss stops falling; go back to the epoch with the best validation macro F1."""
-    run = worker.start(config, oversampled=oversampled, copies=options.copies)
+    run = worker.start(config, oversampled=oversampled, copies=options.copies, start=start)
     history: list[Result] = []
     lowest, since = math.inf, 0
     while not (history and history[-1].get("done")) and since < options.patience:
@@ -138,21 +166,52 @@ def _train(
     return Stage(name, run, history, dict(run.best_weights), train, validation)
 
 
-def _write_model_and_files(worker: Worker, config: TrialConfig, outcome: Outcome, folder: Path) -> None:
-    """Write the chosen training's model, the tables and the pictures."""
+def _test(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None) -> dict[str, Evaluation]:
+    """Every model's figures on test, by its name."""
+    photos, test = worker.part("test", config), {}
+    for stage in outcome.stages:
+        stage.run.tail.load(stage.state)
+        test[stage.name] = stage.run.evaluate(photos)
+    if outcome.probe is not None and solution is not None:
+        test[PROBE] = evaluate(worker, outcome.probe.config, solution, "test")
+    return test
+
+
+class _Model(NamedTuple):
+    """What is handed over: the Keras model, how its photos are read, and what it must answer on validation."""
+
+    model: Any
+    config: TrialConfig
+    validation: Evaluation
+
+
+def _model(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None) -> _Model:
+    """The handed-over model as one Keras model."""
+    chosen, _ = outcome.handed_over
+    if chosen == PROBE and outcome.probe is not None and solution is not None:
+        own = outcome.probe.config
+        return _Model(probe_model(worker, own, solution), own, evaluate(worker, own, solution, "validation"))
     stage, _ = outcome.choice
     stage.run.tail.load(stage.state)
-    model = whole_model(worker.base(config), stage.run.tail, config)
-    train, validation, test = (worker.photos(split, config.image_size) for split in ("train", "validation", "test"))
+    return _Model(whole_model(worker.base(config), stage.run.tail, config), config, stage.validation)
+
+
+def _write_model_and_files(
+    worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None, folder: Path
+) -> TrialConfig:
+    """Write the handed-over model, the tables and the pictures; return the model's configuration."""
+    model, used, expected = _model(worker, config, outcome, solution)
+    train, validation, test = (worker.photos(split, used.image_size) for split in ("train", "validation", "test"))
     some = np.arange(min(8, len(validation)))
-    difference = np.abs(model.predict(validation.read(some), verbose=0) - stage.validation.probabilities[some]).max()
-    if difference > MOST_DIFFERENCE:
+    difference = np.abs(model.predict(validation.read(some), verbose=0) - expected.probabilities[some]).max()
+    if difference > (MOST_DIFFERENCE if device_name() == "CPU" else MOST_ON_GPU):
         raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")
     names, pictures = worker.dataset.class_names, folder / PICTURES_FOLDER
-    save_model(model, names, config, folder)
+    save_model(model, names, used, folder)
     write_tables(outcome, worker.dataset, folder)
-    probabilities = outcome.test[stage.name].probabilities
-    write_pictures(train, names, config, pictures)
+    probabilities = outcome.test[outcome.handed_over[0]].probabilities
+    write_pictures(worker.photos("train", config.image_size), names, config, pictures)
     draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
     write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
     write_mistakes(model, test, probabilities, worker.dataset, pictures)
+    return used

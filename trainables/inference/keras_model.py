@@ -20,7 +20,10 @@ from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
 from trainables.files.output import write_json, write_rows
 from trainables.network.backbones import scaling_layer
+from trainables.network.head import head_layers, pooled_backbone
 from trainables.network.tail import Tail
+
+Array = npt.NDArray[Any]
 
 BATCH = 32
 _METADATA = "metadata.json"  # Keras' own entry in a .keras file; Keras writes it and never reads it.
@@ -48,18 +51,32 @@ def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
     for layer in tail.body.layers:
         if layer.weights:
             backbone.get_layer(layer.name).set_weights(layer.get_weights())
+    standard = [variable.numpy() for variable in tail.standard] if tail.body.cut.depths else None
+    return headed_model(backbone, tail.body.cut.depths, config, standard, [each.numpy() for each in tail.head])
+
+
+def headed_model(
+    backbone: Any, depths: Sequence[str], config: TrialConfig, standard: Sequence[Array] | None, head: Sequence[Array]
+) -> Any:
+    """A backbone without top and a head in one Keras model, scaling inside; the backbone is frozen, not copied.
+
+    Args:
+        depths: what the head reads (see `head.pooled_backbone`).
+        standard: mean and deviation of the features, float32 [channels] each, None where they stay as they are.
+        head: kernel and bias of each dense layer, one after the other; the last one's width is the number of families.
+    """
+    import keras
+
     backbone.trainable = False
     pixels = keras.Input((config.image_size, config.image_size, 3), name="pixels")
-    features = keras.layers.GlobalAveragePooling2D()(backbone(scaling_layer(config.backbone)(pixels), training=False))
-    hidden = keras.layers.Dense(
-        config.dense_units, activation="relu", kernel_regularizer=keras.regularizers.L2(config.l2), name="hidden"
-    )
-    output = keras.layers.Dense(tail.output.units, activation="softmax", name="probabilities")
-    features = hidden(keras.layers.Dropout(config.dropout)(features))
-    model = keras.Model(pixels, output(keras.layers.Dropout(config.dropout)(features)), name="raretune")
-    hidden.set_weights(tail.hidden.get_weights())
-    output.set_weights(tail.output.get_weights())
-    return model
+    features = pooled_backbone(backbone, depths)(scaling_layer(config.backbone)(pixels), training=False)
+    layers = head_layers(config, len(head[-1]), standard)
+    for layer in layers:
+        features = layer(features)
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    for layer, weights in zip(dense, zip(head[::2], head[1::2], strict=True), strict=True):
+        layer.set_weights(weights)
+    return keras.Model(pixels, features, name="raretune")
 
 
 def save_model(model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path) -> None:

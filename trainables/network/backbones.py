@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.network.backbone_table import BACKBONES
 from trainables.network.cut import Cut, find_cut
+from trainables.network.head import head_depths
 
 WEIGHT_KINDS = ("auto", "imagenet", "random")
 
@@ -75,10 +77,11 @@ def from_scratch(backbone: str) -> bool:
     return BACKBONES[backbone].application is None
 
 
-def cut_backbone(base: Any, backbone: str, unfrozen_layers: int) -> Cut:
-    """Find the cut of a backbone by its name; one without weights to keep trains whole, BatchNorm included."""
-    whole = from_scratch(backbone)
-    return find_cut(base, len(base.layers) if whole else unfrozen_layers, batch_norm=whole)
+def cut_backbone(base: Any, config: TrialConfig, unfrozen_layers: int) -> Cut:
+    """Find the cut of a configuration; a backbone without weights to keep trains whole, BatchNorm included."""
+    whole = from_scratch(config.backbone)
+    layers = len(base.layers) if whole else unfrozen_layers
+    return find_cut(base, layers, batch_norm=whole, depths=head_depths(base, config))
 
 
 def build_backbone(backbone: str, image_size: int, weights: Weights, seed: int) -> Any:

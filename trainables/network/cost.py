@@ -13,6 +13,7 @@ from typing import Any
 from trainables.config import TrialConfig
 from trainables.files.output import unfinished
 from trainables.network.backbones import scale_pixels
+from trainables.network.head import head_depths, head_layers, head_parameters, pooled_backbone
 
 MODEL_MB, LATENCY_MS = "model_mb", "latency_ms"
 COSTS = (MODEL_MB, LATENCY_MS)
@@ -22,14 +23,13 @@ ROUNDS = 30
 _BYTES = 4  # of a float32: a finished model has no smaller numbers, in whatever precision a trial computes
 
 
-def model_mb(base: Any, dense_units: int, classes: int) -> float:
+def model_mb(base: Any, config: TrialConfig, classes: int) -> float:
     """Return the float32 size of all weights of the finished model, in MB (1e6 bytes).
 
     Counted, not measured: the same on every machine, and for every count of unfrozen layers. `base` is without top.
     """
-    channels = int(base.output.shape[-1])
-    head = (channels + 1) * dense_units + (dense_units + 1) * classes
-    return (int(base.count_params()) + head) * _BYTES / 1e6
+    channels = int(pooled_backbone(base, head_depths(base, config)).output.shape[-1])
+    return (int(base.count_params()) + head_parameters(channels, config, classes)) * _BYTES / 1e6
 
 
 def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
@@ -72,24 +72,25 @@ def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], flo
     return float(json.loads(file.read_text())[LATENCY_MS])
 
 
-def predictor(base: Any, config: TrialConfig, classes: int) -> tuple[Callable[[Any], Any], tuple[Any, Any]]:
+def predictor(base: Any, config: TrialConfig, classes: int) -> tuple[Callable[[Any], Any], list[Any]]:
     """Build keras_model.whole_model around the backbone itself: a copy of it would take its memory again.
 
     Returns:
         The function from one photo, float32 [1, size, size, 3] in 0..255, to its probabilities, float32 [1, classes];
-        and the two layers of the head.
+        and the head's dense layers.
     """
     import keras
+    import numpy as np
     import tensorflow as tf
 
-    hidden = keras.layers.Dense(config.dense_units, activation="relu")
-    output = keras.layers.Dense(classes, activation="softmax")
-    hidden.build((None, int(base.output.shape[-1])))
-    output.build((None, config.dense_units))
+    features = pooled_backbone(base, head_depths(base, config))
+    channels = int(features.output.shape[-1])
+    standard = (np.zeros(channels), np.ones(channels)) if config.head == "depths" else None
+    layers = head_layers(config, classes, standard)
+    model = keras.Sequential([features, *layers])
 
     @tf.function(input_signature=[tf.TensorSpec((1, config.image_size, config.image_size, 3), tf.float32)])
     def forward(pixels: Any) -> Any:
-        features = base(scale_pixels(config.backbone, pixels), training=False)
-        return output(hidden(tf.reduce_mean(features, axis=[1, 2])))
+        return model(scale_pixels(config.backbone, pixels), training=False)
 
-    return lambda photo: forward(photo).numpy(), (hidden, output)
+    return lambda photo: forward(photo).numpy(), [layer for layer in layers if isinstance(layer, keras.layers.Dense)]

@@ -7,7 +7,7 @@ again in the tail.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,28 +24,45 @@ class Cut:
     `name` says what the tail starts from: "pixels" (nothing is frozen), "pooled" (all of the backbone is frozen, the
     stored features are the global averages), else the names of the layers whose outputs cross, joined by "+"; a name
     that `pooled_at` made stands for that layer's global averages.
-    `trainable` are the names of the layers that train. Two counts of unfrozen layers with equal cuts are one
-    configuration.
+    `trainable` are the names of the layers that train. `depths` are the operations whose global averages the head
+    reads, empty for the last output alone; those that nothing trainable leads to cross the cut as averages. Two counts
+    of unfrozen layers with equal cuts are one configuration.
     """
 
     name: str
     trainable: tuple[str, ...]
+    depths: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> list[str]:
+        """The names in `name`."""
+        return self.name.split("+")
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """Those of `depths` that the tail computes."""
+        return tuple(name for name in self.depths if pooled_at(name) not in self.parts)
 
 
-def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False) -> Cut:
+def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False, depths: Sequence[str] = ()) -> Cut:
     """Find the cut for "the last `unfrozen_layers` Keras layers train, except BatchNorm".
 
     Args:
         base: a functional Keras model with one output.
         unfrozen_layers: counted from the end of `base.layers`; more than there are means all.
         batch_norm: whether BatchNorm trains too, its moving statistics included.
+        depths: the operations whose global averages the head reads; layers behind the last of them do not train.
     """
-    last = base.layers[max(len(base.layers) - unfrozen_layers, 0) :]
-    trainable = tuple(layer.name for layer in last if layer.weights and (batch_norm or not is_batch_norm(layer)))
-    if not trainable:
-        return Cut(POOLED, ())
     # Operations, not layers: ConvNeXt adds its residuals with a bare `+`, which is no Keras layer.
     operations = list(base.operations)
+    if depths:
+        needed = _ancestors([operation for operation in operations if operation.name in depths])
+        operations = [operation for operation in operations if operation.name in needed]
+    names = {operation.name for operation in operations}
+    last = [layer for layer in base.layers[max(len(base.layers) - unfrozen_layers, 0) :] if layer.name in names]
+    trainable = tuple(layer.name for layer in last if layer.weights and (batch_norm or not is_batch_norm(layer)))
+    if not trainable:
+        return Cut("+".join(map(pooled_at, depths)) or POOLED, (), tuple(depths))
     moving, read = set(trainable), set()
     for operation in operations:  # In topological order.
         parents = {parent.name for parent in _parents(operation)}
@@ -61,8 +78,9 @@ def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False) -> Cut:
         if _elements(waist) <= sum(_elements(operation) for operation in frontier):
             frontier = [waist]
     if not _any_weights_above(frontier):
-        return Cut(PIXELS, trainable)
-    return Cut("+".join(operation.name for operation in frontier), trainable)
+        return Cut(PIXELS, trainable, tuple(depths))
+    still = [pooled_at(name) for name in depths if name not in moving]
+    return Cut("+".join([*(operation.name for operation in frontier), *still]), trainable, tuple(depths))
 
 
 def tensors_at(base: Any, cut_name: str) -> list[Any]:
@@ -105,7 +123,9 @@ def block_ends(base: Any) -> tuple[str, ...]:
 
 
 def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
-    """The model from the tensors that cross the cut to the backbone's features; None where nothing is left to compute.
+    """The model from the tensors that cross the cut, averages left out, to the backbone's features.
+
+    Those are its output or, with depths, a list of the outputs at `cut.moving`. None where nothing is left to compute.
 
     Its layers are copies with the base's weights, trainable as the cut says: training them leaves the base, which other
     trials' prefixes need, as it is. `precision` is what it computes in (see `fast_layers.copy_part`); its input is
@@ -115,10 +135,13 @@ def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
 
     from trainables.network.fast_layers import copy_part
 
-    if cut.name == POOLED:
+    crossing = [name for name in cut.parts if not is_pooled(name)]
+    if not crossing:
         return None
-    crossing = tensors_at(base, cut.name)
-    tail = copy_part(keras.Model(crossing if len(crossing) > 1 else crossing[0], base.output), precision)
+    inputs = tensors_at(base, "+".join(crossing))
+    outputs = {operation.name: operation.output for operation in base.operations}
+    features = [outputs[name] for name in cut.moving] if cut.depths else base.output
+    tail = copy_part(keras.Model(inputs if len(inputs) > 1 else inputs[0], features), precision)
     for layer in tail.layers:
         layer.trainable = layer.name in cut.trainable
     return tail
@@ -143,15 +166,18 @@ def is_batch_norm(layer: Any) -> bool:
 
 def _any_weights_above(frontier: list[Any]) -> bool:
     """Whether the prefix has anything to compute that is worth storing: scaling and padding are not."""
-    above, seen = list(frontier), set()
+    return any(getattr(operation, "weights", []) for operation in _ancestors(frontier).values())
+
+
+def _ancestors(operations: Sequence[Any]) -> dict[str, Any]:
+    """The operations that lead to these, by name, themselves included."""
+    above, seen = list(operations), {}
     while above:
         operation = above.pop()
-        if getattr(operation, "weights", []):
-            return True
         if operation.name not in seen:
-            seen.add(operation.name)
+            seen[operation.name] = operation
             above += _parents(operation)
-    return False
+    return seen
 
 
 def _parents(operation: Any) -> list[Any]:

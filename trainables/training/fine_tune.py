@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from trainables.activations.features import Features
 from trainables.config import TrialConfig
-from trainables.network.tail import State, StepSettings, Tail
+from trainables.network.tail import HeadStart, State, StepSettings, Tail
 from trainables.training.class_balance import balance
 
 # How many training batches are evaluated at once: inference keeps nothing for a backward pass, and larger products use
@@ -24,11 +24,14 @@ Result = dict[str, Any]
 
 
 class TrainingSet(NamedTuple):
-    """Photos to train on, `labels` int64 [n], or copy number `copy` of them, which shows views that no other shows."""
+    """Photos to train on, `labels` int64 [n], or copy number `copy` of them, which shows views that no other shows.
+
+    None for `copy` stands for the photos as they are, in every epoch.
+    """
 
     features: Features
     labels: Array
-    copy: int = 0
+    copy: int | None = 0
 
 
 class Metrics(NamedTuple):
@@ -57,7 +60,13 @@ class FineTuning:
     """
 
     def __init__(
-        self, tail: Tail, training: Sequence[TrainingSet], validation: TrainingSet, config: TrialConfig, classes: int
+        self,
+        tail: Tail,
+        training: Sequence[TrainingSet],
+        validation: TrainingSet,
+        config: TrialConfig,
+        classes: int,
+        start: HeadStart | None = None,
     ) -> None:
         self.tail = tail
         self._training = training
@@ -73,7 +82,7 @@ class FineTuning:
         self.best_score = -math.inf
         self.best_weights: State = {}
         self._step_seconds = 0.0
-        tail.reset(config.seed)
+        tail.reset(config.seed, start)
 
     def run_epoch(self) -> Result:
         """Train for one epoch and evaluate on validation; remember the weights if macro F1 is the best so far.
@@ -146,8 +155,10 @@ class FineTuning:
         for number, first in enumerate(range(0, len(order), config.batch_size)):
             step = (self.epoch - 1) * self._steps_per_epoch + number
             rows = np.sort(order[first : first + config.batch_size])  # Sorted reads of a memory map are sequential.
+            rate = self._rate(step)
+            head_rate = rate * (config.head_learning_rate or config.learning_rate) / config.learning_rate
             settings = StepSettings(
-                self._rate(step), config.dropout, config.l2, config.label_smoothing, config.seed, step
+                rate, head_rate, config.dropout, config.l2, config.label_smoothing, config.seed, step
             )
             inputs = self._batch(rows)
             started = time.monotonic()
@@ -177,7 +188,8 @@ class FineTuning:
         for part in self._training:
             inside = rows[(rows >= first) & (rows < first + len(part.labels))] - first
             if len(inside):
-                pieces.append(part.features.batch(inside, view + part.copy * self.config.augment_views))
+                shown = None if part.copy is None else view + part.copy * self.config.augment_views
+                pieces.append(part.features.batch(inside, shown))
             first += len(part.labels)
         return pieces[0] if len(pieces) == 1 else [np.concatenate(arrays) for arrays in zip(*pieces, strict=True)]
 

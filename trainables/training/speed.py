@@ -38,7 +38,7 @@ class Speed(NamedTuple):
     resident_bytes: int
 
 
-class Probe:
+class SpeedTest:
     """A process with `threads` CPU threads, ready to train every tail that a sweep may ask for.
 
     Weights and data are made up, nothing is read or stored: the values do not change the speed.
@@ -52,7 +52,7 @@ class Probe:
             cut.name: Tail(
                 TailBackbone(base, cut, classes, config.optimizer, config.tail_precision), config.dense_units
             )
-            for cut in {cut_backbone(base, config.backbone, count) for count in unfrozen_layers}
+            for cut in {cut_backbone(base, config, count) for count in unfrozen_layers}
         }
         self._prefix = Prefix(base, "random", config)
         self._stored = sorted(self._tails.keys() - {PIXELS})
@@ -78,7 +78,7 @@ class Probe:
         shapes = tail.body.input_shapes
         inputs = [random.random((self._config.batch_size, *shape), np.float32) for shape in shapes]
         even = balance("none", np.ones(self._classes, np.int64))
-        settings = StepSettings(1e-3, 0.3, 1e-3, 0.0, 0, 0)
+        settings = StepSettings(1e-3, 1e-3, 0.3, 1e-3, 0.0, 0, 0)
         size = np.dtype(self._config.store_dtype).itemsize if cut in self._stored else 0
         return TailSpeed(
             self._rate(lambda: tail.train_batch(inputs, self._photos.labels, even, settings)[0].numpy(), seconds),

@@ -16,7 +16,7 @@ from trainables.device import device_name
 from trainables.network import backbones
 from trainables.network.cost import MODEL_MB, latency_ms, model_mb, remembered
 from trainables.network.cut import PIXELS, Cut, pooled_at
-from trainables.network.tail import Tail, TailBackbone
+from trainables.network.tail import HeadStart, Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
 from trainables.versions import versions
 
@@ -50,24 +50,33 @@ class Worker:
         self.store_use = StoreUse()
 
     def start(
-        self, config: TrialConfig, plan: Sequence[int] = (), oversampled: Sequence[int] = (), copies: int = 0
+        self,
+        config: TrialConfig,
+        plan: Sequence[int] = (),
+        oversampled: Sequence[int] = (),
+        copies: int = 0,
+        start: HeadStart | None = None,
+        augmented: bool = True,
     ) -> FineTuning:
         """Begin to train a configuration; a run begun before is over.
 
         Args:
             plan: all counts of unfrozen layers that the sweep may ask for: what they need is stored in one pass.
             oversampled: classes of which `copies` augmented copies of each training photo are added.
+            start: what the head begins with (see `head_start.find_start`).
+            augmented: whether the training photos are shown in their views, or as they are in every epoch.
         """
         for features in self._open:
             features.close()
         self._open.clear()
         photos = self.photos("train", config.image_size)
-        parts = [TrainingSet(self._features(photos, config, plan), photos.labels)]
+        parts = [TrainingSet(self._features(photos, config, plan), photos.labels, 0 if augmented else None)]
         rows = np.flatnonzero(np.isin(photos.labels, oversampled))
         for copy in range(1, copies + 1 if len(rows) else 1):
             chosen = photos.select(rows)
             parts.append(TrainingSet(self._features(chosen, config, ()), chosen.labels, copy))
-        return FineTuning(self._tail(config), parts, self.part("validation", config, plan), config, self.classes)
+        validation = self.part("validation", config, plan)
+        return FineTuning(self._tail(config), parts, validation, config, self.classes, start)
 
     def part(self, split: str, config: TrialConfig, plan: Sequence[int] = ()) -> TrainingSet:
         """A whole split, to evaluate on."""
@@ -127,9 +136,9 @@ class Worker:
         """What the model of a configuration costs, by one of `cost.COSTS`; time is measured once per model and node."""
         base = self.base(config)
         if name == MODEL_MB:
-            return model_mb(base, config.dense_units, self.classes)
+            return model_mb(base, config, self.classes)
         model = {
-            **{knob: getattr(config, knob) for knob in ("backbone", "image_size", "dense_units")},
+            **{knob: getattr(config, knob) for knob in ("backbone", "image_size", "dense_units", "head", "depths")},
             **{"classes": self.classes, "device": device_name(), "threads": self._threads, "versions": versions()},
         }
         return remembered(model, self._store.root / "latencies", lambda: latency_ms(base, config, self.classes))
@@ -166,4 +175,4 @@ class Worker:
         return tail
 
     def _cut(self, config: TrialConfig, unfrozen_layers: int) -> Cut:
-        return backbones.cut_backbone(self.base(config), config.backbone, unfrozen_layers)
+        return backbones.cut_backbone(self.base(config), config, unfrozen_layers)

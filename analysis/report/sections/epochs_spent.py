@@ -11,6 +11,7 @@ from analysis.render.section import Head, Line, Section, Table
 from analysis.render.svg import BLUE, FAINT, GREEN, Picture, Size, canvas, legend
 from analysis.render.wording import STOP_WORDS, count, duration, percent, plural
 from analysis.report.sections import SWEEP
+from search.config.registry import STOP_RULES
 
 BEST = "the best trial"
 
@@ -18,9 +19,7 @@ BEST = "the best trial"
 def section(data: ReportData) -> Section:
     """Bars where there are trials, and the same as a table."""
     found = spending(data.frames.trials, data.best, data.max_epochs)
-    note = (
-        "Full bars: epochs that were run. Dashed: epochs that were saved against running every trial to its last one."
-    )
+    note = "Full bars: epochs that were run. Dashed: epochs that early stopping saved."
     whole = int(found["run"].sum())
     parts = [f"{use} {percent(run / max(whole, 1), 0)}" for use, run in zip(found["use"], found["run"], strict=True)]
     alt = f"Of {plural(whole, 'epoch')}: {'; '.join(parts)}."
@@ -35,14 +34,15 @@ def spending(trials: pd.DataFrame, best: int | None, longest: int) -> pd.DataFra
     Columns: use, trials, run and saved (epochs, of at most `longest` a trial), seconds (added up over trials).
     """
     uses = []
+    stopped = trials["stop_kind"].isin([*STOP_RULES, "early_stopping"])
+    left_out = (longest - trials["epochs"]).where(stopped, 0)
     for trial, kind, rung in zip(trials["trial"], trials["stop_kind"], trials["stop_rung"], strict=True):
         words = STOP_WORDS.get(str(kind), str(kind))
         uses.append(BEST if trial == best else words if pd.isna(rung) else f"{words} at epoch {int(rung)}")
     shares = []
     for use, group in trials.groupby(np.array(uses, object)):
         run = int(group["epochs"].sum())
-        open_trials = group["state"].isin(["running", "waiting"])
-        saved = 0 if open_trials.all() else longest * len(group) - run
+        saved = int(left_out[group.index].sum())
         shares.append((str(use), len(group), run, saved, float(group["seconds"].sum())))
     shares.sort(key=lambda share: (share[0] != BEST, -share[2]))
     return pd.DataFrame(shares, columns=["use", "trials", "run", "saved", "seconds"])
@@ -56,7 +56,7 @@ def spending_table(data: pd.DataFrame, longest: int) -> Table:
         for use, trials, run, saved, seconds in data.itertuples(index=False)
     )
     heads = ("trials", "epochs run", "share of epochs", "epochs saved", "time")
-    note = f"Saved against running every trial for all of its {plural(longest, 'epoch')}. Times add up over trials."
+    note = f"Saved by early stopping, of a trial's {plural(longest, 'epoch')}. Times add up over trials."
     return Table(
         "spending", "Where the budget went", (Head("spent on"), *(Head(text, "num") for text in heads)), rows, note
     )

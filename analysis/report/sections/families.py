@@ -36,20 +36,22 @@ def families_table(data: ReportData) -> Table | None:
     table = data.final.families
     short = short_names(list(table["family"]))
     order = table.sort_values(f"test_f1_{data.final.chosen}", na_position="last")
+    probe = ["probe"] if "test_f1_probe" in table and table["test_f1_probe"].notna().any() else []
     rows = []
     for row in order.to_dict("records"):
         name = f"{short[str(row['family'])]}{' +' if row.get('oversampled') else ''}"
         photos = [count(row.get(f"{split}_photos")) for split in ("train", "validation", "test")]
         before, after = row["test_f1_before"], row["test_f1_after"]
-        scores = [percent(row[key]) for key in ("val_f1_before", "val_f1_after", "test_f1_before", "test_f1_after")]
         change = points(None if pd.isna(before) or pd.isna(after) else after - before)
+        scores = [percent(row[f"val_f1_{stage}"]) for stage in ("before", "after", *probe)]
+        scores += [percent(before), percent(after), change, *(percent(row[f"test_f1_{stage}"]) for stage in probe)]
         kept = [percent(row.get(key)) for key in ("test_precision", "test_recall")]
-        rows.append(Line((name, *photos, *scores, change, *kept)))
+        rows.append(Line((name, *photos, *scores, *kept)))
     heads = (
         Head("family"),
         *(Head(split, "num", "photos") for split in ("training", "validation", "test")),
-        *(Head(stage, "num", "validation F1") for stage in ("before", "after")),
-        *(Head(text, "num", "test F1") for text in ("before", "after", "change")),
+        *(Head(stage, "num", "validation F1") for stage in ("before", "after", *probe)),
+        *(Head(text, "num", "test F1") for text in ("before", "after", "change", *probe)),
         *(Head(text, "num", "test") for text in ("precision", "recall")),
     )
     note = (

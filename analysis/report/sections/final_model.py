@@ -35,30 +35,32 @@ def oversampling_sentences(final: FinalStage) -> str:
     """What the final stage did about weak families, and which of its two models it kept."""
     metrics, below = final.metrics, percent(final.metrics.get("threshold"), 0)
     weak = len(metrics.get("oversampled_families") or [])
+    probe = " The probe was handed over in its place." if final.chosen == "probe" else ""
     if not weak:
-        return f"No family had a validation F1 below {below}, so nothing was oversampled."
-    because = f", because {metrics['chosen_because']}" if metrics.get("chosen_because") else ""
+        return f"No family had a validation F1 below {below}, so nothing was oversampled.{probe}"
+    because = f", because {metrics['chosen_because']}" if metrics.get("chosen_because") and not probe else ""
     copies = plural(int(metrics.get("copies", 0)), "augmented copy", "augmented copies")
     return (
         f"Validation F1 was below {below} for {plural(weak, 'family', 'families')}. The model was trained again with "
-        f"{copies} of each of their training photos added. The model from {final.chosen} oversampling was "
-        f"kept{because}."
+        f"{copies} of each of their training photos added. The model from {final.trial_chosen} oversampling was "
+        f"kept{because}.{probe}"
     )
 
 
 def final_table(data: ReportData) -> Table | None:
-    """The final stage's scores before and after oversampling, on training, validation and test photos."""
+    """The scores before and after oversampling, and the probe's, on training, validation and test photos."""
     final = data.final
     if final is None:
         return None
     rows = []
-    for stage in ("before", "after"):
+    for stage in ("before", "after", "probe"):
         for split in ("train", "validation", "test"):
             figures = final.figures(stage, split)
             if figures:
                 shares = (percent(figures.get(name)) for name in ("accuracy", "macro_f1"))
                 losses = (decimals(figures.get(name), 3) for name in ("loss", "cross_entropy"))
-                rows.append(Line((stage, SPLITS[split], *shares, *losses), stage == final.chosen))
+                name = "the probe" if stage == "probe" else stage
+                rows.append(Line((name, SPLITS[split], *shares, *losses), stage == final.chosen))
     scores = ("accuracy", "macro F1", "loss", "cross-entropy")
     heads = (Head("oversampling"), Head("photos"), *(Head(text, "num") for text in scores))
     note = "The kept model is highlighted. The loss contains the L2 penalty on weights; the cross-entropy does not."

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 import analysis
 from analysis.data.experiment import read
-from analysis.data.frames import EPOCH_COLUMNS, TRIAL_COLUMNS, Column, Shown, export
+from analysis.data.frames import EPOCH_COLUMNS, TRIAL_COLUMNS, Column, Shown, export, frames
 from analysis.data.report_data import report_data
 from analysis.report.sections.trials_table import trials_table
 
@@ -36,6 +38,15 @@ def test_a_failed_trial_has_no_value(example, example_data):
     without = example_data.frames.trials.loc[example_data.frames.trials["value"].isna(), "trial"]
     assert failed
     assert set(without) == failed
+
+
+def test_a_trial_that_diverged_is_shown_as_such_and_has_no_value(example_data):
+    known = example_data.experiment
+    stop = {"kind": "diverged", "epoch": 3, "reason": "train_loss became nan in epoch 3"}
+    first = replace(known.trials[0], state="DIVERGED", stop=stop)
+    row = frames(replace(known, trials=(first, *known.trials[1:]))).trials.iloc[0]
+    assert (row["state"], row["stop_kind"]) == ("diverged", "diverged")
+    assert known.trials[0].value is not None and pd.isna(row["value"]) and pd.isna(row["best_epoch"])
 
 
 def test_every_column_is_documented_with_its_unit(example_data, tmp_path):

@@ -23,7 +23,7 @@ def test_photos_left_out_families_never_tested_and_failed_trials_are_noted(examp
     text = {caution.title: caution.text for caution in cautions(example_data)}
     assert "5 near-duplicate and 3 unreadable" in text["8 photos left out"]
     assert "cnidaria_mussidae has too few photos" in text["1 family never tested"]
-    assert "not finite" in text["1 trial failed"]
+    assert "Out of memory on T4" in text["1 trial failed"]
 
 
 def test_a_failing_leak_proof_is_an_alarm_that_names_the_splits(changed):

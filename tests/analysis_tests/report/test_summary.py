@@ -1,9 +1,15 @@
 import json
 import shutil
+from dataclasses import replace
+
+import pytest
 
 from analysis.render.wording import percent
-from analysis.report.sections.final_model import oversampling_sentences
-from analysis.report.summary import budget, sentences, tiles
+from analysis.report.sections.families import families_table
+from analysis.report.sections.final_model import final_table, oversampling_sentences
+from analysis.report.summary import budget, probe_sentence, sentences, tiles
+from tests.analysis_tests.example_probe import add_probe
+from tests.probe_example import probe_record
 
 
 def test_the_summary_tells_who_won_with_what_and_by_how_much(example, example_data):
@@ -66,3 +72,56 @@ def test_that_nothing_was_oversampled_is_told_too(changed):
     found = changed(none_weak)
     assert oversampling_sentences(found.final).endswith("so nothing was oversampled.")
     assert "without oversampling" in sentences(found)[-1]
+
+
+def test_without_a_probe_nothing_is_said_of_one(example_data):
+    assert not any("probe" in said.lower() for said in sentences(example_data))
+
+
+@pytest.mark.parametrize(
+    ("behind", "verdict"),
+    [
+        (0.02, ": the sweep’s best trial beats it by 2.0 points."),
+        (-0.02, ", and the sweep did not beat it: its best trial is 2.0 points worse."),
+        (0.0, ", and the sweep did not beat it: its best trial is as good."),
+    ],
+)
+def test_the_first_sentences_say_whether_the_sweep_beat_the_probe(example, changed, behind, verdict):
+    value = example.best.best - behind
+    found = changed(lambda folder: add_probe(folder, val_macro_f1=value))
+    probe = "The probe, logistic regression on what the frozen backbone sees (mixed9 + mixed10), has a validation macro"
+    assert sentences(found)[2] == f"{probe} F1 of {percent(value)}{verdict}"
+    assert "test macro F1" in sentences(found)[-1], "no probe in the final stage, and so no comparison on test"
+
+
+def test_of_a_metric_that_the_probe_does_not_have_it_says_nothing(example_data):
+    experiment = replace(example_data.experiment, probe=probe_record())
+    sweep = experiment.sweep | {"metric": "val_loss", "mode": "min"}
+    assert probe_sentence(replace(example_data, experiment=replace(experiment, sweep=sweep))) == ""
+
+
+def test_on_test_the_trained_model_and_the_probe_are_compared_photo_by_photo(changed):
+    found = changed(lambda folder: add_probe(folder, wrong=0.5))
+    said = sentences(found)[-1]
+    assert said.startswith("The trained model is better than the probe: its test macro F1 is ")
+    assert f"Both were judged on the same {len(found.final.test_predictions)} test photos" in said
+    assert "interval +" in said
+
+
+def test_a_probe_that_was_handed_over_is_the_final_model(changed):
+    found = changed(lambda folder: add_probe(folder, wrong=0.05, handed_over=True))
+    final, verdict = sentences(found)[-2:]
+    test = found.final.figures("probe", "test")
+    because = "the trial does not beat the probe"
+    assert final.startswith(
+        f"The final model is the probe, fitted again on training and validation photos: {because}. "
+    )
+    assert f"is {percent(test['macro_f1'])} (95" in final
+    assert "the trained model" in verdict.lower() and "the probe alone 0" in verdict
+    assert tiles(found)[0].number == percent(test["macro_f1"])
+    assert oversampling_sentences(found.final).endswith("kept. The probe was handed over in its place.")
+    table = final_table(found)
+    assert [line.cells[0] for line in table.rows][-2:] == ["the probe", "the probe"]
+    assert [line.best for line in table.rows] == [False] * 6 + [True] * 2
+    heads = [(head.text, head.group) for head in families_table(found).heads]
+    assert ("probe", "validation F1") in heads and ("probe", "test F1") in heads

@@ -5,15 +5,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.callbacks.budget import WatchBudget, check_budget
 from search.config.schema import Budget
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.observers import ObserverCallback
+from search.tune.run_times import RunTimes
 from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
 from trainables.errors import UserError
+from trainables.files.experiment import EPOCHS_FILE, trial_folder
 
 
 def test_gpu_hours_without_a_gpu_are_refused() -> None:
@@ -26,7 +29,8 @@ class Watched:
     """A watch with a clock that is turned by hand."""
 
     def __init__(self, folder: Path, gpus: float = 0.0, **budget: Any) -> None:
-        self.now, self.sweep_state = 0.0, SweepState()
+        self.now = 0.0
+        self.sweep_state = SweepState(run_times=RunTimes(lambda: self.now))
         self.watch = WatchBudget(sweep(folder, budget=budget), gpus, self.sweep_state, lambda: self.now)
         self.callback = ObserverCallback([self.watch], "val_macro_f1", self.sweep_state)
         self._trials = {number: FakeTrial({"run": {"trial": number, "known_epochs": 0}}) for number in range(9)}
@@ -69,6 +73,34 @@ def test_gpu_time_is_each_trials_share_also_between_results(tmp_path: Path) -> N
     watched.now = 5000.0  # 3000 s and 5000 s at half a GPU
     watched.watch.step()
     assert watched.reason == "budget: 1.11 GPU-hours were used, of 1"
+
+
+def test_gpu_time_that_an_earlier_run_spent_is_counted_once(tmp_path: Path) -> None:
+    """Of a trial that ended, its record; of one that is open, the log of its epochs; neither again when it goes on."""
+    watched = Watched(tmp_path, gpus=1.0, gpu_hours=0.01)  # 36 s
+    log = trial_folder(tmp_path / "experiment", 1) / EPOCHS_FILE
+    log.parent.mkdir(parents=True)
+    log.write_text('{"epoch": 1, "epoch_seconds": 6.0, "setup_seconds": 3.0}\n{"epoch": 2, "epoch_seconds": 6.0}\n')
+    watched.watch.restore(
+        [
+            create_trial(state=TrialState.PRUNED, intermediate_values={1: 0.1}, user_attrs={"seconds": 12.0}),
+            optuna_trial(1, {1: 0.1, 2: 0.1}),
+        ]
+    )
+    watched.start(1, known_epochs=2)
+    watched.report(1, 2)
+    watched.now = 8.0
+    watched.watch.step()
+    assert watched.reason is None, "12 + 15 + 8 s"
+    watched.now = 9.5
+    watched.watch.step()
+    assert watched.reason == "budget: 0.01 GPU-hours were used, of 0.01"
+
+
+def optuna_trial(number: int, values: dict[int, float]) -> FrozenTrial:
+    trial = create_trial(state=TrialState.RUNNING, intermediate_values=values)
+    trial.number = number
+    return trial
 
 
 def test_a_plateau_ends_the_sweep(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from search.callbacks.progress_table import SweepView, TrialView, drawing, shown
 from search.forecast.forecast import duration
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
+from tests.probe_example import probe_record
 from tests.search_tests.example import sweep
 from trainables.config import TrialConfig
 
@@ -90,11 +91,23 @@ def rows(*trials: tuple[int, str, float | None]) -> SweepView:
 
 
 def test_the_best_is_the_best_value_of_a_trial_that_did_not_fail() -> None:
-    view = rows((0, "COMPLETE", 0.3), (1, "FAIL", 0.9), (2, "RUNNING", 0.4), (3, "PRUNED", None))
+    view = rows((0, "COMPLETE", 0.3), (1, "FAIL", 0.9), (2, "RUNNING", 0.4), (3, "PRUNED", None), (4, "DIVERGED", 0.9))
     assert view.best() is view.rows[2]
     view.mode = "min"
     assert view.best() is view.rows[0]
     assert SweepView("m", "max", 1, 1, 1).best() is None
+
+
+def test_what_the_probe_has_stands_beside_the_best(tmp_path: Path) -> None:
+    out = io.StringIO()
+    progress = Progress(sweep(tmp_path), 1, Console(file=out, width=200), probe=probe_record())
+    progress.opened()
+    progress.ended(trial(0), TrialEnd("FAIL", Stop("failed", None, "RuntimeError: no"), None, None))
+    progress.ended(trial(1), TrialEnd("COMPLETE", Stop("max_epochs", 2, "ran"), 0.9, 2))
+    lines = out.getvalue().splitlines()
+    assert "1/6 trials, no result yet (the probe has 0.8650), " in lines[0]
+    assert "best so far 0.9000 (trial 1; the probe has 0.8650), " in lines[1]
+    assert SweepView.of(sweep(tmp_path, metric="val_loss"), 1, probe_record().value("val_loss")).probe is None
 
 
 def test_of_a_long_sweep_the_best_the_running_and_the_latest_are_shown() -> None:

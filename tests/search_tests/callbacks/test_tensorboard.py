@@ -15,6 +15,7 @@ from search.callbacks.tensorboard import TensorBoardRuns
 from search.config.schema import REPORTED
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
+from tests.probe_example import probe_record
 from tests.search_tests.event_files import EventAccumulator, read_events
 from trainables.config import TrialConfig
 from trainables.files.experiment import run_folder
@@ -86,12 +87,18 @@ def test_what_a_model_costs_is_the_second_metric_of_hparams(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("state", "status"), [("COMPLETE", "STATUS_SUCCESS"), ("PRUNED", "STATUS_SUCCESS"), ("FAIL", "STATUS_FAILURE")]
+    ("state", "kind", "status"),
+    [
+        ("COMPLETE", "max_epochs", "STATUS_SUCCESS"),
+        ("PRUNED", "asha", "STATUS_SUCCESS"),
+        ("PRUNED", "diverged", "STATUS_FAILURE"),
+        ("FAIL", "failed", "STATUS_FAILURE"),
+    ],
 )
-def test_the_session_ends_with_how_the_trial_ended(tmp_path: Path, state: Any, status: str) -> None:
+def test_the_session_ends_with_how_the_trial_ended(tmp_path: Path, state: Any, kind: str, status: str) -> None:
     runs = TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS)
     runs.began(trial(0))
-    runs.ended(trial(0), TrialEnd(state, Stop("max_epochs", 1, "r"), 0.1, 1))
+    runs.ended(trial(0), TrialEnd(state, Stop(kind, 1, "r"), 0.1, 1))
     end = hparams(read(tmp_path, 0), metadata.SESSION_END_INFO_TAG)
     assert Status.Name(end.status) == status
     assert runs._runs == {}
@@ -144,3 +151,15 @@ def test_runs_sort_as_trials_do(runs: TensorBoardRuns, tmp_path: Path) -> None:
         runs.began(trial(number))
     names = [hparams(read(tmp_path, number), metadata.SESSION_START_INFO_TAG).group_name for number in (2, 10)]
     assert names == sorted(names) == ["trial 0002", "trial 0010"]
+
+
+def test_the_probe_is_a_run_of_one_point_that_a_resumed_sweep_does_not_write_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        TensorBoardRuns(tmp_path, "val_macro_f1", KNOBS, probe=probe_record()).opened()
+    events = read_events(tmp_path / "tensorboard" / "probe")
+    points = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert points == {
+        "val_macro_f1": [(0, pytest.approx(0.865))],
+        "val_accuracy": [(0, pytest.approx(0.88))],
+        "val_cross_entropy": [(0, pytest.approx(0.41))],
+    }

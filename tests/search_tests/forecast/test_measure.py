@@ -33,7 +33,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         rate = 100.0 * threads**0.5
         return [Speed({"a": TailSpeed(rate, rate, 8), "b": TailSpeed(rate, rate, 4)}, 50.0, 10**6)] * concurrent
 
-    monkeypatch.setattr(measure, "_run_probes", run)
+    monkeypatch.setattr(measure, "_run_speed_tests", run)
     return seen
 
 
@@ -98,7 +98,7 @@ def test_a_measurement_that_fails_leaves_the_sweep_as_it_was(
     def fail(*_: object) -> list[Speed]:
         raise RayTaskError("measure", "Traceback", MemoryError("no room"))
 
-    monkeypatch.setattr(measure, "_run_probes", fail)
+    monkeypatch.setattr(measure, "_run_speed_tests", fail)
     wanted = config(tmp_path)
     assert plan_resources(wanted, [Node(2, 0)], 5, PHOTOS) == (wanted.resources, None)
     assert capsys.readouterr().out == "measured     nothing, and so no forecast: MemoryError: no room\n"

@@ -5,11 +5,15 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.samplers._tpe.sampler import _split_trials
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from search.config.registry import SAMPLERS
 from search.config.schema import sweep_config
-from search.sampling.suggestions import count_repeats, identity, points_of
+from search.sampling.suggestions import as_seen, blank_trial, count_repeats, identity, points_of
+from search.study.study import tell_end
+from search.study.trial_end import Stop
 from tests.search_tests.example import sweep
 from tests.search_tests.gp import check_installed
 from tests.search_tests.tune_loop import PlayedSweep
@@ -49,10 +53,57 @@ def test_a_repeat_is_recorded_with_its_reason_and_is_no_trial(tmp_path: Path) ->
             assert repeat["reason"].endswith("makes no difference")
 
 
-def test_a_configuration_that_failed_may_be_tried_again(tmp_path: Path) -> None:
-    game = PlayedSweep(sweep(tmp_path, space={"dense_units": [128]}, trials=3), faults={0: 1, 1: 1})
-    trials = game.play()
-    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL, TrialState.COMPLETE]
+@pytest.mark.parametrize(("kind", "suggested"), [("failed", 128), ("diverged", 256)])
+def test_a_configuration_that_failed_may_be_tried_again_and_one_that_diverged_is_not(
+    tmp_path: Path, kind: str, suggested: int
+) -> None:
+    """Another try may go well where a worker was lost; a learning rate that is too high stays too high."""
+    game = PlayedSweep(sweep(tmp_path, space={"dense_units": [128, 256]}, points=[{"dense_units": 128}] * 2, trials=2))
+    first = game.searcher.suggest("a")
+    assert isinstance(first, dict) and first["dense_units"] == 128
+    tell_end(game.searcher.study, 0, {}, Stop(kind, 1, "no"), "max", {})
+    second = game.searcher.suggest("b")
+    assert isinstance(second, dict) and second["dense_units"] == suggested
+
+
+def diverged(number: int, values: dict[int, float], cost: float = 1.0) -> FrozenTrial:
+    return ended(number, values, cost, TrialState.PRUNED, "diverged")
+
+
+def ended(number: int, values: dict[int, float], cost: float, state: TrialState, kind: str) -> FrozenTrial:
+    trial = blank_trial(number, state)
+    trial.intermediate_values = values
+    best = max(values, key=values.__getitem__, default=None)
+    trial.user_attrs = {"stop": {"kind": kind}, "cost": cost, "best_epoch": best}
+    if state == TrialState.COMPLETE:
+        trial.values = [values[best], cost] if best else None
+    return trial
+
+
+MAXIMIZE, MINIMIZE = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+
+
+def test_tpe_sees_a_trial_that_diverged_below_all_others() -> None:
+    stopped = ended(1, {1: 0.1}, 0.0, TrialState.PRUNED, "asha")
+    seen = as_seen([diverged(0, {1: 0.8, 2: 0.9}), stopped], [MAXIMIZE], reads_stopped=True)
+    assert seen[1] is stopped
+    assert (seen[0].state, seen[0].intermediate_values) == (TrialState.PRUNED, {})
+    study = optuna.create_study(direction="maximize")
+    below, above = _split_trials(study, seen, 1)
+    assert [trial.number for trial in below] == [1] and [trial.number for trial in above] == [0]
+
+
+def test_what_reads_complete_trials_alone_sees_the_worst_of_each_objective() -> None:
+    trials = [
+        diverged(0, {1: 0.9}, cost=0.1),
+        ended(1, {1: 0.5}, 3.0, TrialState.COMPLETE, "max_epochs"),
+        ended(2, {1: 0.2}, 2.0, TrialState.PRUNED, "asha"),
+    ]
+    seen = as_seen(trials, [MAXIMIZE, MINIMIZE], reads_stopped=True)
+    assert [(trial.number, trial.values) for trial in seen] == [(0, [0.2, 3.0]), (1, [0.5, 3.0]), (2, [0.2, 2.0])]
+    assert {trial.state for trial in seen} == {TrialState.COMPLETE}
+    assert as_seen(trials[:1], [MAXIMIZE, MINIMIZE], reads_stopped=True) == []
+    assert trials[0].intermediate_values == {1: 0.9} and trials[0].values is None, "the study's own stay as they are"
 
 
 def test_points_come_first_and_the_sampler_fills_what_they_leave_open(tmp_path: Path) -> None:
@@ -128,10 +179,18 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
         ({"weights": {"densenet121": "b.h5"}}, {"weights": "auto"}),
         ({"epochs": 5, "patience": 5}, {"epochs": 5, "patience": 50}),
         ({"epochs": 5, "augment_views": 5}, {"epochs": 5, "augment_views": 9}),
+        ({"head_epochs": 5}, {"head_epochs": 9}),
+        ({"head_learning_rate": 1e-3}, {"learning_rate": 1e-3}),
+        ({"head_learning_rate": 1e-2, "learning_rate": 1e-3}, {"learning_rate": 1e-2}),
     ],
 )
 def test_what_makes_no_difference_makes_none(first: dict[str, Any], second: dict[str, Any]) -> None:
     assert same(first, second)
+
+
+def test_a_trial_of_a_study_before_a_knob_was_there_is_one_with_its_default() -> None:
+    config = TrialConfig().model_dump()
+    assert identity({name: value for name, value in config.items() if not name.startswith("head")}) == identity(config)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +203,9 @@ def test_what_makes_no_difference_makes_none(first: dict[str, Any], second: dict
         ({"epochs": 5, "augment_views": 3}, {"epochs": 5, "augment_views": 4}),
         ({"augmentation": {"rotation": 0}}, {"augmentation": {"rotation": 10}}),
         ({"weights": {"inception_v3": "a.h5"}}, {"weights": "auto"}),
+        ({"head_start": "warm", "head_epochs": 5}, {"head_start": "warm", "head_epochs": 9}),
+        ({"head": "depths"}, {"head": "study"}),
+        ({"unfrozen_layers": 31, "head_learning_rate": 1e-2}, {"unfrozen_layers": 31, "learning_rate": 1e-2}),
     ],
 )
 def test_what_makes_a_difference_is_two_configurations(first: dict[str, Any], second: dict[str, Any]) -> None:

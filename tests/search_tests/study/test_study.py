@@ -8,7 +8,16 @@ import pytest
 from optuna.trial import TrialState
 
 from search.study.storage import open_storage
-from search.study.study import best_epoch, close_open_trials, create_study, decided_end, open_trials, tell_end
+from search.study.study import (
+    best_epoch,
+    best_value,
+    close_open_trials,
+    create_study,
+    decided_end,
+    open_trials,
+    state_of,
+    tell_end,
+)
 from search.study.trial_end import Stop
 from trainables.errors import UserError
 
@@ -38,6 +47,8 @@ def reported(study: optuna.Study, *values: float) -> dict[int, float]:
         (Stop("budget", None, "an hour is over"), (), TrialState.FAIL, None),
         (Stop("failed", 1, "loss was nan"), (0.2,), TrialState.FAIL, None),
         (ENDED, (), TrialState.FAIL, None),
+        (Stop("diverged", 2, "loss was nan"), (0.9,), TrialState.PRUNED, 0.9),
+        (Stop("diverged", 1, "loss was nan"), (), TrialState.PRUNED, None),
     ],
 )
 def test_how_a_trial_ended_decides_its_state_and_value(
@@ -48,6 +59,14 @@ def test_how_a_trial_ended_decides_its_state_and_value(
     assert (ended.state, ended.value) == (state, value)
     assert ended.user_attrs["stop"]["reason"] == stop.reason and ended.user_attrs["host"] == "here"
     assert (trial_end.state, trial_end.best) == (state.name, max(values, default=None))
+
+
+def test_what_a_trial_reached_before_it_diverged_does_not_count(study: optuna.Study) -> None:
+    stops = (Stop("asha", 1, "low"), Stop("diverged", 2, "loss was nan"), Stop("failed", 2, "RuntimeError"))
+    for number, stop in enumerate(stops):
+        tell_end(study, number, reported(study, 0.9), stop, "max", {})
+    assert [best_value(trial) for trial in study.trials] == [0.9, None, None]
+    assert [state_of(trial) for trial in study.trials] == ["PRUNED", "DIVERGED", "FAIL"]
 
 
 def test_no_trial_stays_running_after_the_sweep(study: optuna.Study) -> None:
@@ -71,7 +90,8 @@ def test_an_end_that_was_decided_is_known_once_its_last_value_is_there(study: op
     assert decided_end(replace_stop(trial, {"kind": "asha", "epoch": 1, "reason": "low", "rung": 1})) == Stop(
         "asha", 1, "low", rung=1
     )
-    assert decided_end(replace_stop(trial, {"kind": "failed", "epoch": 2, "reason": "nan"})) is not None
+    assert decided_end(replace_stop(trial, {"kind": "failed", "epoch": 2, "reason": "no"})) is not None
+    assert decided_end(replace_stop(trial, {"kind": "diverged", "epoch": 2, "reason": "nan"})) is not None
     assert decided_end(replace_stop(trial, {"kind": "max_epochs", "epoch": 2, "reason": "ran"})) is None
     assert decided_end(replace_stop(trial, None)) is None
 

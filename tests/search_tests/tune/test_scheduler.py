@@ -12,11 +12,13 @@ from ray.tune.schedulers import TrialScheduler
 
 from search.stopping.rules import HalvingRule, NeverStop
 from search.study.trial_end import Stop
+from search.tune.lost_worker import WorkerLost
+from search.tune.resources import Node
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
 from search.tune.state import SweepState
 from tests.search_tests.example import sweep
 from tests.search_tests.tune_loop import FakeTrial
-from trainables.errors import UserError
+from trainables.errors import OutOfMemory, UserError
 
 
 @pytest.fixture
@@ -52,11 +54,11 @@ def test_a_trial_goes_on_until_its_rule_says_otherwise(scheduler: StudyScheduler
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_result_that_is_not_finite_ends_the_trial_as_failed(
+def test_a_result_that_is_not_finite_ends_the_trial_as_diverged(
     scheduler: StudyScheduler, sweep_state: SweepState, value: float
 ) -> None:
     assert scheduler.on_trial_result(None, trial(), {"epoch": 4, "val_macro_f1": value}) == TrialScheduler.STOP
-    assert sweep_state.stops[0] == Stop("failed", 4, f"val_macro_f1 was {value} at epoch 4")
+    assert sweep_state.stops[0] == Stop("diverged", 4, f"val_macro_f1 was {value} at epoch 4")
     assert not sweep_state.stopping
 
 
@@ -109,6 +111,44 @@ def test_an_exception_of_the_training_code_is_not_tried_again(
     scheduler.on_trial_add(SimpleNamespace(stop_trial=stopped.append), trial())
     assert len(stopped) == 1 and sweep_state.stops[0].reason == "ValueError: no"
     assert not sweep_state.stopping
+
+
+@pytest.mark.parametrize(
+    ("error", "now", "then"),
+    [
+        (OutOfMemory("out of memory on T4"), {"CPU": 2.0, "GPU": 0.25}, {"CPU": 2.0, "GPU": 0.5}),
+        (OutOfMemory("out of memory on T4"), {"CPU": 2.0, "GPU": 0.6}, {"CPU": 2.0, "GPU": 1.0}),
+        (OutOfMemory("out of memory on T4"), {"CPU": 2.0, "GPU": 1.0}, None),
+        (OutOfMemory("out of memory on CPU"), {"CPU": 1.0}, {"CPU": 2.0}),
+        (OutOfMemory("out of memory on CPU"), {"CPU": 8.0}, None),
+        (WorkerLost("memory", out_of_memory=True), {"CPU": 3.0}, {"CPU": 6.0}),
+        (WorkerLost("memory", out_of_memory=True), {"CPU": 5.0}, {"CPU": 8.0}),
+        (WorkerLost("memory", out_of_memory=True), {"CPU": 2.0, "GPU": 0.25}, {"CPU": 2.0, "GPU": 0.5}),
+        (WorkerLost("memory", out_of_memory=True), {"CPU": 2.0, "GPU": 1.0}, {"CPU": 4.0, "GPU": 1.0}),
+        (WorkerLost("memory", out_of_memory=True), {"CPU": 8.0}, {}),
+        (WorkerLost("its node is gone", out_of_memory=False), {"CPU": 1.0}, {}),
+    ],
+)
+def test_what_ran_out_of_memory_is_tried_again_with_half_as_many_neighbours(
+    scheduler: StudyScheduler,
+    sweep_state: SweepState,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    now: dict[str, float],
+    then: dict[str, float] | None,
+) -> None:
+    """On the GPU, or else on a machine of 8 cores; `then` is None where it is not tried again, {} with what it had."""
+    monkeypatch.setattr("search.tune.scheduler.nodes_of_trials", lambda: [Node(4, 1), Node(8, 1)])
+    given: list[dict[str, float]] = []
+    stopped: list[Any] = []
+    raised = error if isinstance(error, WorkerLost) else RayTaskError("step", "", error)
+    crowded = failed(tmp_path, raised, num_failures=1)
+    crowded.placement_group_factory = SimpleNamespace(required_resources=now)
+    crowded.update_resources = given.append
+    scheduler.on_trial_error(None, crowded)
+    scheduler.on_trial_add(SimpleNamespace(stop_trial=stopped.append), crowded)
+    assert given == ([then] if then else []) and bool(stopped) == (then is None) == (0 in sweep_state.stops)
 
 
 def test_every_failure_leaves_its_traceback_in_the_trials_folder(scheduler: StudyScheduler, tmp_path: Path) -> None:

@@ -62,13 +62,19 @@ def test_the_value_is_the_best_epochs_not_the_last_ones(game: PlayedSweep) -> No
     assert reported.user_attrs["host"] == "here" and reported.user_attrs["seconds"] >= 0
 
 
-def test_a_failure_of_the_trials_own_is_fail_with_its_reason(game: PlayedSweep) -> None:
+@pytest.mark.parametrize(("value", "values"), [(math.nan, {}), (0.01, {2: 0.01})])
+def test_a_loss_that_is_not_finite_is_told_as_a_bad_end_with_its_reason(
+    game: PlayedSweep, value: float, values: dict[int, float]
+) -> None:
+    """Also where the objective is finite: macro F1 of predictions that are NaN is."""
     trial = begin(game)
-    result = {"epoch": 2, "val_macro_f1": math.nan, "done": True, "stop_kind": "failed", "stop_reason": "loss was nan"}
-    game.searcher.on_trial_complete("a", {**result, "config/run": trial.config["run"]})
+    result = {"epoch": 2, "val_macro_f1": value, "done": True, "stop_kind": "failed", "stop_reason": "loss was nan"}
+    game.scheduler.on_trial_complete(None, trial, result)
+    game.searcher.on_trial_complete(trial.trial_id, {**result, "config/run": trial.config["run"]})
     reported = only(game)
-    assert (reported.state, reported.values, reported.intermediate_values) == (TrialState.FAIL, None, {})
-    assert reported.user_attrs["stop"] == {"kind": "failed", "epoch": 2, "reason": "loss was nan"}
+    assert (reported.state, reported.intermediate_values) == (TrialState.PRUNED, values)
+    assert reported.user_attrs["stop"] == {"kind": "diverged", "epoch": 2, "reason": "loss was nan"}
+    assert game.sweep_state.trial_ends[0].shown == "DIVERGED" and game.sweep_state.trial_ends[0].result is None
 
 
 def test_early_stopping_of_the_trials_own_is_complete(game: PlayedSweep) -> None:

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.probe_example import probe_record
 from tests.trainables_tests.training_example import LEARNS, handoff
 from trainables.data.dataset import Dataset
 from trainables.data.leaks import LeakProof
 from trainables.final.commands import summary
 from trainables.final.options import FinalOptions
 from trainables.final.outcome import Outcome, Stage, model_card
+from trainables.final.probe import ProbeStage
 from trainables.training.class_balance import Balance, balance
 from trainables.training.fine_tune import Evaluation, Metrics
+
+PHOTOS = np.array([28, 21, 11, 8])
 
 
 def evaluation(macro_f1: float) -> Evaluation:
@@ -37,6 +41,46 @@ def test_the_training_with_the_better_validation_is_kept_the_later_one_where_bot
     kept, because = Outcome([stage("before", 0.5), stage("after", after)], test, [0]).choice
     assert kept.name == chosen
     assert because == f"oversampling took validation macro F1 from 50.0% {'down ' * (after < 0.5)}to {after:.1%}"
+
+
+def with_probe(trial: float, probe: float, hand_over: str = "better", tested: float = 0.5) -> Outcome:
+    """An outcome with a probe, by the validation macro F1 of both; `tested` is the probe's on test."""
+    found = ProbeStage(probe_record(), LEARNS, Any, evaluation(1.0), evaluation(probe))  # type: ignore[arg-type]
+    test = {"before": evaluation(0.5), "probe": evaluation(tested)}
+    return Outcome([stage("before", trial, balance("none", PHOTOS), PHOTOS)], test, [], found, hand_over)
+
+
+@pytest.mark.parametrize(
+    ("trial", "probe", "hand_over", "handed_over"),
+    [
+        (0.61, 0.6, "better", "before"),
+        (0.6, 0.6, "better", "probe"),
+        (0.5, 0.6, "better", "probe"),
+        (0.5, 0.6, "trial", "before"),
+        (0.7, 0.6, "probe", "probe"),
+    ],
+)
+def test_the_probe_is_handed_over_where_the_trial_does_not_beat_it_unless_asked_otherwise(
+    trial: float, probe: float, hand_over: str, handed_over: str
+) -> None:
+    outcome = with_probe(trial, probe, hand_over)
+    beats = "beats" if trial > probe else "does not beat"
+    assert outcome.verdict == f"the trained model's validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+    chosen, because = outcome.handed_over
+    assert chosen == handed_over
+    asked = "it was asked for; " if hand_over == "probe" else ""
+    untouched = "no family's validation F1 was below the threshold, so nothing was oversampled"
+    assert because == (f"{asked}{outcome.verdict}" if chosen == "probe" else untouched)
+
+
+@pytest.mark.parametrize(("tested", "alarmed"), [(0.71, True), (0.69, False)])
+def test_a_probe_is_held_against_its_own_validation_score(small_dataset: Dataset, tested: float, alarmed: bool) -> None:
+    written = metrics(with_probe(0.5, 0.6, tested=tested), small_dataset, score=0.1, metric="val_accuracy")
+    assert (written["alarm"] or "").startswith("test macro F1 71.0% is far above the probe's own" if alarmed else "")
+    assert (written["alarm"] is not None) == alarmed
+    assert written["stages"]["probe"]["test"]["macro_f1"] == tested and written["stages"]["after"] is None
+    assert written["probe"]["fitted_on"] == ["train", "validation"] and written["trial_chosen"] == "before"
+    assert "handed over the probe" in " ".join(summary({**written, "weights": {"warning": None}}))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,19 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.training_example import random_backbone
-from trainables.network.cut import PIXELS, POOLED, Cut, clone_tail, find_cut, tensors_at
+from trainables.network.cut import (
+    MOST_DEPTHS,
+    PIXELS,
+    POOLED,
+    Cut,
+    block_ends,
+    clone_tail,
+    find_cut,
+    pooled_at,
+    tensors_at,
+)
+from trainables.network.head import pooled_backbone
+from trainables.network.tail import TailBackbone
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +70,60 @@ def test_training_a_tail_leaves_the_backbone_as_it_is(inception: keras.Model) ->
         variable.assign_add(np.ones(variable.shape, "float32"))
     for weight, kept in zip(inception.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, kept)
+
+
+DEPTHS = ("mixed7", "mixed8", "mixed9", "mixed10")
+
+
+@pytest.mark.parametrize(
+    ("unfrozen", "crossing", "averages", "moving"),
+    [
+        (0, [], DEPTHS, ()),
+        (31, ["mixed9"], DEPTHS[:3], DEPTHS[3:]),
+        (62, ["mixed8"], DEPTHS[:2], DEPTHS[2:]),
+        (311, [PIXELS], (), DEPTHS),
+    ],
+)
+def test_depths_that_nothing_trainable_leads_to_cross_as_averages(
+    inception: keras.Model, unfrozen: int, crossing: list[str], averages: tuple[str, ...], moving: tuple[str, ...]
+) -> None:
+    cut = find_cut(inception, unfrozen, depths=DEPTHS)
+    assert cut.parts == [*crossing, *map(pooled_at, averages)]
+    assert cut.moving == moving
+
+
+def test_layers_behind_the_last_depth_do_not_train(inception: keras.Model) -> None:
+    assert find_cut(inception, 62, depths=("mixed0", "mixed1")).trainable == ()
+    assert find_cut(inception, 62, depths=("mixed9",)).trainable == find_cut(inception, 62).trainable[:9]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "ends", "last"),
+    [
+        ("inception_v3", 75, 11, ["mixed8", "mixed9", "mixed10"]),
+        ("mobilenet_v2", 32, 11, ["block_14_add", "block_15_add", "out_relu"]),
+        ("densenet121", 32, 10, ["conv5_block5_concat", "conv5_block11_concat", "relu"]),
+    ],
+)
+def test_blocks_end_where_branches_merge_and_at_the_last_output(
+    backbone: str, size: int, ends: int, last: list[str]
+) -> None:
+    found = block_ends(random_backbone(backbone, size))
+    assert len(found) == ends <= MOST_DEPTHS
+    assert list(found[-3:]) == last
+
+
+def test_a_backbone_without_merges_has_the_ends_of_its_poolings() -> None:
+    assert len(block_ends(random_backbone("simple_cnn", 32))) == 2
+
+
+@pytest.mark.parametrize("unfrozen", [0, 31, 62, 311])
+def test_averages_and_tail_together_are_the_pooled_backbone(inception: keras.Model, unfrozen: int) -> None:
+    cut = find_cut(inception, unfrozen, depths=DEPTHS)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype("float32")
+    crossing = keras.Model(inception.input, tensors_at(inception, cut.name))(pixels, training=False)
+    body = TailBackbone(inception, cut, 3, "adam")
+    got = body._features(list(crossing) if len(cut.parts) > 1 else [crossing], training=False)
+    expected = pooled_backbone(inception, DEPTHS)(pixels, training=False)
+    assert body.channels == expected.shape[1] == 768 + 1280 + 2048 + 2048
+    np.testing.assert_allclose(got, expected, atol=1e-4)
