@@ -148,7 +148,10 @@ def candidates(
 def fit(features: Features, rows: Ints, choice: Tried) -> Linear:
     """Fit the choice, which is logistic regression, on some photos."""
     known, labels = features.at(choice.depths, rows), features.labels[rows]
-    [linear] = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", [choice.strength])
+    # By the way that the judged fit took: what the steps reach where nearly all is separable depends on the start.
+    weaker = [strength / known.shape[1] for strength in STRENGTHS if strength / known.shape[1] < choice.strength]
+    strengths = [*weaker, choice.strength]
+    *_, linear = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", strengths)
     return linear
 
 
