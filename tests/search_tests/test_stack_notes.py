@@ -32,7 +32,7 @@ from search.records import Experiment
 from search.sampling.samplers import make_sampler
 from search.stopping.rules import HalvingRule, RuleReplay, make_rule
 from search.study.storage import open_storage
-from search.study.study import create_study
+from search.study.study import best_value, create_study
 from search.tune.observers import EpochResult, observed
 from tests.checkout import ROOT
 from tests.checkpoint_files import generations
@@ -85,10 +85,12 @@ def test_note_1_a_nan_metric_stops_the_trial_at_once(tmp_path: Path) -> None:
     assert stock_results(stock_asha(), *good, (9, 1, math.nan)) == [CONTINUE] * 6
     game, trial = ours(tmp_path)
     assert game.report(trial, 1, math.nan)
-    assert game.sweep_state.stops[0].kind == "failed"
+    assert game.sweep_state.stops[0].kind == "diverged"
 
 
-def test_note_2_a_trial_that_ends_with_nan_is_fail_with_its_reason_and_not_running_for_ever(tmp_path: Path) -> None:
+def test_note_2_a_trial_that_ends_with_nan_has_ended_with_its_reason_and_is_not_running_for_ever(
+    tmp_path: Path,
+) -> None:
     stock = stock_search()
     stock.suggest("a")
     stock.on_trial_complete("a", {"score": math.nan})
@@ -97,8 +99,8 @@ def test_note_2_a_trial_that_ends_with_nan_is_fail_with_its_reason_and_not_runni
     game.report(trial, 1, 0.5)
     game.report(trial, 2, math.nan, last=True)
     reported = game.searcher.study.trials[0]
-    assert reported.state == TrialState.FAIL
-    assert reported.user_attrs["stop"]["kind"] == "failed" and reported.intermediate_values == {1: 0.5}
+    assert reported.state == TrialState.PRUNED and best_value(reported) is None
+    assert reported.user_attrs["stop"]["kind"] == "diverged" and reported.intermediate_values == {1: 0.5}
 
 
 def test_note_3_a_trial_that_asha_stopped_is_pruned_with_its_last_value(tmp_path: Path) -> None:
