@@ -43,8 +43,8 @@ class TrialConfig(BaseModel):
     this says. `weights` is auto (ImageNet where it is available, else random with a warning), imagenet, random or a
     weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
     `head` is the reference study's (global averages of the last output, dropout, dense, dropout) or "depths": global
-    averages of several depths, standardised, then dropout, dense and dropout; 0 `dense_units` leave out the dense layer
-    and its dropout. `depths` names the operations (of `cut.block_ends`); none means the probe's with `head_start`
+    averages of several depths, standardised, then dropout, dense and dropout. 0 `dense_units` leave out the dense layer
+    and the dropout behind it. `depths` names the operations (of `cut.block_ends`); none means the probe's with `head_start`
     probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a dense layer);
     "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or the same as
     "warm" where there is a dense layer. `head_learning_rate` is the head's, None the same as the backbone's.
@@ -91,10 +91,8 @@ class TrialConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_head(self) -> "TrialConfig":
-        if self.head == "study":
-            for name, value, none in (("depths", self.depths, ()), ("dense_units", not self.dense_units, False)):
-                if value != none:
-                    raise ValueError(f"{name}: this needs head: depths; the study's head has a dense layer on the last")
+        if self.depths and self.head == "study":
+            raise ValueError("depths: only head: depths reads several; the study's head reads the last output")
         return self
 
     @property
