@@ -44,10 +44,10 @@ class TrialConfig(BaseModel):
     weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
     `head` is the reference study's (global averages of the last output, dropout, dense, dropout) or "depths": global
     averages of several depths, standardised, then dropout, dense and dropout. 0 `dense_units` leave out the dense layer
-    and the dropout behind it. `depths` names the operations (of `cut.block_ends`); none means the probe's with `head_start`
-    probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a dense layer);
-    "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or the same as
-    "warm" where there is a dense layer. `head_learning_rate` is the head's, None the same as the backbone's.
+    and the dropout behind it. `depths` names the operations (of `cut.block_ends`); none means the probe's with
+    `head_start` probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a
+    dense layer); "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or
+    the same as "warm" where there is a dense layer. `head_learning_rate` is the head's, None the backbone's.
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
     float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
@@ -66,7 +66,7 @@ class TrialConfig(BaseModel):
     unfrozen_layers: int = Field(default=0, ge=0)
 
     head: Literal["study", "depths"] = "study"
-    depths: tuple[str, ...] = ()
+    depths: list[str] | None = None
     head_start: Literal["probe", "warm", "random"] = "random"
     head_learning_rate: float | None = Field(default=None, gt=0, le=10)
     head_epochs: int = Field(default=10, ge=1, le=10000)

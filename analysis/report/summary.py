@@ -24,6 +24,7 @@ from analysis.render.wording import (
     sentence_case,
     setting,
 )
+from analysis.report.sections.epochs_spent import saved_epochs
 from trainables.files.experiment import BEST_FILE
 
 
@@ -41,9 +42,7 @@ def budget(data: ReportData) -> tuple[int, int]:
     summary, trials = data.experiment.summary or {}, data.frames.trials
     if {"epochs_run", "epochs_saved"} <= set(summary):
         return int(summary["epochs_run"]), int(summary["epochs_saved"])
-    ended = trials[~trials["state"].isin(["running", "waiting"])]
-    saved = int((data.max_epochs - ended["epochs"]).clip(lower=0).sum())
-    return int(trials["epochs"].sum()), saved
+    return int(trials["epochs"].sum()), int(saved_epochs(trials, data.max_epochs).sum())
 
 
 def interval_words(data: ReportData, name: str) -> str:

@@ -14,7 +14,7 @@ def head_depths(base: Any, config: TrialConfig) -> tuple[str, ...]:
     """The operations whose pooled outputs the head reads; empty for the study's head, which reads the last alone."""
     if config.head == "study":
         return ()
-    return config.depths or block_ends(base)[-LAST_DEPTHS:]
+    return tuple(config.depths) if config.depths else block_ends(base)[-LAST_DEPTHS:]
 
 
 def pooled_backbone(base: Any, depths: Sequence[str]) -> Any:

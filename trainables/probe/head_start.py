@@ -27,7 +27,7 @@ def find_start(worker: Worker, config: TrialConfig) -> tuple[TrialConfig, HeadSt
     linear = not config.dense_units
     if config.head_start == "probe" and not from_scratch(config.backbone) and (linear or not config.depths):
         solution = find_probe(worker, config).solution
-        config = config.model_copy(update={"depths": solution.depths})
+        config = config.model_copy(update={"depths": list(solution.depths)})
         standard = solution.mean, solution.deviation
         if linear:
             photos = worker.photos("train", config.image_size)
@@ -35,8 +35,9 @@ def find_start(worker: Worker, config: TrialConfig) -> tuple[TrialConfig, HeadSt
             # Training adds the offsets to the logits; what the probe has learnt holds for the sum.
             return config, HeadStart(standard, (solution.kernel, solution.bias - offsets))
     else:
-        config = config.model_copy(update={"depths": head_depths(worker.base(config), config)})
-        standard = standardisation(worker.pooled("train", config, config.depths))
+        depths = head_depths(worker.base(config), config)
+        config = config.model_copy(update={"depths": list(depths)})
+        standard = standardisation(worker.pooled("train", config, depths))
     return config, HeadStart(standard, _warm_head(worker, config, standard))
 
 

@@ -34,8 +34,7 @@ def spending(trials: pd.DataFrame, best: int | None, longest: int) -> pd.DataFra
     Columns: use, trials, run and saved (epochs, of at most `longest` a trial), seconds (added up over trials).
     """
     uses = []
-    stopped = trials["stop_kind"].isin([*STOP_RULES, "early_stopping"])
-    left_out = (longest - trials["epochs"]).where(stopped, 0)
+    left_out = saved_epochs(trials, longest)
     for trial, kind, rung in zip(trials["trial"], trials["stop_kind"], trials["stop_rung"], strict=True):
         words = STOP_WORDS.get(str(kind), str(kind))
         uses.append(BEST if trial == best else words if pd.isna(rung) else f"{words} at epoch {int(rung)}")
@@ -46,6 +45,12 @@ def spending(trials: pd.DataFrame, best: int | None, longest: int) -> pd.DataFra
         shares.append((str(use), len(group), run, saved, float(group["seconds"].sum())))
     shares.sort(key=lambda share: (share[0] != BEST, -share[2]))
     return pd.DataFrame(shares, columns=["use", "trials", "run", "saved", "seconds"])
+
+
+def saved_epochs(trials: pd.DataFrame, longest: int) -> pd.Series:
+    """How many of `longest` epochs early stopping left out of each trial; none of one that failed or was cut off."""
+    stopped = trials["stop_kind"].isin([*STOP_RULES, "early_stopping"])
+    return (longest - trials["epochs"]).clip(lower=0).where(stopped, 0)
 
 
 def spending_table(data: pd.DataFrame, longest: int) -> Table:
