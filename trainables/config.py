@@ -38,10 +38,11 @@ class Augmentation(BaseModel):
 class TrialConfig(BaseModel):
     """One configuration: the four searched knobs of the default space, and all others a sweep may fix or search.
 
-    `unfrozen_layers` counts Keras layers from the end of the backbone (InceptionV3 has 311 without top); BatchNorm
-    among them stays frozen, as in the reference study. `simple_cnn` has no weights to keep: all of it trains, whatever
-    this says. `weights` is auto (ImageNet where it is available, else random with a warning), imagenet, random or a
-    weights file; or one of these by backbone, where a sweep searches the backbone (auto for those not named).
+    `unfrozen_layers` counts Keras layers from the end of the backbone (InceptionV3 has 311 without top) or, with `head`
+    depths, from the last depth that is read; BatchNorm among them stays frozen, as in the reference study. `simple_cnn`
+    has no weights to keep: all of it trains, whatever this says. `weights` is auto (ImageNet where it is available,
+    else random with a warning), imagenet, random or a weights file; or one of these by backbone, where a sweep searches
+    the backbone (auto for those not named).
     `head` is the reference study's (global averages of the last output, dropout, dense, dropout) or "depths": global
     averages of several depths, standardised, then dropout, dense and dropout. 0 `dense_units` leave out the dense layer
     and the dropout behind it. `depths` names the operations (of `cut.block_ends`); none means the probe's with

@@ -115,7 +115,10 @@ def identity(config: dict[str, Any]) -> str:
     # What a study of an earlier version does not hold was the default then.
     same = {name: value for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
     backbone, epochs = same["backbone"], same["epochs"]
-    same["unfrozen_layers"] = fewest_unfrozen(backbone, same["unfrozen_layers"])
+    if same["head"] == "study" or from_scratch(
+        backbone
+    ):  # Another head may end at another layer, from which its layers are counted.
+        same["unfrozen_layers"] = fewest_unfrozen(backbone, same["unfrozen_layers"])
     if isinstance(same["weights"], dict):
         same["weights"] = same["weights"].get(backbone, "auto")
     if from_scratch(backbone):

@@ -19,6 +19,8 @@ MIN_GROUPS = 3
 """A class with fewer groups of its own cannot be in all three splits: it is kept in training only."""
 
 _ATTEMPTS = 24
+# Of a few groups one deal misses the best split more often, and costs little.
+_FEW_GROUPS, _MORE_ATTEMPTS = 12, 96
 
 _Counts = npt.NDArray[np.int64]
 _Targets = npt.NDArray[np.float64]
@@ -119,7 +121,7 @@ def _best_deal(
     targets = np.array(fractions) * (sum(sizes) + in_train)
     reachable = _cost(_rounded(targets), targets)
     best: tuple[float, list[int]] = (np.inf, [])
-    for _ in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS if len(sizes) > _FEW_GROUPS else _MORE_ATTEMPTS):
         # Each group, in random order, to the split that lacks most; the first three to different ones.
         lacking = targets - np.array([in_train, 0, 0])
         places = [0] * len(sizes)

@@ -51,7 +51,7 @@ def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False, depths: 
         base: a functional Keras model with one output.
         unfrozen_layers: counted from the end of `base.layers`; more than there are means all.
         batch_norm: whether BatchNorm trains too, its moving statistics included.
-        depths: the operations whose global averages the head reads; layers behind the last of them do not train.
+        depths: the operations whose global averages the head reads; layers behind the last of them are not counted.
     """
     # Operations, not layers: ConvNeXt adds its residuals with a bare `+`, which is no Keras layer.
     operations = list(base.operations)
@@ -59,7 +59,8 @@ def find_cut(base: Any, unfrozen_layers: int, batch_norm: bool = False, depths: 
         needed = _ancestors([operation for operation in operations if operation.name in depths])
         operations = [operation for operation in operations if operation.name in needed]
     names = {operation.name for operation in operations}
-    last = [layer for layer in base.layers[max(len(base.layers) - unfrozen_layers, 0) :] if layer.name in names]
+    layers = [layer for layer in base.layers if layer.name in names]
+    last = layers[max(len(layers) - unfrozen_layers, 0) :]
     trainable = tuple(layer.name for layer in last if layer.weights and (batch_norm or not is_batch_norm(layer)))
     if not trainable:
         return Cut("+".join(map(pooled_at, depths)) or POOLED, (), tuple(depths))

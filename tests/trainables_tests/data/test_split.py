@@ -3,7 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.trainables_tests.drawn_photos import drawn
@@ -56,6 +56,7 @@ def test_single_photos_are_split_as_close_to_the_fractions_as_rounding_permits(
 
 
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=8), FRACTIONS)
+@example([4, 1, 4, 2, 2, 4, 4, 1], (0.7, 0.15, 0.15))  # Found by chance: 24 deals miss the best split.
 @settings(max_examples=60, deadline=None)
 def test_small_classes_are_split_as_well_as_any_split_could(sizes: list[int], fractions: tuple[float, ...]) -> None:
     def cost(filled: list[int]) -> float:

@@ -92,9 +92,9 @@ def test_depths_that_nothing_trainable_leads_to_cross_as_averages(
     assert cut.moving == moving
 
 
-def test_layers_behind_the_last_depth_do_not_train(inception: keras.Model) -> None:
-    assert find_cut(inception, 62, depths=("mixed0", "mixed1")).trainable == ()
-    assert find_cut(inception, 62, depths=("mixed9",)).trainable == find_cut(inception, 62).trainable[:9]
+def test_layers_are_counted_from_the_last_depth(inception: keras.Model) -> None:
+    assert find_cut(inception, 31, depths=("mixed9",)).trainable == find_cut(inception, 62).trainable[:9]
+    assert find_cut(inception, 31, depths=("mixed8", "mixed9")).name == "mixed8+pooled-mixed8"
 
 
 @pytest.mark.parametrize(
