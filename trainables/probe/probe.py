@@ -65,7 +65,7 @@ def find_probe(worker: Worker, config: TrialConfig, say: Callable[[str], None] |
     """
     started, say = time.monotonic(), say or (lambda line: None)
     key = _key(worker, config)
-    folder = worker._store.root / FOLDER  # The worker's own store, of which others need no more than the place.
+    folder = worker.store_root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]}.npz"
     with FileLock(file.with_suffix(".lock")):

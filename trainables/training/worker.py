@@ -38,6 +38,7 @@ class Worker:
             store_root.mkdir(parents=True, exist_ok=True)
             held = sum(file.stat().st_size for file in store_root.rglob("*.npy"))
             store_bytes = (shutil.disk_usage(store_root).free + held) // 2
+        self.store_root = store_root
         self._store = Store(store_root, store_bytes)
         self._threads = threads
         self._photos: dict[tuple[str, int], Photos] = {}
@@ -141,7 +142,7 @@ class Worker:
             **{knob: getattr(config, knob) for knob in ("backbone", "image_size", "dense_units", "head", "depths")},
             **{"classes": self.classes, "device": device_name(), "threads": self._threads, "versions": versions()},
         }
-        return remembered(model, self._store.root / "latencies", lambda: latency_ms(base, config, self.classes))
+        return remembered(model, self.store_root / "latencies", lambda: latency_ms(base, config, self.classes))
 
     def fallback(self) -> str | None:
         """Why activations of the present run are not stored, or None."""
