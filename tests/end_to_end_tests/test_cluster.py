@@ -51,6 +51,8 @@ def test_a_submitted_sweep_trains_on_several_hosts_and_its_result_comes_back(clu
     changes = {"dataset": digits(cluster), "store": STORE, "trials": 4, "trial.epochs": 8, "trial.weights": "random"}
     # Trials must outlast the start of a worker: the first one would run them all otherwise (tests/benchmarks/LOG.md).
     changes |= {"trial.backbone": "mobilenet_v2", "space.unfrozen_layers": "[140,154]"}
+    # Heads that begin with the probe read shallow depths here, behind which nothing long is trained.
+    changes |= {"trial.head": "study", "trial.head_start": "random"}
     changes |= {"trial.augment_views": 1, "early_stopping.kind": "none"}
     words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
     cluster.submit("search/sweeps/digits_demo.yaml", "--experiment", f"{SHARED}/first", *words)
@@ -67,7 +69,7 @@ def test_the_final_stage_runs_on_the_cluster(cluster: OnPrem) -> None:
     cluster.submit("-m", "trainables", "retrain", f"{SHARED}/first/best.json", *words)
     final = cluster.shared("first/final")
     assert 0 <= json.loads((final / "metrics.json").read_text())["stages"]["before"]["test"]["macro_f1"] <= 1
-    assert (final / "model.keras").stat().st_size > 1e6
+    assert (final / "model.keras").stat().st_size > 1e5  # A handed-over probe has the backbone's first blocks alone.
 
 
 def test_jobs_share_the_cluster_and_one_is_stopped_cleanly(cluster: OnPrem) -> None:
