@@ -68,7 +68,7 @@ def ours(options: argparse.Namespace) -> float:
         subprocess.run([*map(str, command), "--store", str(Path(scratch, "store"))], check=True, capture_output=True)
         seconds = time.monotonic() - started
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    score = metrics["validation"]["macro_f1"]
+    score = metrics["stages"]["probe"]["validation"]["macro_f1"]
     print(f"ours         {seconds:.0f} s, validation macro F1 {score:.4f}, target {options.target}", flush=True)
     if score < options.target:
         raise SystemExit("the probe does not reach the target")
