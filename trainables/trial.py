@@ -111,7 +111,7 @@ def memory_errors() -> Iterator[None]:
 
 
 def _may_use_gpu() -> bool:
-    """Whether Ray gave this process a GPU, or a part of one; outside Ray nobody says that it may not.
+    """Whether Ray gave this process a GPU, or a part of one; outside Ray it may use any.
 
     Ray hides the other GPUs from a process that asked for one, but none from a process that asked for none.
     """

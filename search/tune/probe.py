@@ -25,7 +25,7 @@ from trainables.handoff import ProbeRecord
 
 PROBE = "probe"  # The study's user attribute.
 PATIENCE_SECONDS = 60.0
-"""How long to wait for a node that nobody uses: on a shared cluster there may be none for hours."""
+"""How long to wait for an idle node: on a shared cluster there may be none for hours."""
 
 # What changes the features or the classifier, where a sweep searches it. All other knobs are of training.
 _MATTERS = ("backbone", "weights", "image_size", "imbalance", "precision", "store_dtype")

@@ -6,7 +6,7 @@ from pathlib import Path
 PROVENANCE_FILE = "provenance.json"
 SWEEP_FILE = "sweep.yaml"
 WARM_START_FILE = "warm_start.json"
-PROBE_FOLDER = "probe"
+PROBE_FOLDER = "probe"  # also beside a dataset, where the command `probe` writes
 STUDY_FILE = "study.db"
 SUMMARY_FILE = "sweep_summary.json"
 BEST_FILE = "best.json"
@@ -16,7 +16,6 @@ TRIALS_FOLDER = "trials"
 TENSORBOARD_FOLDER = "tensorboard"
 RAY_FOLDER = "ray"
 FINAL_FOLDER = "final"
-PROBE_FOLDER = "probe"  # also beside a dataset, where the command `probe` writes
 # What analysis writes there; it can be made again.
 REPORT_FOLDER, COMPARISON_FOLDER, EXPORT_FOLDER = "report", "comparison", "export"
 # One driver at a time: the lock of this machine, and who holds it; what has reached the mirror.
