@@ -67,7 +67,8 @@ def read_summary(experiment: Path) -> dict[str, Any]:
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:
     """Count what the sweep did; `epochs_saved` are those that early stopping left out.
 
-    Epochs that trials did not run because they failed, diverged or were cut off by the sweep's end do not count. A trial would have run the epochs that it began with, whatever the sweep says by now.
+    Epochs that trials did not run because they failed, diverged or were cut off by the sweep's end do not count. A
+    trial would have run the epochs that it began with, whatever the sweep says by now.
     """
     stops = [trial.user_attrs.get("stop", {}) for trial in trials]
     ran = [max([*t.intermediate_values, stop.get("epoch") or 0]) for t, stop in zip(trials, stops, strict=True)]
