@@ -1,5 +1,6 @@
 """Run of a sweep: checks, Ray, trials, results."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ from search.tune.session import ray_session
 from search.tune.state import SweepState
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset_at
+from trainables.device import fast_precision
 from trainables.errors import UserError
 from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json
@@ -67,7 +69,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = config.model_copy(update={"trials": check_sampler(config)})
+    config = with_precision(config.model_copy(update={"trials": check_sampler(config)}))
     check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
@@ -93,6 +95,17 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
             with opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, fingerprint, storage, join)
                 return drive(SweepDriver(plan, part, trainable, expected, mirror), study, config.trials, started)
+
+
+def with_precision(config: SweepConfig) -> SweepConfig:
+    """Return the sweep with what `precision: auto` means: float32 on a cluster, else what this machine is fast in."""
+    if config.trial.get("precision") != "auto":
+        return config
+    cluster = (config.address or os.environ.get("RAY_ADDRESS", "local")) != "local"
+    precision = "float32" if cluster else fast_precision(gpu=config.resources.gpus_per_trial != 0)
+    if precision != "float32":
+        print(f"precision    {precision}: this processor computes in it; exact and slower: trial.precision=float32")
+    return config.model_copy(update={"trial": {**config.trial, "precision": precision}})
 
 
 def check(config: SweepConfig) -> Dataset:

@@ -52,7 +52,8 @@ class TrialConfig(BaseModel):
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
     float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
-    TF32 (10 bits of mantissa), TensorFlow's default there. `store_dtype` is what stored activations
+    TF32 (10 bits of mantissa), TensorFlow's default there. "auto" is for sweep files and commands, which put what
+    `device.fast_precision` says in its place before anything is computed. `store_dtype` is what stored activations
     are rounded to. Both are for the search: the final stage computes in float32.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
@@ -85,7 +86,7 @@ class TrialConfig(BaseModel):
     patience: int = Field(default=5, ge=1)
     augmentation: Augmentation = Augmentation()
     augment_views: int = Field(default=3, ge=1, le=1000)
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     store_dtype: Literal["float32", "float16"] = "float32"
     seed: int = Field(default=0, ge=0)
     sweep_seed: int = Field(default=0, ge=0)

@@ -5,7 +5,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+
+CPUINFO = Path("/proc/cpuinfo")
+GPU_DRIVERS = (Path("/proc/driver/nvidia/gpus"), Path("/dev/kfd"))  # NVIDIA's, with an entry for each; AMD's.
 
 
 @cache
@@ -67,6 +71,31 @@ def silent_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def cpuinfo(name: str) -> str:
+    """What the kernel says of the first core; empty where it says nothing."""
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+def native_bfloat16() -> bool:
+    """Whether this machine's processor computes in bfloat16."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(cpuinfo("flags").split()))
+
+
+def fast_precision(gpu: bool = True) -> Literal["float32", "bfloat16"]:
+    """What `precision: auto` means on this machine.
+
+    bfloat16 where there is no GPU and the processor computes in it; else float32, which GPUs take for TF32 and which
+    was the fastest on one (docs/performance.md).
+
+    Args:
+        gpu: whether a GPU would be used if there is one.
+    """
+    if gpu and any((place.is_dir() and any(place.iterdir())) or place.is_char_device() for place in GPU_DRIVERS):
+        return "float32"
+    return "bfloat16" if native_bfloat16() else "float32"
 
 
 def usable_cores() -> int:

