@@ -28,7 +28,7 @@ from trainables.files.output import write_json
 from trainables.versions import versions
 
 # What finished trials teach the sampler and the rungs is worth something: more trials at once must gain this much.
-WORTH_ANOTHER_TRIAL = 1.10
+WORTH_ANOTHER_TRIAL = 1.20
 MEMORY_SHARE = 0.7
 
 Way = tuple[int, int]

@@ -19,6 +19,7 @@ from trainables.network.backbones import scale_pixels
 from trainables.network.cut import PIXELS, tensors_at
 
 COMPUTE_BATCH = 32  # As fast as 64 at 299 px, with 0.4 GB less of working memory (InceptionV3, float32).
+ARITHMETIC = 2  # Raised when the same pixels give other values: what is stored is computed anew then.
 
 
 class Prefix:
@@ -27,7 +28,7 @@ class Prefix:
     def __init__(self, base: Any, weights_fingerprint: str, config: TrialConfig) -> None:
         from trainables.network.fast_layers import copy_part
 
-        self._base = copy_part(base, config.precision)
+        self._base = copy_part(base, config.precision, folded=config.precision == "bfloat16")
         self._weights_fingerprint = weights_fingerprint
         self.config = config
         self._models: dict[tuple[str, tuple[str, ...]], Any] = {}
@@ -44,6 +45,7 @@ class Prefix:
             "image_size": config.image_size,
             "view": view,
             "precision": config.precision,
+            "arithmetic": ARITHMETIC,
             "dtype": config.store_dtype,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
