@@ -49,6 +49,10 @@ class TrialConfig(BaseModel):
     `head_start` probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a
     dense layer); "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or
     the same as "warm" where there is a dense layer. `head_learning_rate` is the head's, None the backbone's.
+    `weight_average` is what is judged and kept: the weights as an epoch leaves them ("none"), or their mean over the
+    epochs so far, in which what the head starts from, unless it is random, counts as one more ("epochs"; Izmailov et
+    al. 2018, "Averaging Weights Leads to Wider Optima", and Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+    models"); training goes on from the last ones either way.
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
     float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
@@ -80,6 +84,7 @@ class TrialConfig(BaseModel):
     epochs: int = Field(default=9, ge=1, le=10000)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     schedule: Literal["cosine", "constant"] = "cosine"
+    weight_average: Literal["none", "epochs"] = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     l2: float = Field(default=1e-3, ge=0)
     imbalance: Literal["class_weights", "effective_number", "logit_adjustment", "none"] = "class_weights"
