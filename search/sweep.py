@@ -34,6 +34,7 @@ from search.study.study import check_name, close_open_trials, open_study, open_t
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
+from search.tune.head import head_watched
 from search.tune.interrupt import ctrl_c
 from search.tune.lost_worker import lost_workers_end_no_sweep
 from search.tune.observers import Observer, ObserverCallback
@@ -253,7 +254,7 @@ def _fit(
             verbose=0,
         ),
     )
-    with ctrl_c(sweep_state), lost_workers_end_no_sweep():
+    with ctrl_c(sweep_state), lost_workers_end_no_sweep(sweep_state.quarantine), head_watched(plan.experiment):
         try:
             tuner.fit()
         finally:
