@@ -2,10 +2,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.checkout import ROOT
+from trainables.device import count_gpus
 
 CODE = """
 import sys
@@ -91,3 +93,19 @@ def test_tensorflow_itself_is_told_before_any_of_our_modules_imports_it() -> Non
     code = "import os, trainables.network.backbones; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout == "true\n"
+
+
+def test_the_gpus_that_tensorflow_sees_are_counted_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        given.update(options)
+        return subprocess.CompletedProcess(words, 0, given["said"], "no module\nnamed tensorflow\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # As Ray sets it in some of its processes.
+    given["said"] = "GPUs 2\n"
+    assert count_gpus() == 2 and "CUDA_VISIBLE_DEVICES" not in given["env"]
+    given["said"] = ""
+    with pytest.raises(RuntimeError, match="TensorFlow cannot be imported: named tensorflow"):
+        count_gpus()
