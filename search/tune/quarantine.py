@@ -80,7 +80,8 @@ class StartProbe:
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         self.node = node
         self._began = time.monotonic()
-        self._answer = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_nothing).remote()
+        # By value: a function of this module would have the worker import Ray Tune first.
+        self._answer = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(lambda: None).remote()
 
     def failed(self) -> bool | None:
         """Say whether the node could not start it; None while that is not yet known."""
@@ -92,10 +93,6 @@ class StartProbe:
         except ray.exceptions.RayError:
             return True
         return False
-
-
-def _nothing() -> None:
-    pass
 
 
 def _alive() -> dict[str, str]:
