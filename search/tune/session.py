@@ -108,17 +108,17 @@ def _start(address: str | None, gpus: int | None) -> None:
 def _join(address: str, said_by: str) -> None:
     """Join a cluster, and say so: `auto` may be anybody's on this machine."""
     environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
-    with _in_one_line(f"cannot reach the cluster at {address}"):
+    own, name = (
+        "--set address=local starts one of our own",
+        f"auto, as {said_by} says" if address == "auto" else address,
+    )
+    with _in_one_line(f"cannot reach the cluster at {name}", f"; {own}" if address == "auto" else ""):
         found = str(canonicalize_bootstrap_address(address)) if address == "auto" else address
         if _HOST_AND_PORT.fullmatch(found):
             await_head(found, said_by)
-        slow = f"waiting      Ray at {found} has not answered for {JOIN_SECONDS:.0f} s; Ctrl-C ends this"
-        with said_after(slow):
+        with said_after(f"waiting      Ray at {found} has not answered for {JOIN_SECONDS:.0f} s; Ctrl-C ends this"):
             _init(address=address, runtime_env=environment)
-    print(
-        f"cluster      joined the Ray at {found}, as {said_by} says; --set address=local starts one of our own",
-        flush=True,
-    )
+    print(f"cluster      joined the Ray at {found}, as {said_by} says; {own}", flush=True)
 
 
 def _init(**options: Any) -> None:
@@ -126,11 +126,12 @@ def _init(**options: Any) -> None:
 
 
 @contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
+def _in_one_line(what: str, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # Ray raises a bare one when its own processes do not come up in time.
-        remedy = "; set RAY_TMPDIR to a shorter folder, such as /tmp" if "AF_UNIX path length" in str(error) else ""
+        if "AF_UNIX path length" in str(error):
+            remedy = "; set RAY_TMPDIR to a shorter folder, such as /tmp"
         raise UserError(f"{what}: {' '.join(str(error).split())}{remedy}") from None

@@ -107,6 +107,24 @@ def test_a_run_that_joins_a_ray_it_found_says_so(
         assert capsys.readouterr().out == ""
 
 
+def test_a_ray_found_on_this_machine_that_refuses_is_said_with_who_looked_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at 192.0.2.1:6379")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray_session, "await_head", lambda *_: None)
+    monkeypatch.setattr(ray_session, "canonicalize_bootstrap_address", lambda _: "192.0.2.1:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    line = (
+        r"^cannot reach the cluster at auto, as RAY_ADDRESS says: Failed .*; --set address=local starts one of our own$"
+    )
+    with pytest.raises(UserError, match=line), ray_session.ray_session(None):
+        pass
+
+
 def test_every_module_of_ours_travels_to_a_cluster() -> None:
     """A folder named like one that is left out at the top level (data) is not left out inside a package."""
     from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
