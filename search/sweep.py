@@ -35,6 +35,8 @@ from search.study.study import check_name, close_open_trials, open_study, open_t
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
+from search.tune.gpus import nodes_with_usable_gpus
+from search.tune.head import head_watched
 from search.tune.interrupt import ctrl_c
 from search.tune.lost_worker import lost_workers_end_no_sweep
 from search.tune.observers import Observer, ObserverCallback
@@ -132,6 +134,7 @@ def allocate(
         nodes = first_nodes(config.resources, config.trials)
     resources, expected = config.resources, None
     if trainable is None:
+        nodes = nodes_with_usable_gpus(config.resources, nodes)
         photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
         resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
         if grows:  # How many trials a node holds was measured; how many nodes there will be is not known.
@@ -266,7 +269,7 @@ def _fit(
             verbose=0,
         ),
     )
-    with ctrl_c(sweep_state), lost_workers_end_no_sweep():
+    with ctrl_c(sweep_state), lost_workers_end_no_sweep(sweep_state.quarantine), head_watched(plan.experiment):
         try:
             tuner.fit()
         finally:

@@ -1,6 +1,7 @@
 """Set TensorFlow up once per process: threads, GPU memory growth, quiet logs."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,9 @@ from typing import Any, Literal
 
 CPUINFO = Path("/proc/cpuinfo")
 GPU_DRIVERS = (Path("/proc/driver/nvidia/gpus"), Path("/dev/kfd"))  # NVIDIA's, with an entry for each; AMD's.
+
+# Where Ray hands out a GPU, because the driver is there, and TensorFlow sees none.
+GPU_REMEDY = "install TensorFlow with CUDA there (on Linux: requirements-gpu.txt), or say resources.gpus_per_trial=0"
 
 
 @cache
@@ -45,6 +49,21 @@ def prepare_tensorflow(threads: int | None = None, *, gpu: bool = True) -> Any:
         if not gpu:
             tf.config.set_visible_devices([], "GPU")
     return tf
+
+
+def count_gpus() -> int:
+    """Count the GPUs of this machine that TensorFlow sees, in a process of its own: this one stays without TensorFlow.
+
+    Raises:
+        RuntimeError: TensorFlow cannot be imported.
+    """
+    code = "import tensorflow as tf; print('GPUs', len(tf.config.list_physical_devices('GPU')))"
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    counts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("GPUs ")]
+    if not counts:
+        raise RuntimeError(f"TensorFlow cannot be imported: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+    return int(counts[-1])
 
 
 def device_name() -> str:

@@ -2,11 +2,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.checkout import ROOT
 from trainables import device
+from trainables.device import count_gpus
 
 CODE = """
 import sys
@@ -114,3 +116,19 @@ def test_the_fast_precision_is_bfloat16_where_the_processor_has_it_and_no_gpu_co
     monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(device, "GPU_DRIVERS", (tmp_path / "gpus", tmp_path / "absent"))
     assert device.fast_precision(use_gpu) == precision
+
+
+def test_the_gpus_that_tensorflow_sees_are_counted_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        given.update(options)
+        return subprocess.CompletedProcess(words, 0, given["said"], "no module\nnamed tensorflow\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # As Ray sets it in some of its processes.
+    given["said"] = "GPUs 2\n"
+    assert count_gpus() == 2 and "CUDA_VISIBLE_DEVICES" not in given["env"]
+    given["said"] = ""
+    with pytest.raises(RuntimeError, match="TensorFlow cannot be imported: named tensorflow"):
+        count_gpus()
