@@ -89,9 +89,9 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
     file = experiment / SWEEP_FILE
     if not file.is_file():
         raise UserError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
-    here = [f"experiment={experiment}", *([] if url is None else [f"mirror={url}"])]
-    before = read_sweep(file, here)
-    config = read_sweep(file, [*overrides, *here])
+    here = {"experiment": str(experiment)} | ({} if url is None else {"mirror": url})
+    before = read_sweep(file, places=here)
+    config = read_sweep(file, overrides, here)
     for key in ("name", "experiment", "mirror"):
         if any(override.startswith(f"{key}=") for override in overrides):
             raise UserError(f"{key}: cannot be changed on resume")

@@ -222,7 +222,7 @@ def _range(name: str, spec: dict[str, Any]) -> Range:
 
 
 def _accepted(name: str, value: object) -> Scalar:
-    """Return the value as TrialConfig holds it (YAML may give `1e-3` as text), or refuse it."""
+    """Return the value as TrialConfig holds it, or refuse it."""
     outer, _, inner = name.partition(".")
     model: type[BaseModel] = Augmentation if inner else TrialConfig
     try:

@@ -75,10 +75,6 @@ def test_a_bad_space_is_refused_in_one_line_that_names_the_knob(raw: Any, line: 
     assert "\n" not in str(caught.value)
 
 
-def test_text_that_yaml_made_of_a_number_becomes_the_number() -> None:
-    assert parse_space({"dense_units": ["128", 256]})["dense_units"].values == (128, 256)  # type: ignore[union-attr]
-
-
 def test_a_dumped_space_reads_back_equal() -> None:
     space = parse_space({**DEFAULT_SPACE, "augmentation": {"zoom": {"low": 0, "high": 0.5, "step": 0.1}}})
     assert parse_space(dump_space(space)) == space

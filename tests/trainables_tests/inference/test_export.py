@@ -83,7 +83,7 @@ def test_a_format_whose_packages_are_missing_is_refused_at_once(
         export(tiny_model, ["onnx"], tmp_path / "out")
 
 
-def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, written: Written) -> None:
+def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, written: Written, tmp_path: Path) -> None:
     import onnx
     import tensorflow as tf
 
@@ -94,6 +94,7 @@ def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, writ
         assert json.loads(inside.read("labels.json")) == expected
     properties = {each.key: each.value for each in onnx.load(places["onnx"]).metadata_props}
     assert json.loads(properties["labels"]) == expected
-    served = tf.saved_model.load(places["saved_model"]).signatures["serving_default"]
+    shutil.copytree(places["saved_model"], tmp_path / "served")
+    served = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
     (probabilities,) = served(tf.zeros((5, 24, 24, 3))).values()
     np.testing.assert_allclose(probabilities.numpy().sum(axis=1), 1, atol=1e-5)
