@@ -10,6 +10,7 @@ with, whether it has ended or still runs; new trials get the new number. Rungs a
 """
 
 import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import optuna
 from ray import tune
 
+from search.config.cautions import cautions
 from search.config.file import read_sweep, write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
@@ -69,6 +71,8 @@ def resume_sweep(
             return read_handoff(folder / BEST_FILE), False
         if left == 0:  # The driver was killed before it had written the results.
             return write_results(study, config, fingerprint, "all trials ended", time.monotonic() - started), True
+        for line in cautions(config):
+            print(f"warning: {line}", file=sys.stderr)
         with ray_session(config.address) as nodes:
             part, expected = allocate(config, nodes, dataset, trainable)
             _reopen(config, record, overrides or [])

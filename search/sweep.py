@@ -16,6 +16,7 @@ from search.callbacks.epoch_log import EpochLog
 from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
+from search.config.cautions import cautions
 from search.config.file import write_sweep
 from search.config.schema import Budget, SweepConfig
 from search.config.space import Choices, Range
@@ -75,7 +76,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     dataset = check(config)
     fingerprint = dataset.fingerprint
     check_name(config, fingerprint, join)
-    warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
+    warnings = [*cautions(config), *double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))]
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
     earlier = gather(config, fingerprint) if config.warm_start else None
