@@ -34,7 +34,7 @@ from search.tune.session import ray_session
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
 from trainables.files.experiment import BEST_FILE, FRONT_FOLDER, RAY_FOLDER, SUMMARY_FILE, SWEEP_FILE
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, read_handoff, write_handoff
 
 # What a sweep writes last; while it runs again it must not pass for one that has ended.
 _MARKERS = (BEST_FILE, SUMMARY_FILE)
@@ -57,7 +57,8 @@ def resume_sweep(
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = experiment if isinstance(experiment, str) and is_url(experiment) else None
-    config = read_resumed(Path(experiment) if url is None else download_for_resume(url), overrides or [], url)
+    place = Path(experiment) if url is None else download_for_resume(url)
+    config, before = read_resumed(place, overrides or [], url), read_resumed(place, [], url)
     folder = Path(config.experiment)
     record = read_provenance(folder)
     dataset = check(config)
@@ -66,8 +67,15 @@ def resume_sweep(
     with driving(folder), mirrored(config) as mirror, opened_storage(folder, config.storage) as storage:
         study = continued_study(config, fingerprint, storage)
         ended = settle(study, config, plan.owner)
-        left = max(config.trials - ended, len(open_trials(study, plan.owner)))
-        if left == 0 and all((folder / marker).is_file() for marker in _MARKERS):
+        begun = len(open_trials(study, plan.owner))
+        left = max(config.trials - ended, begun)
+        has_results = all((folder / marker).is_file() for marker in _MARKERS)
+        _refuse_without_effect(config, before, ended, begun, has_results)
+        if left == 0 and config != before:
+            write_sweep(config, folder)
+            add_session(folder, record, overrides or [])
+        if left == 0 and has_results:
+            _name_dataset(folder, config.dataset)
             return read_handoff(folder / BEST_FILE), False
         if left == 0:  # The driver was killed before it had written the results.
             return write_results(study, config, fingerprint, "all trials ended", time.monotonic() - started), True
@@ -104,6 +112,42 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
     if config.max_epochs < before.max_epochs:
         raise UserError(f"trial.epochs: may only grow on resume, from {before.max_epochs}, not to {config.max_epochs}")
     return config.model_copy(update={"trials": check_sampler(config)})
+
+
+def _refuse_without_effect(config: SweepConfig, before: SweepConfig, ended: int, begun: int, has_results: bool) -> None:
+    """Refuse a change of which nothing would come: nobody must believe that it was made.
+
+    Args:
+        ended: how many trials have ended.
+        begun: how many are open.
+        has_results: whether the results of those that ended are written.
+
+    Raises:
+        UserError: a key differs that only trials read, and none is left to run; or more epochs, and all have begun.
+    """
+    changed = [name for name in SweepConfig.model_fields if getattr(config, name) != getattr(before, name)]
+    if max(config.trials - ended, begun) == 0:
+        # Fewer trials end a sweep that was to go on, unless it has ended.
+        used = ["dataset"] if has_results or before.trials <= ended else ["dataset", "trials"]
+        for name in changed:
+            if name not in used:
+                more = f"; --set trials=N above {ended} asks for more"
+                raise UserError(
+                    f"{name}: {ended} trials have ended and none is left to run, so it changes nothing{more}"
+                )
+    elif config.trials - ended <= begun and config.max_epochs != before.max_epochs:
+        raise UserError(
+            f"trial.epochs: changes nothing: a trial that has begun keeps its {before.max_epochs}, and all have begun; "
+            f"--set trials=N above {ended + begun} asks for more"
+        )
+
+
+def _name_dataset(experiment: Path, dataset: str) -> None:
+    """Write into the results of a sweep that has ended where its dataset lies now."""
+    for file in (experiment / BEST_FILE, *sorted((experiment / FRONT_FOLDER).glob("*.json"))):
+        found = read_handoff(file)
+        if found.dataset != dataset:
+            write_handoff(found.model_copy(update={"dataset": dataset}), file)
 
 
 def _reopen(config: SweepConfig, record: dict[str, object], overrides: list[str]) -> None:
