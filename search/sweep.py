@@ -100,12 +100,11 @@ def check(config: SweepConfig) -> Dataset:
     """Refuse what would fail later, and return the dataset.
 
     Raises:
-        UserError: a file of weights or the dataset is missing, or a backbone does not take an image size.
+        UserError: a file of weights or the dataset is missing, or a backbone takes neither those nor an image size.
     """
-    for spec in _searched_or_fixed(config, "weights"):
-        for weights in spec.values() if isinstance(spec, dict) else [spec]:
-            check_weights(weights)
     for backbone in _searched_or_fixed(config, "backbone"):
+        for spec in _searched_or_fixed(config, "weights"):
+            check_weights(backbone, spec.get(backbone, "auto") if isinstance(spec, dict) else spec)
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
     return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)
