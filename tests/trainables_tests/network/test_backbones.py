@@ -82,7 +82,7 @@ def test_what_keras_saves_of_a_backbone_fits_it_and_no_other(tmp_path: Path, nam
     check_weights("mobilenet_v2", str(file))
     loaded = build_backbone("mobilenet_v2", 32, resolve_weights("mobilenet_v2", str(file)), 1)
     assert all(np.array_equal(a, b) for a, b in zip(base.get_weights(), loaded.get_weights(), strict=True))
-    with pytest.raises(UserError, match="holds the weights of mobilenet_v2; a .* file of densenet121"):
+    with pytest.raises(UserError, match=r"holds the weights of mobilenet_v2; a .* file of densenet121"):
         check_weights("densenet121", str(file))
 
 
