@@ -65,17 +65,20 @@ def _misfit(opened: Any, backbone: str, *, keras_3: bool) -> str | None:
     if not keras_3 and not by_keras_2:
         ours = any(_KERAS_3.fullmatch(path) for path in arrays)
         return f"has {'the layout of Keras 3: let its name end in .weights.h5' if ours else 'no layout of Keras'}"
-    expected, every = Counter(_stored()[backbone]), Counter(map(_written, arrays.values()))
+    stored = _stored()
+    expected, every = Counter(stored[backbone]), Counter(map(_written, arrays.values()))
     found = Counter(_written(shape) for path, shape in arrays.items() if not keras_3 or _KERAS_3.fullmatch(path))
+    # The largest: EfficientNetV2-B1 has all the shapes of B0.
+    held = [name for name, shapes in stored.items() if Counter(shapes) <= every]
+    largest = max(held, key=lambda name: sum(stored[name].values()), default=None)
+    if largest not in (None, backbone):
+        return f"holds the weights of {largest}"
     # Keras reads what it needs of its own layout, and of Keras 2's all or nothing.
     if expected == found or (keras_3 and expected <= found):
         return None
-    if expected <= every:
+    if largest == backbone:
         more = "" if every == expected else f" and {(every - expected).total()} arrays besides"
         return f"holds a whole model, {backbone}{more}: load it and save the weights of the backbone alone"
-    held = [name for name, shapes in _stored().items() if Counter(shapes) <= every]
-    if held:
-        return f"holds the weights of {max(held, key=lambda name: sum(_stored()[name].values()))}"
     missing = expected - found
     return f"lacks {missing.total()} of its {expected.total()} arrays, one of shape {next(iter(missing))} for example"
 

@@ -14,7 +14,8 @@ Written = dict[str, Exported]
 def written(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The tiny model in every format, in a folder whose name TensorFlow takes for a pattern."""
     exported = export(tiny_model, list(FORMATS), tmp_path_factory.mktemp("exported") / "formats [1]")
-    return dict(zip(FORMATS, exported, strict=True))
+    assert exported.failed == {}
+    return dict(zip(FORMATS, exported.written, strict=True))
 
 
 @pytest.fixture
