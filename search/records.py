@@ -27,9 +27,9 @@ Row = dict[str, str]
 class TrialRecord:
     """One trial as the study and its log of epochs hold it.
 
-    `state` is COMPLETE, PRUNED, DIVERGED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of
-    them and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started` and `ended`
-    are ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
+    `state` is COMPLETE, PRUNED, DIVERGED, INFEASIBLE, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value`
+    the best of them and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started`
+    and `ended` are ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
 
     The fields with a default are the trial's user attributes of the same names, so that a further one is read by
     naming it here: `stop` is {"kind", "epoch", "reason", …}, None while the trial runs; `cost` what its model costs,

@@ -113,6 +113,7 @@ class Budget(_Section):
     hours: Number | None = Field(None, gt=0, description="on the clock since this run or resume began [no limit]")
     gpu_hours: Number | None = Field(None, gt=0, description="each trial's time times its share of a GPU [no limit]")
     plateau: Plateau | None = Field(None, description="no better trial for so long [no limit]")
+    target: Number | None = Field(None, description="value of the metric that is good enough [no limit]")
 
 
 class SweepConfig(_Section):
@@ -133,6 +134,11 @@ class SweepConfig(_Section):
         description="in place of metric, [METRIC, COST]: the metric, and what a model costs, which is to be low: "
         "model_mb (MB of all weights, float32) or latency_ms (milliseconds for one photo); "
         f"with {_OF_TWO} [the metric alone]",
+    )
+    constraints: dict[Literal[COSTS], Number] = Field(  # type: ignore[valid-type]
+        {},
+        description="the most that a model may cost, such as {model_mb: 20}; a trial whose model costs more ends with "
+        f"its first epoch and is never the result; with {_OF_TWO} [no limit]",
     )
     trials: Whole = Field(20, ge=1, description="how many trials")
     seed: Whole = Field(0, ge=0, description="what all chance follows from")
@@ -189,11 +195,20 @@ class SweepConfig(_Section):
         sampler = SAMPLERS[self.sampler]
         if self.cost and not sampler.several_objectives:
             raise ValueError(f"sampler: {self.sampler} models one objective only; with two of them use {_OF_TWO}")
+        if self.constraints and not sampler.several_objectives:
+            raise ValueError(f"constraints: the {self.sampler} sampler does not know them here; use {_OF_TWO}")
+        if len({*self.constraints, *names[1:]}) > 1:
+            raise ValueError(f"constraints: a sweep weighs one of {', '.join(COSTS)} alone, in `objectives` as well")
+        for name, most in self.constraints.items():
+            if most <= 0:
+                raise ValueError(f"constraints.{name}: must be above 0, not {most}")
         if self.metric not in REPORTED:
             raise ValueError(f"metric: no trial reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
             wanted = "smaller" if self.mode == "max" else "larger"
             raise ValueError(f"mode: {self.metric} is better when {wanted}; use {better(self.metric)}")
+        if self.budget.target is not None and self.metric in HIGHER_IS_BETTER and not 0 < self.budget.target <= 1:
+            raise ValueError(f"budget.target: {self.metric} lies between 0 and 1, and never at {self.budget.target}")
         for key in ("seed", "sweep_seed"):
             if key in self.trial:
                 raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")
@@ -238,6 +253,11 @@ class SweepConfig(_Section):
     def cost(self) -> str | None:
         """What a model costs in this sweep, as its trials report it; None where only the metric counts."""
         return self.objectives[1] if self.objectives else None
+
+    @property
+    def weighed(self) -> str | None:
+        """What trials report of what their model costs: the second objective, or what is limited; None for neither."""
+        return self.cost or next(iter(self.constraints), None)
 
     @property
     def learns(self) -> bool:

@@ -25,8 +25,9 @@ from search.config.registry import SAMPLERS
 from search.config.schema import SweepConfig
 from search.config.space import Scalar, distributions, on_step, values_of
 from search.config.trial_plan import Plan
+from search.sampling.ordered import Ordered
 from search.sampling.samplers import make_sampler
-from search.study.study import best_value, cost_of, has_diverged
+from search.study.study import best_value, cost_of, ended_badly
 from search.study.trial_end import DIVERGED
 from trainables.config import TrialConfig
 from trainables.network.backbones import from_scratch
@@ -55,7 +56,7 @@ class Suggester:
         """Args: `earlier` are trials of other studies that the sampler is to learn from; see warm_start."""
         self._plan = plan
         self._study = study
-        self._space = distributions(plan.config.space)
+        self._order = Ordered(distributions(plan.config.space))
         self._earlier = list(earlier)
         self._tried: dict[str, int] = {}  # What a trial with a result, or about to have one, trains: its number.
         self._identities: dict[int, str] = {}  # By the numbers of all trials.
@@ -69,9 +70,10 @@ class Suggester:
         repeats: list[FrozenTrial] = []
         for attempt in range(_ATTEMPTS):
             sampler = make_sampler(config, number, attempt, self._plan.owner)
-            known = [*self._earlier, *repeats, *trials]
+            known = self._order.seen([*self._earlier, *repeats, *trials])
             reads_stopped = SAMPLERS[config.sampler].reads_stopped
-            trial = suggest(self._study, sampler, known, self._space, number, reads_stopped=reads_stopped)
+            trial = suggest(self._study, sampler, known, self._order.space, number, reads_stopped=reads_stopped)
+            self._order.record(trial)
             if attempt == 0 and number < len(config.points):
                 trial.params.update(config.points[number])
             trial.params = {name: on_step(config.space[name], value) for name, value in trial.params.items()}
@@ -244,13 +246,13 @@ def as_seen(
 ) -> list[FrozenTrial]:
     """Return the trials as a sampler is to learn from them.
 
-    One that diverged is the worst of all, whatever it had reached before: TPE ranks a PRUNED trial by its last epoch
-    and value, and one without any below the others. Where only COMPLETE trials are read, it has the worst value known,
-    and the worst cost, without which the smallest model of all would stand on the front.
+    One that diverged or costs too much is the worst of all, whatever it had reached before: TPE ranks a PRUNED trial by
+    its last epoch and value, and one without any below the others. Where only COMPLETE trials are read, it has the
+    worst value known, and the worst cost, without which the smallest model of all would stand on the front.
     """
     if len(directions) == 1 and reads_stopped:
-        return [_without_values(trial) if has_diverged(trial) else trial for trial in trials]
-    seen = [_as_complete(trial, len(directions)) for trial in trials if not has_diverged(trial)]
+        return [_without_values(trial) if ended_badly(trial) else trial for trial in trials]
+    seen = [_as_complete(trial, len(directions)) for trial in trials if not ended_badly(trial)]
     known = [trial.values for trial in seen if trial.state == TrialState.COMPLETE]
     if not known:
         return seen
@@ -258,7 +260,7 @@ def as_seen(
         min(values) if direction == StudyDirection.MAXIMIZE else max(values)
         for direction, values in zip(directions, zip(*known, strict=True), strict=True)
     ]
-    for trial in filter(has_diverged, trials):
+    for trial in filter(ended_badly, trials):
         bad = copy.copy(trial)
         bad.state, bad.values = TrialState.COMPLETE, worst
         seen.append(bad)
