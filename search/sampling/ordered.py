@@ -11,12 +11,13 @@ from optuna.trial import FrozenTrial
 class Ordered:
     """The space with each list of three numbers or more as whole numbers 0, 1, 2 …; the record keeps the numbers."""
 
-    def __init__(self, space: dict[str, BaseDistribution]) -> None:
+    def __init__(self, space: dict[str, BaseDistribution], *, known: bool = True) -> None:
+        """Args: `known` says whether the sampler makes use of an order; else it sees the space as it is."""
         self._recorded = space
         self._lists = {
             name: sorted(knob.choices, key=float)  # type: ignore[arg-type]
             for name, knob in space.items()
-            if isinstance(knob, CategoricalDistribution) and _has_order(knob.choices)
+            if known and isinstance(knob, CategoricalDistribution) and _has_order(knob.choices)
         }
         places = {name: IntDistribution(0, len(values) - 1) for name, values in self._lists.items()}
         self.space: dict[str, BaseDistribution] = {**space, **places}

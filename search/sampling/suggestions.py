@@ -28,7 +28,7 @@ from search.config.trial_plan import Plan
 from search.sampling.ordered import Ordered
 from search.sampling.samplers import make_sampler
 from search.study.study import best_value, cost_of, ended_badly
-from search.study.trial_end import DIVERGED
+from search.study.trial_end import DIVERGED, INFEASIBLE
 from trainables.config import TrialConfig
 from trainables.network.backbones import from_scratch
 from trainables.network.trainable_layers import fewest_unfrozen
@@ -56,9 +56,10 @@ class Suggester:
         """Args: `earlier` are trials of other studies that the sampler is to learn from; see warm_start."""
         self._plan = plan
         self._study = study
-        self._order = Ordered(distributions(plan.config.space))
+        self._order = Ordered(distributions(plan.config.space), known=SAMPLERS[plan.config.sampler].ordered)
         self._earlier = list(earlier)
         self._tried: dict[str, int] = {}  # What a trial with a result, or about to have one, trains: its number.
+        self._too_costly: dict[tuple[Any, ...], int] = {}  # Models that no constraint allows.
         self._identities: dict[int, str] = {}  # By the numbers of all trials.
         self._rest = points_of(plan.config)
 
@@ -68,6 +69,7 @@ class Suggester:
         number, config = len(trials), self._plan.config
         self._take_in(trials)
         repeats: list[FrozenTrial] = []
+        untried: tuple[FrozenTrial, TrialConfig] | None = None  # But for its model, which costs too much.
         for attempt in range(_ATTEMPTS):
             sampler = make_sampler(config, number, attempt, self._plan.owner)
             known = self._order.seen([*self._earlier, *repeats, *trials])
@@ -80,11 +82,16 @@ class Suggester:
             whole = self._plan.trial_config(number, trial.params)
             same = self._tried.get(identity(whole.model_dump()))
             if same is None:
+                untried = trial, whole
+                same = self._too_costly.get(_model_of(whole))
+            if same is None:
                 return trial, whole
             before, failed = trials[same].params, trials[same].state == TrialState.FAIL
             unlike = {name: value for name, value in trial.params.items() if before.get(name) != value}
             reason = f"trial {same} has the same values"
-            if failed:
+            if untried is not None and untried[0] is trial:
+                reason = f"trial {same} has the same model, which costs too much"
+            elif failed:
                 reason = f"trial {same} trains the same and was not the first that failed"
             elif unlike:
                 pairs = ", ".join(f"{name} {value} for {before.get(name)}" for name, value in unlike.items())
@@ -99,7 +106,8 @@ class Suggester:
             if failed:  # Samplers do not see FAIL, and would suggest it for ever.
                 repeat.state, repeat.user_attrs = TrialState.PRUNED, {"stop": {"kind": DIVERGED}}
             repeats.append(repeat)
-        return self._untried(trial)
+        # Where nearly all models cost too much, a sweep goes on with such trials of an epoch.
+        return untried if untried is not None and self._rest is None else self._untried(trial)
 
     def _take_in(self, trials: Sequence[FrozenTrial]) -> None:
         """Note what trials train. What failed has no result: it is tried once more, and no more often."""
@@ -117,6 +125,9 @@ class Suggester:
                 if failures[what] < _TRIES:
                     continue
             self._tried.setdefault(what, trial.number)
+            if trial.user_attrs.get("stop", {}).get("kind") == INFEASIBLE:
+                config = TrialConfig.model_validate(trial.user_attrs["config"])
+                self._too_costly.setdefault(_model_of(config), trial.number)
 
     def _untried(self, trial: FrozenTrial) -> tuple[FrozenTrial, TrialConfig] | str:
         if self._rest is None:
@@ -127,7 +138,7 @@ class Suggester:
             for params in points:
                 config = self._plan.trial_config(trial.number, params)
                 different.add(what := identity(config.model_dump()))
-                if what not in self._tried:
+                if what not in self._tried and _model_of(config) not in self._too_costly:
                     trial.params, self._rest = dict(params), points
                     return trial, config
         return f"the space is exhausted: all of its {len(different)} different configurations were tried"
@@ -154,6 +165,12 @@ def identity(config: dict[str, Any]) -> str:
     if same["head_start"] == "random":
         same["head_epochs"] = None
     return json.dumps(same, sort_keys=True)
+
+
+def _model_of(config: TrialConfig) -> tuple[Any, ...]:
+    """Return what a model's cost depends on."""
+    # With head_start probe, the depths are the probe's.
+    return (config.backbone, config.image_size, config.dense_units, config.head, config.head_start, str(config.depths))
 
 
 def _rounded(value: Any) -> Any:

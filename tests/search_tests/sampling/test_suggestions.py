@@ -158,7 +158,7 @@ def test_what_reads_complete_trials_alone_sees_the_worst_of_each_objective() -> 
 
 
 def test_points_come_first_and_the_sampler_fills_what_they_leave_open(tmp_path: Path) -> None:
-    points = [{"learning_rate": 1e-3, "dense_units": 256}, {"dropout": 0.1}, {"learning_rate": "2e-3"}]
+    points = [{"learning_rate": 1e-3, "dense_units": 256}, {"dropout": 0.1}, {"learning_rate": 2e-3}]
     _, trials = play(tmp_path, points=points, trials=4)
     assert (trials[0].params["learning_rate"], trials[0].params["dense_units"]) == (1e-3, 256)
     assert trials[1].params["dropout"] == 0.1 and trials[2].params["learning_rate"] == 2e-3
