@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainables.errors import UserError, run_command
+from trainables.errors import run_command
 from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
@@ -85,8 +85,6 @@ def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help answers at once and a wrong key is named before Ray is loaded.
     from search.config.file import read_sweep
 
-    if options.experiment and any(change.startswith("experiment=") for change in options.set):
-        raise UserError("--experiment: is the same as --set experiment, so give one of them")
     config = read_sweep(options.sweep, options.set, {"experiment": options.experiment} if options.experiment else {})
 
     from search.sweep import run_sweep

@@ -101,6 +101,9 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
     file = experiment / SWEEP_FILE
     if not file.is_file():
         raise UserError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
+    keys = [override.partition("=")[0] for override in overrides]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise UserError(f"--set {twice[0]}: is given twice, and only one of the values could count")
     here = {"experiment": str(experiment)} | ({} if url is None else {"mirror": url})
     before = read_sweep(file, places=here)
     config = read_sweep(file, overrides, here)

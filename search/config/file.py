@@ -37,9 +37,6 @@ def read_sweep(
         UserError: no such file, not YAML, an override without `=`, or a key or value that `sweep_config` refuses.
     """
     values = _read_yaml(file)
-    keys = [override.partition("=")[0] for override in overrides or []]
-    if twice := [key for key in keys if keys.count(key) > 1]:
-        raise UserError(f"--set {twice[0]}: is given twice, and only one of the values could count")
     for override in overrides or []:
         _apply(values, override)
     values |= places or {}

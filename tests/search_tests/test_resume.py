@@ -148,6 +148,11 @@ def test_a_study_that_was_lost_is_one_line_and_no_sweep_begins_over_its_trials(
     assert not (Path(config.experiment) / "best.json").exists()
 
 
+def test_a_key_that_is_set_twice_is_refused(config: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume(config, "trials=9", "trials=10") == 2
+    assert capsys.readouterr().err == "error: --set trials: is given twice, and only one of the values could count\n"
+
+
 def ended(config: SweepConfig, trials: int) -> None:
     """Make of the sweep of 3 trials one that was to have so many, of which 3 have ended."""
     write_sweep(config.model_copy(update={"trials": trials}), Path(config.experiment))

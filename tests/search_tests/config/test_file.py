@@ -125,7 +125,6 @@ def test_a_number_with_a_leading_zero_is_decimal(tmp_path: Path) -> None:
         ("", [], "must map keys to values"),
         ("dataset: d\ndataset: e\n", [], "the key 'dataset' stands twice"),
         ("dataset: d\n", ["trials"], "--set takes key=value, not 'trials'"),
-        ("dataset: d\n", ["trials=3", "trials=4"], "--set trials: is given twice"),
         ("dataset: d\n", ["=3"], "--set takes key=value, not '=3'"),
         ("dataset: d\n", ["trials.most=3"], "trials: input should be a valid integer"),
         ("dataset: d\ntrials: 3\n", ["trials.most=3"], "--set trials.most=3: trials has no keys, it is 3"),
