@@ -17,6 +17,7 @@ from search.callbacks.epoch_log import EpochLog
 from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
+from search.config.cautions import cautions
 from search.config.file import write_sweep
 from search.config.schema import Budget, SweepConfig
 from search.config.space import Choices, Range
@@ -79,7 +80,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     dataset = check(config)
     fingerprint = dataset.fingerprint
     check_name(config, fingerprint, join)
-    warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
+    warnings = [*cautions(config), *double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))]
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
     earlier = gather(config, fingerprint) if config.warm_start else None
@@ -114,12 +115,11 @@ def check(config: SweepConfig) -> Dataset:
     """Refuse what would fail later, and return the dataset.
 
     Raises:
-        UserError: a file of weights or the dataset is missing, or a backbone does not take an image size.
+        UserError: a file of weights or the dataset is missing, or a backbone takes neither those nor an image size.
     """
-    for spec in _searched_or_fixed(config, "weights"):
-        for weights in spec.values() if isinstance(spec, dict) else [spec]:
-            check_weights(weights)
     for backbone in _searched_or_fixed(config, "backbone"):
+        for spec in _searched_or_fixed(config, "weights"):
+            check_weights(backbone, spec.get(backbone, "auto") if isinstance(spec, dict) else spec)
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
     return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)

@@ -104,7 +104,7 @@ class TensorBoardRuns(Observer):
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Close the run with how the trial ended."""
-        self._close(trial.number, failed=end is not None and end.shown in ("FAIL", "DIVERGED"))
+        self._close(trial.number, failed=end is not None and end.shown in ("FAIL", "DIVERGED", "INFEASIBLE"))
 
     def closed(self) -> None:
         """Close the runs of trials that the sweep's end has cut off."""

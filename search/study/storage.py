@@ -32,6 +32,13 @@ _NAMED = 5
 _HINT = "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass"
 
 
+def sqlite_address(file: Path) -> str:
+    """Return an SQLite file's address as Optuna takes it, with `?`, `%` and `{` in its path escaped."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(file)).render_as_string()
+
+
 def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.storages.RDBStorage:
     """Open the study's database, and create it or its tables where they are missing.
 
@@ -54,7 +61,7 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
                 (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
-        storage = optuna.storages.RDBStorage(f"sqlite:///{file}", PATIENT)
+        storage = optuna.storages.RDBStorage(sqlite_address(file), PATIENT)
 
     @sqlalchemy.event.listens_for(storage.engine, "connect")
     def _quick(connection: Any, _: Any) -> None:
@@ -118,7 +125,7 @@ def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseS
             return
     with _in_one_line(where):
         if isinstance(where, Path):
-            storage = optuna.storages.RDBStorage(f"sqlite:///{where}", PATIENT, skip_table_creation=True)
+            storage = optuna.storages.RDBStorage(sqlite_address(where), PATIENT, skip_table_creation=True)
         else:
             storage = _open_server(where, skip_table_creation=True)
         try:

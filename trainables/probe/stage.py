@@ -83,7 +83,7 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
 
 def _open(place: Path | str, out: Path, options: ProbeOptions) -> tuple[Worker, TrialConfig]:
     """A worker on the dataset, and the configuration whose frozen backbone is probed."""
-    check_weights(options.weights)
+    check_weights(options.backbone, options.weights)
     store = options.store or out.parent / "store"
     dataset = open_dataset_at(place, store)
     shared = {*TrialConfig.model_fields} & {*ProbeOptions.model_fields} - {"seed"}

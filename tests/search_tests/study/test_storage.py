@@ -18,14 +18,21 @@ from optuna.trial import TrialState
 from search.__main__ import main
 from search.config.file import dump_sweep, write_sweep
 from search.config.schema import SweepConfig, sweep_config
-from search.config.storage_url import StorageUrl, parse_url, redact
+from search.config.storage_url import StorageUrl, StudyAddress, parse_sources, parse_url, redact
 from search.config.trial_plan import Plan
 from search.experiment.provenance import add_session, provenance
 from search.records import read_experiment
 from search.resume import read_resumed
 from search.sampling.warm_start import describe, gather
 from search.stopping.rules import HalvingRule, RuleReplay, make_rule
-from search.study.storage import PATIENT, open_for_reading, open_storage, opened_storage, read_study
+from search.study.storage import (
+    PATIENT,
+    open_for_reading,
+    open_storage,
+    opened_storage,
+    read_study,
+    sqlite_address,
+)
 from search.study.study import DRIVER, check_name, create_study, load_study, open_study, open_trials
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import FINGERPRINT, sweep
@@ -47,6 +54,20 @@ def database() -> Iterator[str]:
 def on_server(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> SweepConfig:
     """A sweep whose study, named for the test, is to lie on the server."""
     return sweep(tmp_path, name=request.node.name, storage=database, trials=6, sampler="random")
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b=c", "a#b", "[1]", "{x}", "a&b @c:d"])
+def test_a_study_lies_in_its_experiment_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    experiment = tmp_path / name
+    experiment.mkdir()
+    with opened_storage(experiment) as storage:
+        create_study("first", "max", storage)
+    assert [file.name for file in experiment.iterdir()] == ["study.db"]
+    assert list(tmp_path.iterdir()) == [experiment]
+    address = sqlite_address(experiment / "study.db")
+    assert optuna.get_all_study_names(address) == ["first"]
+    assert parse_sources([{"storage": address, "study": "first"}]) == (StudyAddress(experiment / "study.db", "first"),)
+    assert read_study(experiment / "study.db", "first").trials == []
 
 
 def test_the_password_is_taken_out_of_the_url() -> None:
