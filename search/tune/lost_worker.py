@@ -63,10 +63,11 @@ class _ActorManager(RayActorManager):
             failed = probe.failed()
             if failed is not None:
                 del self._probes[node]
-            if failed and self.quarantine.start_failed(node, quarantine.STARTS_ALLOWED_TO_FAIL):
-                for one in waiting:
-                    if self._node(one) == node:
-                        ray.kill(self._live_actors_to_ray_actors_resources[one][0])
+            if failed:
+                self.quarantine.start_failed(node, quarantine.STARTS_ALLOWED_TO_FAIL)
+        for one in waiting if self.quarantine.nodes else ():  # Also those that were sent there before it was known.
+            if self._node(one) in self.quarantine.nodes:
+                ray.kill(self._live_actors_to_ray_actors_resources[one][0])
 
     def _node(self, tracked_actor: Any) -> str:
         held = self._live_actors_to_ray_actors_resources.get(tracked_actor)
