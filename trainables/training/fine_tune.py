@@ -71,7 +71,7 @@ class FineTuning:
     ) -> None:
         self.tail = tail
         self._training = training
-        self._validation = validation
+        self.validation = validation
         self.config = config
         self._labels = np.concatenate([part.labels for part in training])
         # After the copies were added: the correction must follow from what is trained on (class_balance.py).
@@ -103,7 +103,7 @@ class FineTuning:
         if self.config.weight_average == "epochs":
             self._average()
         with self._judged():
-            validation = self.evaluate(self._validation).metrics
+            validation = self.evaluate(self.validation).metrics
             if validation.macro_f1 > self.best_score and math.isfinite(train.loss):
                 self.best_score, self.best_epoch = validation.macro_f1, self.epoch
                 self.best_weights = self.tail.weights()
