@@ -245,7 +245,7 @@ class SweepConfig(_Section):
 
     @property
     def first_points(self) -> tuple[dict[str, Scalar], ...]:
-        """Configurations to try first, whole or in part; of `auto` none with a grid, which tries its own points only."""
+        """Configurations to try first, whole or in part; `auto` means none with a grid, which tries its own points."""
         if self.points == "auto":
             return () if SAMPLERS[self.sampler].grid else portfolio(self.space)
         return self.points

@@ -1,4 +1,4 @@
-"""Sets of learning curves for bench_portfolio: recorded with the product's own sweep, kept as JSON, read, interpolated."""
+"""Sets of learning curves for bench_portfolio: recorded with the product's own sweep, kept as JSON, and read."""
 
 import json
 import os
