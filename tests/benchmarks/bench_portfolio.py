@@ -34,7 +34,7 @@ import optuna
 
 from search.config.file import read_sweep
 from search.config.schema import EarlyStopping, SweepConfig
-from tests.benchmarks.curve_sets import GRID, SETS, record
+from tests.benchmarks.curve_sets import SETS, record, recorded
 from tests.benchmarks.curve_surface import Surface, surfaces
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 
@@ -79,12 +79,6 @@ def main() -> None:
         simulate(options)
 
 
-def grid() -> list[Point]:
-    """All configurations that were recorded; without unfrozen layers one learning rate is as good as any."""
-    whole = [dict(zip(GRID, point, strict=True)) for point in itertools.product(*GRID.values())]
-    return [point for point in whole if point["unfrozen_layers"] or point["learning_rate"] == GRID["learning_rate"][0]]
-
-
 def best_scores(found: Sequence[Surface], points: Sequence[Point]) -> np.ndarray:
     """Return the expected score of each configuration's best epoch, float64 [sets, configurations]."""
     return np.array([[surface.expected(point).max() for point in points] for surface in found])
@@ -105,7 +99,7 @@ def greedy(scores: np.ndarray, most: int) -> list[int]:
 
 def choose(most: int) -> None:
     """Print the portfolio of all sets, and what portfolios of the other sets come to on each."""
-    found, points = surfaces(), grid()
+    found, points = surfaces(), recorded()
     scores = best_scores(found, points)
     for at in greedy(scores, most):
         print(", ".join(f"{name} {value:g}" for name, value in points[at].items()))
@@ -210,7 +204,7 @@ def run_sweep(cell: Cell, seed: int) -> list[float]:
 @cache
 def others_portfolio(at: int) -> tuple[Point, ...]:
     """Return the portfolio that all sets but one choose."""
-    points = grid()
+    points = recorded()
     scores = np.delete(best_scores(surfaces(), points), at, axis=0)
     return tuple(points[each] for each in greedy(scores, MOST_POINTS))
 
