@@ -185,7 +185,8 @@ def run_sweeps(cell: Cell, seeds: Sequence[int]) -> np.ndarray:
 def run_sweep(cell: Cell, seed: int) -> list[float]:
     """Play one sweep on the set that its seed falls to."""
     found = surfaces()
-    at = seed % len(found)
+    whole = [at for at, surface in enumerate(found) if surface.whole]
+    at = whole[seed % len(whole)]
     rule = EarlyStopping(
         kind=cell.rule, grace_epochs=cell.grace, reduction_factor=cell.factor, min_results=cell.min_results
     )
