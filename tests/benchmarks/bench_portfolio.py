@@ -11,7 +11,7 @@ choose: greedy portfolios; each set's is chosen by the others. Regret is the bes
 portfolio, in points of val_macro_f1, of smoothed curves.
 simulate: whole sweeps of default.yaml over the smoothed curves and their noise, one trial at a time, without Ray (its
 order of calls is played), by the product's own samplers and rules. Each begins with the portfolio that the other sets
-chose (--points none: with none). Regret is the best that the space holds minus what is handed over, at its epoch.
+chose (--points 0: with none). Regret is the best that the space holds minus what is handed over, at its epoch.
 """
 
 import argparse
@@ -40,7 +40,8 @@ from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 
 DEFAULT = Path("search/sweeps/default.yaml")
 AT = (3, 5, 10, 20)
-MOST_POINTS = 4
+MOST_POINTS = 3
+LEAST_GAIN = 0.0005
 SEEDS = 50
 Point = dict[str, Any]
 
@@ -54,7 +55,7 @@ def main() -> None:
     recorder.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     recorder.add_argument("--precision", default="bfloat16", help="[bfloat16: half the time]")
     chooser = commands.add_parser("choose")
-    chooser.add_argument("--most", type=int, default=4, help="configurations in the largest portfolio [4]")
+    chooser.add_argument("--most", type=int, default=3, help="configurations in the largest portfolio [3]")
     simulator = commands.add_parser("simulate")
     simulator.add_argument("--sweeps", type=int, default=1000, help="in each row, dealt to the sets [1000]")
     simulator.add_argument("--samplers", nargs="+", default=["tpe", "random"])
@@ -62,7 +63,7 @@ def main() -> None:
     simulator.add_argument("--min-results", nargs="+", type=int, default=[2, 3, 5, 8])
     simulator.add_argument("--factors", nargs="+", type=float, default=[2, 3, 4])
     simulator.add_argument("--grace", nargs="+", type=int, default=[1, 2])
-    simulator.add_argument("--points", nargs="+", type=int, default=[3], help="configurations in the portfolio [3]")
+    simulator.add_argument("--points", nargs="+", type=int, default=[2], help="configurations in the portfolio [2]")
     simulator.add_argument("--startup", nargs="+", type=int, default=[5], help="random trials before tpe models [5]")
     simulator.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
@@ -85,7 +86,7 @@ def best_scores(found: Sequence[Surface], points: Sequence[Point]) -> np.ndarray
 
 
 def greedy(scores: np.ndarray, most: int) -> list[int]:
-    """Return configurations, each of which adds most to those before it, on average over the sets.
+    """Return configurations, each of which adds most to those before it, on average over the sets; at most so many.
 
     Args:
         scores: of sets and configurations, float64 [sets, configurations].
@@ -93,6 +94,8 @@ def greedy(scores: np.ndarray, most: int) -> list[int]:
     chosen: list[int] = []
     for _ in range(most):
         gains = [scores[:, [*chosen, each]].max(axis=1).mean() for each in range(scores.shape[1])]
+        if chosen and max(gains) <= scores[:, chosen].max(axis=1).mean() + LEAST_GAIN:
+            break
         chosen.append(int(np.argmax(gains)))
     return chosen
 
