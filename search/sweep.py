@@ -97,6 +97,8 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
             plan = Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
             with opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, fingerprint, storage, join)
+                for point in () if join else config.first_points[: config.trials]:
+                    print(f"tried first  {', '.join(f'{name} {value}' for name, value in point.items())}", flush=True)
                 return drive(SweepDriver(plan, part, trainable, expected, mirror), study, config.trials, started)
 
 
