@@ -85,8 +85,7 @@ def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help answers at once and a wrong key is named before Ray is loaded.
     from search.config.file import read_sweep
 
-    overrides = [*options.set, *([f"experiment={options.experiment}"] if options.experiment else [])]
-    config = read_sweep(options.sweep, overrides)
+    config = read_sweep(options.sweep, options.set, {"experiment": options.experiment} if options.experiment else {})
 
     from search.sweep import run_sweep
 

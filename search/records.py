@@ -8,10 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from search.config.storage_url import optuna_address, parse_url
-from search.study.storage import open_for_reading, read_study
+from search.config.yaml12 import parse_yaml
+from search.study.storage import open_for_reading, read_study, sqlite_address
 from search.study.trial_end import ScoredTrial, front, shown_state
 from trainables.data.dataset import MANIFEST, read_manifest
 from trainables.errors import UserError
@@ -28,9 +27,9 @@ Row = dict[str, str]
 class TrialRecord:
     """One trial as the study and its log of epochs hold it.
 
-    `state` is COMPLETE, PRUNED, DIVERGED, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value` the best of
-    them and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started` and `ended`
-    are ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
+    `state` is COMPLETE, PRUNED, DIVERGED, INFEASIBLE, FAIL, RUNNING or WAITING; `values` is {epoch: objective}; `value`
+    the best of them and `best_epoch` its epoch (None without a result); `config` all fields of TrialConfig; `started`
+    and `ended` are ISO 8601 local times; `epochs` the results of all epochs in the contract's names, NaN as None.
 
     The fields with a default are the trial's user attributes of the same names, so that a further one is read by
     naming it here: `stop` is {"kind", "epoch", "reason", …}, None while the trial runs; `cost` what its model costs,
@@ -153,7 +152,7 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
     """
     folder = local_copy(folder).absolute()
     _must_hold(folder, files.SWEEP_FILE)
-    sweep = yaml.safe_load((folder / files.SWEEP_FILE).read_text())
+    sweep = parse_yaml((folder / files.SWEEP_FILE).read_text())
     if not sweep.get("storage"):
         _must_hold(folder, files.STUDY_FILE)
     return folder, sweep
@@ -167,7 +166,7 @@ def study_storage(folder: Path) -> str:
     """
     folder, sweep = read_sweep_record(folder)
     if not sweep.get("storage"):
-        return f"sqlite:///{folder / files.STUDY_FILE}"
+        return sqlite_address(folder / files.STUDY_FILE)
     url = parse_url(sweep["storage"])
     with open_for_reading(url):  # What is given the address would fail in more words.
         return optuna_address(url)

@@ -10,6 +10,7 @@ with, whether it has ended or still runs; new trials get the new number. Rungs a
 """
 
 import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import optuna
 from ray import tune
 
+from search.config.cautions import cautions
 from search.config.file import read_sweep, write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
@@ -32,7 +34,7 @@ from search.tune.session import ray_session
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
 from trainables.files.experiment import BEST_FILE, FRONT_FOLDER, RAY_FOLDER, SUMMARY_FILE, SWEEP_FILE
-from trainables.handoff import Handoff, read_handoff
+from trainables.handoff import Handoff, read_handoff, write_handoff
 
 # What a sweep writes last; while it runs again it must not pass for one that has ended.
 _MARKERS = (BEST_FILE, SUMMARY_FILE)
@@ -55,7 +57,8 @@ def resume_sweep(
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = experiment if isinstance(experiment, str) and is_url(experiment) else None
-    config = read_resumed(Path(experiment) if url is None else download_for_resume(url), overrides or [], url)
+    place = Path(experiment) if url is None else download_for_resume(url)
+    config, before = read_resumed(place, overrides or [], url), read_resumed(place, [], url)
     folder = Path(config.experiment)
     record = read_provenance(folder)
     dataset = check(config)
@@ -64,11 +67,20 @@ def resume_sweep(
     with driving(folder), mirrored(config) as mirror, opened_storage(folder, config.storage) as storage:
         study = continued_study(config, fingerprint, storage)
         ended = settle(study, config, plan.owner)
-        left = max(config.trials - ended, len(open_trials(study, plan.owner)))
-        if left == 0 and all((folder / marker).is_file() for marker in _MARKERS):
+        begun = len(open_trials(study, plan.owner))
+        left = max(config.trials - ended, begun)
+        has_results = all((folder / marker).is_file() for marker in _MARKERS)
+        _refuse_without_effect(config, before, ended, begun, has_results)
+        if left == 0 and config != before:
+            write_sweep(config, folder)
+            add_session(folder, record, overrides or [])
+        if left == 0 and has_results:
+            _name_dataset(folder, config.dataset)
             return read_handoff(folder / BEST_FILE), False
         if left == 0:  # The driver was killed before it had written the results.
             return write_results(study, config, fingerprint, "all trials ended", time.monotonic() - started), True
+        for line in cautions(config):
+            print(f"warning: {line}", file=sys.stderr)
         with ray_session(config.address) as nodes:
             part, expected = allocate(config, nodes, dataset, trainable)
             _reopen(config, record, overrides or [])
@@ -89,9 +101,12 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
     file = experiment / SWEEP_FILE
     if not file.is_file():
         raise UserError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
-    here = [f"experiment={experiment}", *([] if url is None else [f"mirror={url}"])]
-    before = read_sweep(file, here)
-    config = read_sweep(file, [*overrides, *here])
+    keys = [override.partition("=")[0] for override in overrides]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise UserError(f"--set {twice[0]}: is given twice, and only one of the values could count")
+    here = {"experiment": str(experiment)} | ({} if url is None else {"mirror": url})
+    before = read_sweep(file, places=here)
+    config = read_sweep(file, overrides, here)
     for key in ("name", "experiment", "mirror"):
         if any(override.startswith(f"{key}=") for override in overrides):
             raise UserError(f"{key}: cannot be changed on resume")
@@ -100,6 +115,42 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
     if config.max_epochs < before.max_epochs:
         raise UserError(f"trial.epochs: may only grow on resume, from {before.max_epochs}, not to {config.max_epochs}")
     return config.model_copy(update={"trials": check_sampler(config)})
+
+
+def _refuse_without_effect(config: SweepConfig, before: SweepConfig, ended: int, begun: int, has_results: bool) -> None:
+    """Refuse a change of which nothing would come: nobody must believe that it was made.
+
+    Args:
+        ended: how many trials have ended.
+        begun: how many are open.
+        has_results: whether the results of those that ended are written.
+
+    Raises:
+        UserError: a key differs that only trials read, and none is left to run; or more epochs, and all have begun.
+    """
+    changed = [name for name in SweepConfig.model_fields if getattr(config, name) != getattr(before, name)]
+    if max(config.trials - ended, begun) == 0:
+        # Fewer trials end a sweep that was to go on, unless it has ended.
+        used = ["dataset"] if has_results or before.trials <= ended else ["dataset", "trials"]
+        for name in changed:
+            if name not in used:
+                more = f"; --set trials=N above {ended} asks for more"
+                raise UserError(
+                    f"{name}: {ended} trials have ended and none is left to run, so it changes nothing{more}"
+                )
+    elif config.trials - ended <= begun and config.max_epochs != before.max_epochs:
+        raise UserError(
+            f"trial.epochs: changes nothing: a trial that has begun keeps its {before.max_epochs}, and all have begun; "
+            f"--set trials=N above {ended + begun} asks for more"
+        )
+
+
+def _name_dataset(experiment: Path, dataset: str) -> None:
+    """Write into the results of a sweep that has ended where its dataset lies now."""
+    for file in (experiment / BEST_FILE, *sorted((experiment / FRONT_FOLDER).glob("*.json"))):
+        found = read_handoff(file)
+        if found.dataset != dataset:
+            write_handoff(found.model_copy(update={"dataset": dataset}), file)
 
 
 def _reopen(config: SweepConfig, record: dict[str, object], overrides: list[str]) -> None:

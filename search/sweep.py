@@ -1,5 +1,6 @@
 """Run of a sweep: checks, Ray, trials, results."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from search.callbacks.epoch_log import EpochLog
 from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
 from search.callbacks.tensorboard import TensorBoardRuns
+from search.config.cautions import cautions
 from search.config.file import write_sweep
 from search.config.schema import Budget, SweepConfig
 from search.config.space import Choices, Range
@@ -34,6 +36,8 @@ from search.study.study import check_name, close_open_trials, open_study, open_t
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
+from search.tune.gpus import nodes_with_usable_gpus
+from search.tune.head import head_watched
 from search.tune.interrupt import ctrl_c
 from search.tune.lost_worker import lost_workers_end_no_sweep
 from search.tune.observers import Observer, ObserverCallback
@@ -45,6 +49,7 @@ from search.tune.session import ray_session
 from search.tune.state import SweepState
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset_at
+from trainables.device import fast_precision
 from trainables.errors import UserError
 from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json
@@ -67,7 +72,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = config.model_copy(update={"trials": check_sampler(config)})
+    config = with_precision(config.model_copy(update={"trials": check_sampler(config)}))
     check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
@@ -75,7 +80,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     dataset = check(config)
     fingerprint = dataset.fingerprint
     check_name(config, fingerprint, join)
-    warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
+    warnings = [*cautions(config), *double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))]
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
     earlier = gather(config, fingerprint) if config.warm_start else None
@@ -97,16 +102,28 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
                 return drive(SweepDriver(plan, part, trainable, expected, mirror), study, config.trials, started)
 
 
+def with_precision(config: SweepConfig) -> SweepConfig:
+    """Return the sweep with what `precision: auto` means: float32 on a cluster, else what this machine is fast in."""
+    if config.trial.get("precision") != "auto":
+        return config
+    cluster = (config.address or os.environ.get("RAY_ADDRESS", "local")) != "local"
+    precision = "float32" if cluster else fast_precision(gpu=config.resources.gpus_per_trial != 0)
+    if precision != "float32":
+        print(f"precision    {precision}: this processor computes in it; exact and slower: trial.precision=float32")
+    return config.model_copy(update={"trial": {**config.trial, "precision": precision}})
+
+
 def check(config: SweepConfig) -> Dataset:
     """Refuse what would fail later, and return the dataset.
 
     Raises:
-        UserError: a file of weights or the dataset is missing, or a backbone does not take an image size.
+        UserError: a file of weights or the dataset is missing, or a backbone takes neither those nor an image size.
     """
+    backbones = _searched_or_fixed(config, "backbone")
     for spec in _searched_or_fixed(config, "weights"):
-        for weights in spec.values() if isinstance(spec, dict) else [spec]:
-            check_weights(weights)
-    for backbone in _searched_or_fixed(config, "backbone"):
+        for backbone, weights in (spec if isinstance(spec, dict) else dict.fromkeys(backbones, spec)).items():
+            check_weights(backbone, weights)
+    for backbone in backbones:
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
     return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)
@@ -121,6 +138,7 @@ def allocate(
         nodes = first_nodes(config.resources, config.trials)
     resources, expected = config.resources, None
     if trainable is None:
+        nodes = nodes_with_usable_gpus(config.resources, nodes)
         photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
         resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
         if grows:  # How many trials a node holds was measured; how many nodes there will be is not known.
@@ -255,7 +273,7 @@ def _fit(
             verbose=0,
         ),
     )
-    with ctrl_c(sweep_state), lost_workers_end_no_sweep():
+    with ctrl_c(sweep_state), lost_workers_end_no_sweep(sweep_state.quarantine), head_watched(plan.experiment):
         try:
             tuner.fit()
         finally:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from trainables.network.backbone_table import BACKBONES
 
+# Text and true are no numbers: YAML gives text where a number was mistyped, and pydantic takes true for 1.
+Whole: TypeAlias = Annotated[int, Strict()]
+Number: TypeAlias = Annotated[float, Strict()]
 Backbone: TypeAlias = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
 
 
@@ -21,10 +24,10 @@ class Augmentation(BaseModel):
 
     horizontal_flip: bool = True
     vertical_flip: bool = True
-    rotation: float = Field(default=20.0, ge=0, le=180)
-    zoom: float = Field(default=0.1, ge=0, lt=1)
-    brightness: float = Field(default=0.2, ge=0, le=1)
-    contrast: float = Field(default=0.2, ge=0, lt=1)
+    rotation: Number = Field(default=20.0, ge=0, le=180)
+    zoom: Number = Field(default=0.1, ge=0, lt=1)
+    brightness: Number = Field(default=0.2, ge=0, le=1)
+    contrast: Number = Field(default=0.2, ge=0, lt=1)
 
     def words(self) -> str:
         """Say what is varied and by how much, such as "horizontal flip, rotation to 20°, zoom to 10%"."""
@@ -49,10 +52,15 @@ class TrialConfig(BaseModel):
     `head_start` probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a
     dense layer); "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or
     the same as "warm" where there is a dense layer. `head_learning_rate` is the head's, None the backbone's.
+    `weight_average` is what is judged and kept: the weights as an epoch leaves them ("none"), or their mean over the
+    epochs so far, in which what the head starts from, unless it is random, counts as one more ("epochs"; Izmailov et
+    al. 2018, "Averaging Weights Leads to Wider Optima", and Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+    models"); training goes on from the last ones either way.
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
     float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
-    TF32 (10 bits of mantissa), TensorFlow's default there. `store_dtype` is what stored activations
+    TF32 (10 bits of mantissa), TensorFlow's default there. "auto" is for sweep files and commands, which put what
+    `device.fast_precision` says in its place before anything is computed. `store_dtype` is what stored activations
     are rounded to. Both are for the search: the final stage computes in float32.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
@@ -61,34 +69,35 @@ class TrialConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    learning_rate: float = Field(default=1e-3, gt=0, le=10)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
-    dense_units: int = Field(default=256, ge=0, le=65536)
-    unfrozen_layers: int = Field(default=0, ge=0)
+    learning_rate: Number = Field(default=1e-3, gt=0, le=10)
+    dropout: Number = Field(default=0.3, ge=0, lt=1)
+    dense_units: Whole = Field(default=256, ge=0, le=65536)
+    unfrozen_layers: Whole = Field(default=0, ge=0)
 
     head: Literal["study", "depths"] = "study"
     depths: list[str] | None = None
     head_start: Literal["probe", "warm", "random"] = "random"
-    head_learning_rate: float | None = Field(default=None, gt=0, le=10)
-    head_epochs: int = Field(default=10, ge=1, le=10000)
+    head_learning_rate: Number | None = Field(default=None, gt=0, le=10)
+    head_epochs: Whole = Field(default=10, ge=1, le=10000)
 
     backbone: Backbone = "inception_v3"
     weights: str | dict[Backbone, str] = "auto"
-    image_size: int = Field(default=299, ge=32, le=2048)
-    batch_size: int = Field(default=32, ge=1, le=4096)
-    epochs: int = Field(default=9, ge=1, le=10000)
+    image_size: Whole = Field(default=299, ge=32, le=2048)
+    batch_size: Whole = Field(default=32, ge=1, le=4096)
+    epochs: Whole = Field(default=9, ge=1, le=10000)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     schedule: Literal["cosine", "constant"] = "cosine"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    l2: float = Field(default=1e-3, ge=0)
+    weight_average: Literal["none", "epochs"] = "none"
+    label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
+    l2: Number = Field(default=1e-3, ge=0)
     imbalance: Literal["class_weights", "effective_number", "logit_adjustment", "none"] = "class_weights"
-    patience: int = Field(default=5, ge=1)
+    patience: Whole = Field(default=5, ge=1)
     augmentation: Augmentation = Augmentation()
-    augment_views: int = Field(default=3, ge=1, le=1000)
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    augment_views: Whole = Field(default=3, ge=1, le=1000)
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     store_dtype: Literal["float32", "float16"] = "float32"
-    seed: int = Field(default=0, ge=0)
-    sweep_seed: int = Field(default=0, ge=0)
+    seed: Whole = Field(default=0, ge=0)
+    sweep_seed: Whole = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _check_head(self) -> "TrialConfig":

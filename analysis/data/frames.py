@@ -49,7 +49,7 @@ def _state(record: TrialRecord) -> str:
 
 def _relied_on(record: TrialRecord, value: Any) -> Any:
     """What a trial did before it failed or diverged cannot be relied on: the sweep does not choose it either."""
-    return None if _state(record) in ("failed", "diverged") else value
+    return None if _state(record) in ("failed", "diverged", "infeasible") else value
 
 
 def _stop(key: str) -> Callable[[TrialRecord], Any]:
@@ -70,11 +70,14 @@ TRIAL_COLUMNS = {
         Shown(10, "trial", lambda value, _: str(value)),
     ),
     "state": Column(
-        "", "complete, pruned (stopped by the scheduler), diverged, failed, running or waiting", None, _state
+        "",
+        "complete, pruned (stopped by the scheduler), diverged, infeasible, failed, running or waiting",
+        None,
+        _state,
     ),
     "value": Column(
         "as the objective",
-        "best objective over the trial's epochs; empty for a trial that failed or diverged",
+        "best objective over the trial's epochs; empty for a trial that failed, diverged or is infeasible",
         "float",
         lambda record: _relied_on(record, record.value),
         Shown(30, "", score),

@@ -31,6 +31,7 @@ STOP_WORDS = {
     "budget": "budget used up",
     "interrupted": "interrupted",
     "diverged": "diverged",
+    "infeasible": "costs too much",
     "failed": "failed",
     "running": "not finished",
 }

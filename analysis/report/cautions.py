@@ -106,10 +106,10 @@ def of_trials(data: ReportData) -> Iterator[Caution]:
         planned = data.experiment.sweep.get("trials", len(trials))
         text = f"{ended} of {count(planned)} have ended; every figure here can still change."
         yield Caution("alarm", "This sweep is unfinished", text)
-    for state in ("failed", "diverged"):
+    for state, words in (("failed", "failed"), ("diverged", "diverged"), ("infeasible", "cost too much")):
         chosen = trials[trials["state"] == state]
         if len(chosen):
             reasons = Counter(str(reason) for reason in chosen["stop_reason"].dropna())
             said = [reason if times == 1 else f"{reason} ({times} trials)" for reason, times in reasons.most_common()]
             text = f"{sentence_case(join_words(said, 4)) or 'No reason is recorded'}."
-            yield Caution("note", f"{plural(len(chosen), 'trial')} {state}", text)
+            yield Caution("note", f"{plural(len(chosen), 'trial')} {words}", text)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search.config.schema import Budget, SweepConfig
 from search.records import seconds_of_epochs
 from search.stopping.budget import Spending
-from search.study.study import best_value, cost_of
-from search.study.trial_end import TrialEnd
+from search.study.study import best_value, cost_of, ended_badly
+from search.study.trial_end import BAD_ENDS, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from search.tune.state import SweepState
 from trainables.errors import UserError
@@ -54,6 +54,8 @@ class WatchBudget(Observer):
             # One that is open has no such record yet; its own, too, begins with what its log says.
             seconds = attrs.get("seconds") or seconds_of_epochs(trial_folder(self._experiment, trial.number))
             self._gpu_seconds_before += self._gpus * float(seconds)
+            for value in () if trial.state == TrialState.FAIL or ended_badly(trial) else values.values():
+                self._spending.reported(value)
             if trial.state.is_finished():
                 self._spending.trial_ended(best_value(trial), cost_of(trial))
 
@@ -61,6 +63,8 @@ class WatchBudget(Observer):
         """Count the epoch, unless `restore` counted it."""
         if not result.known:
             self._spending.epochs += 1
+        if result.stop is None or result.stop.kind not in ("failed", *BAD_ENDS):
+            self._spending.reported(result.value)
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
         """Count the trial for the plateau."""

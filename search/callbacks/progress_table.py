@@ -18,9 +18,16 @@ _ROWS = 24
 _FAILURES = 3
 # The first trials to end ran longest or shortest: what was expected counts as much as this many of them.
 _EXPECTED_TRIALS = 5
-_STYLES = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "DIVERGED": "red", "FAIL": "red"}
+_STYLES = {
+    "RUNNING": "cyan",
+    "COMPLETE": "green",
+    "PRUNED": "yellow",
+    "INFEASIBLE": "yellow",
+    "DIVERGED": "red",
+    "FAIL": "red",
+}
 # What a trial did before it ended so does not count; the word says how.
-_BAD_ENDS = {"DIVERGED": "diverged", "FAIL": "failed"}
+_BAD_ENDS = {"DIVERGED": "diverged", "FAIL": "failed", "INFEASIBLE": "costs too much"}
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from search.config.schema import SweepConfig, sweep_config
 from search.config.space import DEFAULT_SPACE, Choices
 from search.config.storage_url import redact
+from search.config.yaml12 import dump_yaml, parse_yaml
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
 from trainables.files.experiment import SWEEP_FILE
@@ -17,9 +19,16 @@ from trainables.files.output import write_text
 from trainables.files.remote_experiment import working_folder
 from trainables.network.backbones import WEIGHT_KINDS
 
+# Keys whose values are names and places: `--set` takes them letter by letter, not as YAML, in which "runs/x #2" is
+# runs/x. A mapping of weights by backbone, null and quotes around all of it keep their meaning.
+PLACES = {"name", "dataset", "experiment", "mirror", "storage", "store", "address", "trial.weights"}
+_YAML_IN_A_PLACE = re.compile(r"null|~||\{.*\}|'.*'|\".*\"", re.DOTALL)
 
-def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
-    """Read a sweep file and apply overrides such as `space.learning_rate.high=1e-3`.
+
+def read_sweep(
+    file: Path, overrides: Sequence[str] | None = None, places: Mapping[str, str] | None = None
+) -> SweepConfig:
+    """Read a sweep file and apply overrides such as `space.learning_rate.high=1e-3`, then `places` as they are.
 
     `name` defaults to the file's name and `experiment` to runs/NAME; relative paths count from the current folder. An
     experiment at a URL is one in a folder, runs/LAST_PART_OF_THE_URL, with the URL as its `mirror`.
@@ -30,6 +39,7 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
     values = _read_yaml(file)
     for override in overrides or []:
         _apply(values, override)
+    values |= places or {}
     values.setdefault("name", file.stem)
     values.setdefault("experiment", f"runs/{values['name']}")
     _divide_url(values)
@@ -55,33 +65,12 @@ def read_sweep(file: Path, overrides: list[str] | None = None) -> SweepConfig:
 
 def dump_sweep(config: SweepConfig) -> str:
     """Write the resolved sweep as YAML that `read_sweep` reads back to an equal one."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def write_sweep(config: SweepConfig, experiment: Path) -> None:
     """Write an experiment's sweep.yaml in one step: a reader sees the old file or the whole new one."""
     write_text(dump_sweep(config), experiment / SWEEP_FILE)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-5 as text and lets a key stand twice; sweep files mean neither."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [key for index, key in enumerate(keys) if key in keys[:index]]
-        if twice:
-            raise yaml.MarkedYAMLError(problem=f"the key {twice[0]!r} stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse YAML as sweep files mean it: 1e-5 is a number, and a key stands once."""
-    return yaml.load(text, Loader=_Loader)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -112,6 +101,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         section = section[part]
         if not isinstance(section, dict):
             raise UserError(f"--set {shown}: {'.'.join(path[: depth + 1])} has no keys, it is {redact(repr(section))}")
+    if (key in PLACES or key.startswith("trial.weights.")) and not _YAML_IN_A_PLACE.fullmatch(text):
+        section[last] = text
+        return
     try:
         section[last] = parse_yaml(text)
     except yaml.YAMLError:

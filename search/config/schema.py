@@ -18,7 +18,7 @@ from search.config.portfolio import portfolio
 from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, Scalar, check_point, dump_space, parse_space
 from search.config.storage_url import Source, StorageUrl, parse_sources, parse_url
-from trainables.config import TrialConfig
+from trainables.config import Number, TrialConfig, Whole
 from trainables.errors import UserError, one_line
 from trainables.network.cost import COSTS
 
@@ -72,18 +72,18 @@ class EarlyStopping(_Section):
     """When a scheduler stops a trial that does worse than others at the same epoch."""
 
     kind: StopRuleName = Field("asha", description=_about(STOP_RULES))
-    grace_epochs: int = Field(1, ge=1, description="epochs that every trial may run")
-    reduction_factor: float = Field(3.0, gt=1, description="at a rung, the best 1/reduction_factor of the trials go on")
-    brackets: int = Field(1, ge=1, description="of asha: bracket s leaves out the first s rungs")
-    min_results: int = Field(3, ge=1, description="other trials must have been at an epoch before one is stopped there")
+    grace_epochs: Whole = Field(1, ge=1, description="epochs that every trial may run")
+    reduction_factor: Number = Field(3.0, gt=1, description="at a rung, the best 1/reduction_factor of trials go on")
+    brackets: Whole = Field(1, ge=1, description="of asha: bracket s leaves out the first s rungs")
+    min_results: Whole = Field(3, ge=1, description="other trials must have been at an epoch before it stops one")
 
 
 class Resources(_Section):
     """How trials share the machine; `auto` is explained in search/tune/resources.py."""
 
-    concurrent_trials: Auto | int = Field("auto", description="trials at once")
-    threads_per_trial: Auto | int = Field("auto", description="CPU threads of a trial")
-    gpus_per_trial: Auto | float = Field(
+    concurrent_trials: Auto | Whole = Field("auto", description="trials at once")
+    threads_per_trial: Auto | Whole = Field("auto", description="CPU threads of a trial")
+    gpus_per_trial: Auto | Number = Field(
         "auto", description="0.25: four trials share a GPU; 0 keeps trials off the GPUs; more than 1: a whole number"
     )
     measure: bool = Field(True, description="without GPUs, measure how many trials at once are fastest, and forecast")
@@ -103,17 +103,18 @@ class Resources(_Section):
 class Plateau(_Section):
     """End the sweep when its trials no longer find anything better."""
 
-    trials: int = Field(ge=1, description="trials in a row that are no better than any before them at no higher cost")
-    min_improvement: float = Field(0.0, ge=0, description="by how much a trial must be better")
+    trials: Whole = Field(ge=1, description="trials in a row that are no better than any before them at no higher cost")
+    min_improvement: Number = Field(0.0, ge=0, description="by how much a trial must be better")
 
 
 class Budget(_Section):
     """Limits of a sweep; trials that run when one is reached are stopped, and the best so far is the result."""
 
-    epochs: int | None = Field(None, ge=1, description="of all trials together; running ones may exceed it [no limit]")
-    hours: float | None = Field(None, gt=0, description="on the clock since this run or resume began [no limit]")
-    gpu_hours: float | None = Field(None, gt=0, description="each trial's time times its share of a GPU [no limit]")
+    epochs: Whole | None = Field(None, ge=1, description="of all trials together; running ones may go over [no limit]")
+    hours: Number | None = Field(None, gt=0, description="on the clock since this run or resume began [no limit]")
+    gpu_hours: Number | None = Field(None, gt=0, description="each trial's time times its share of a GPU [no limit]")
     plateau: Plateau | None = Field(None, description="no better trial for so long [no limit]")
+    target: Number | None = Field(None, description="value of the metric that is good enough [no limit]")
 
 
 class SweepConfig(_Section):
@@ -135,15 +136,20 @@ class SweepConfig(_Section):
         "model_mb (MB of all weights, float32) or latency_ms (milliseconds for one photo); "
         f"with {_OF_TWO} [the metric alone]",
     )
-    trials: int = Field(20, ge=1, description="how many trials")
-    seed: int = Field(0, ge=0, description="what all chance follows from")
+    constraints: dict[Literal[COSTS], Number] = Field(  # type: ignore[valid-type]
+        {},
+        description="the most that a model may cost, such as {model_mb: 20}; a trial whose model costs more ends with "
+        f"its first epoch and is never the result; with {_OF_TWO} [no limit]",
+    )
+    trials: Whole = Field(20, ge=1, description="how many trials")
+    seed: Whole = Field(0, ge=0, description="what all chance follows from")
     space: Space = Field(
         description="knobs to search: for each a list of choices, or a range {low, high, log, step, points}; any knob "
         "of a trial may be searched, also backbone, optimizer, label_smoothing, augmentation.rotation"
     )
     trial: dict[str, Any] = Field({}, description="knobs that are fixed")
     sampler: SamplerName = Field("tpe", description=_about(SAMPLERS))
-    startup_trials: int = Field(5, ge=1, description=f"random trials before {_LEARNERS} begins to model")
+    startup_trials: Whole = Field(5, ge=1, description=f"random trials before {_LEARNERS} begins to model")
     points: Auto | tuple[dict[str, Any], ...] = Field(
         (),
         description="what to try first: a list of {knob: value}, whole or in part; auto: configurations that did well "
@@ -162,16 +168,16 @@ class SweepConfig(_Section):
     )
     early_stopping: EarlyStopping = Field(EarlyStopping(), description="of trials that do worse than others")
     resources: Resources = Field(Resources(), description="how trials share the machine")
-    max_failures: int = Field(
+    max_failures: Whole = Field(
         1,
         ge=0,
         description="retries of a trial that lost its worker, or a GPU's memory (then with half the neighbours)",
     )
-    checkpoint_every: int = Field(
+    checkpoint_every: Whole = Field(
         1, ge=0, description="epochs between checkpoints, where a retry or resume begins; 0: none"
     )
-    keep_checkpoints: int = Field(1, ge=0, description="of how many of the best ended trials they stay on the disk")
-    checkpoint_gb: float | None = Field(
+    keep_checkpoints: Whole = Field(1, ge=0, description="of how many of the best ended trials they stay on the disk")
+    checkpoint_gb: Number | None = Field(
         None, gt=0, description="most disk (GiB) for all checkpoints; the worst ended trials' go first [no limit]"
     )
     storage: Storage = Field(
@@ -180,7 +186,7 @@ class SweepConfig(_Section):
         "the URL, which is then written nowhere [SQLite file in the experiment]",
     )
     store: str | None = Field(None, description="folder of activations, computed once per node [beside the experiment]")
-    store_gb: float | None = Field(None, gt=0, description="most disk (GiB) for the store [a part of what is free]")
+    store_gb: Number | None = Field(None, gt=0, description="most disk (GiB) for the store [a part of what is free]")
     address: str | None = Field(None, description="running Ray cluster; local: none [RAY_ADDRESS, or Ray started here]")
 
     @model_validator(mode="after")
@@ -194,11 +200,20 @@ class SweepConfig(_Section):
         sampler = SAMPLERS[self.sampler]
         if self.cost and not sampler.several_objectives:
             raise ValueError(f"sampler: {self.sampler} models one objective only; with two of them use {_OF_TWO}")
+        if self.constraints and not sampler.several_objectives:
+            raise ValueError(f"constraints: the {self.sampler} sampler does not know them here; use {_OF_TWO}")
+        if len({*self.constraints, *names[1:]}) > 1:
+            raise ValueError(f"constraints: a sweep weighs one of {', '.join(COSTS)} alone, in `objectives` as well")
+        for name, most in self.constraints.items():
+            if most <= 0:
+                raise ValueError(f"constraints.{name}: must be above 0, not {most}")
         if self.metric not in REPORTED:
             raise ValueError(f"metric: no trial reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
             wanted = "smaller" if self.mode == "max" else "larger"
             raise ValueError(f"mode: {self.metric} is better when {wanted}; use {better(self.metric)}")
+        if self.budget.target is not None and self.metric in HIGHER_IS_BETTER and not 0 < self.budget.target <= 1:
+            raise ValueError(f"budget.target: {self.metric} lies between 0 and 1, and never at {self.budget.target:g}")
         for key in ("seed", "sweep_seed"):
             if key in self.trial:
                 raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")
@@ -254,6 +269,11 @@ class SweepConfig(_Section):
     def cost(self) -> str | None:
         """What a model costs in this sweep, as its trials report it; None where only the metric counts."""
         return self.objectives[1] if self.objectives else None
+
+    @property
+    def weighed(self) -> str | None:
+        """What trials report of what their model costs: the second objective, or what is limited; None for neither."""
+        return self.cost or next(iter(self.constraints), None)
 
     @property
     def learns(self) -> bool:

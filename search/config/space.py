@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -110,18 +111,30 @@ def values_of(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | No
     whole = _annotation(name) is int
     if knob.step is None and not grid:
         return list(range(int(knob.low), int(knob.high) + 1)) if whole else None
-    import numpy as np  # Not at the top: --help reads the sweep's keys.
-
     if knob.step is not None:
         # As Optuna's distributions have it: the last step may end below `high`.
-        values = knob.low + knob.step * np.arange(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)
-    elif knob.points is None:
+        steps = range(math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1)
+        return [(int if whole else float)(on_step(knob, knob.low + knob.step * at)) for at in steps]
+    import numpy as np  # Not at the top: --help reads the sweep's keys.
+
+    if knob.points is None:
         raise UserError(f"space.{name}: the grid sampler needs `points` (or a step) for a range, or a list of choices")
-    else:
-        values = (np.geomspace if knob.log else np.linspace)(knob.low, knob.high, knob.points)
+    values = (np.geomspace if knob.log else np.linspace)(knob.low, knob.high, knob.points)
     if whole:
         return cast(list[Scalar], sorted({round(value) for value in values.tolist()}))
     return [float(value) for value in np.clip(values, knob.low, knob.high).tolist()]
+
+
+def on_step(knob: Knob, value: Any) -> Any:
+    """Return the value in decimal steps from `low`, as people write it: 0.3 for 3 * 0.1, which is 0.30000000000000004.
+
+    One that is no multiple of a step within rounding, and one of a knob without steps, stays as it is.
+    """
+    if not isinstance(knob, Range) or knob.step is None:
+        return value
+    low, step = Decimal(str(knob.low)), Decimal(str(knob.step))
+    exact = low + round((Decimal(str(value)) - low) / step) * step
+    return type(value)(exact) if math.isclose(exact, value, rel_tol=1e-9, abs_tol=1e-12) else value
 
 
 def check_point(space: dict[str, Knob], point: object, where: str) -> dict[str, Scalar]:
@@ -187,6 +200,8 @@ def _knob(name: str, spec: object) -> Knob:
     if not spec:
         raise UserError(f"space.{name}: the list of choices is empty; give at least one value")
     values = tuple(_accepted(name, value) for value in spec)
+    if name == "precision" and "auto" in values:
+        raise UserError("space.precision: auto is no value to try, it stands for float32 or bfloat16; list these")
     twice = [value for index, value in enumerate(values) if value in values[:index]]
     if twice:
         raise UserError(f"space.{name}: {twice[0]!r} is listed twice")
@@ -222,7 +237,7 @@ def _range(name: str, spec: dict[str, Any]) -> Range:
 
 
 def _accepted(name: str, value: object) -> Scalar:
-    """Return the value as TrialConfig holds it (YAML may give `1e-3` as text), or refuse it."""
+    """Return the value as TrialConfig holds it, or refuse it."""
     outer, _, inner = name.partition(".")
     model: type[BaseModel] = Augmentation if inner else TrialConfig
     try:

@@ -99,7 +99,11 @@ def _source(where: str, raw: Any) -> Source:
     named = isinstance(raw, dict) and raw.keys() == {"storage", "study"}
     if not named or not all(isinstance(value, str) and value for value in raw.values()):
         raise ValueError(f"{where}: {_SOURCE}")
-    storage = raw["storage"].removeprefix("sqlite:///")
+    storage = raw["storage"]
+    if storage.startswith("sqlite:///"):
+        from sqlalchemy.engine import make_url
+
+        storage = make_url(storage).database or storage
     if "://" not in storage:
         return StudyAddress(Path(storage), raw["study"])
     try:

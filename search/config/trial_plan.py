@@ -82,7 +82,7 @@ class Plan:
             checkpoint_dir=self.checkpoint_place(number, trial),
             checkpoint_every=self.config.checkpoint_every,
             known_epochs=known_epochs,
-            cost=self.config.cost,
+            cost=self.config.weighed,
         )
         return {**trial.model_dump(), "run": run}
 

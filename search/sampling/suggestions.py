@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,10 +23,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.config.registry import SAMPLERS
 from search.config.schema import SweepConfig
-from search.config.space import Scalar, distributions, values_of
+from search.config.space import Scalar, distributions, on_step, values_of
 from search.config.trial_plan import Plan
+from search.sampling.ordered import Ordered
 from search.sampling.samplers import make_sampler
-from search.study.study import best_value, cost_of, has_diverged
+from search.study.study import best_value, cost_of, ended_badly
+from search.study.trial_end import DIVERGED, INFEASIBLE
 from trainables.config import TrialConfig
 from trainables.network.backbones import from_scratch
 from trainables.network.trainable_layers import fewest_unfrozen
@@ -33,6 +36,8 @@ from trainables.network.trainable_layers import fewest_unfrozen
 _DEFAULTS = TrialConfig().model_dump()
 # A sampler that suggests nothing new so often has found its best points; the untried rest is then taken in turn.
 _ATTEMPTS = 10
+# A worker may be lost through no fault of the configuration; a second failure is taken for its own.
+_TRIES = 2
 # A space with more points is never tried to its end.
 _MOST_POINTS = 100_000
 REPEAT = "repeat:"
@@ -51,10 +56,11 @@ class Suggester:
         """Args: `earlier` are trials of other studies that the sampler is to learn from; see warm_start."""
         self._plan = plan
         self._study = study
-        self._space = distributions(plan.config.space)
+        self._order = Ordered(distributions(plan.config.space), known=SAMPLERS[plan.config.sampler].ordered)
         self._earlier = list(earlier)
         self._tried: dict[str, int] = {}  # What a trial with a result, or about to have one, trains: its number.
-        self._seen: set[int] = set()
+        self._too_costly: dict[tuple[Any, ...], int] = {}  # Models that no constraint allows.
+        self._identities: dict[int, str] = {}  # By the numbers of all trials.
         self._rest = points_of(plan.config)
 
     def next(self) -> tuple[FrozenTrial, TrialConfig] | str:
@@ -63,21 +69,31 @@ class Suggester:
         number, config = len(trials), self._plan.config
         self._take_in(trials)
         repeats: list[FrozenTrial] = []
+        untried: tuple[FrozenTrial, TrialConfig] | None = None  # But for its model, which costs too much.
         for attempt in range(_ATTEMPTS):
             sampler = make_sampler(config, number, attempt, self._plan.owner)
-            known = [*self._earlier, *repeats, *trials]
+            known = self._order.seen([*self._earlier, *repeats, *trials])
             reads_stopped = SAMPLERS[config.sampler].reads_stopped
-            trial = suggest(self._study, sampler, known, self._space, number, reads_stopped=reads_stopped)
+            trial = suggest(self._study, sampler, known, self._order.space, number, reads_stopped=reads_stopped)
+            self._order.record(trial)
             if attempt == 0 and number < len(config.first_points):
                 trial.params.update(config.first_points[number])
+            trial.params = {name: on_step(config.space[name], value) for name, value in trial.params.items()}
             whole = self._plan.trial_config(number, trial.params)
             same = self._tried.get(identity(whole.model_dump()))
             if same is None:
+                untried = trial, whole
+                same = self._too_costly.get(_model_of(whole))
+            if same is None:
                 return trial, whole
-            before = trials[same].params
+            before, failed = trials[same].params, trials[same].state == TrialState.FAIL
             unlike = {name: value for name, value in trial.params.items() if before.get(name) != value}
             reason = f"trial {same} has the same values"
-            if unlike:
+            if untried is not None and untried[0] is trial:
+                reason = f"trial {same} has the same model, which costs too much"
+            elif failed:
+                reason = f"trial {same} trains the same and was not the first that failed"
+            elif unlike:
                 pairs = ", ".join(f"{name} {value} for {before.get(name)}" for name, value in unlike.items())
                 reason = f"trial {same} trains the same: {pairs} makes no difference"
             note = {"params": trial.params, "of": same, "reason": reason}
@@ -87,33 +103,51 @@ class Suggester:
             # The known result under the values that were suggested, for the sampler to learn from.
             repeat = copy.copy(trials[same])
             repeat.params, repeat.number = dict(trial.params), -1
+            if failed:  # Samplers do not see FAIL, and would suggest it for ever.
+                repeat.state, repeat.user_attrs = TrialState.PRUNED, {"stop": {"kind": DIVERGED}}
             repeats.append(repeat)
-        return self._untried(trial)
+        # Where nearly all models cost too much, a sweep goes on with such trials of an epoch.
+        return untried if untried is not None and self._rest is None else self._untried(trial)
 
     def _take_in(self, trials: Sequence[FrozenTrial]) -> None:
-        """Note what trials train. One that failed has no result: its configuration may be tried again."""
-        for trial in trials:
-            if trial.number not in self._seen and "config" in trial.user_attrs:
-                self._tried.setdefault(identity(trial.user_attrs["config"]), trial.number)
-                self._seen.add(trial.number)
-        failed = {trial.number for trial in trials if trial.state == TrialState.FAIL}
-        self._tried = {key: number for key, number in self._tried.items() if number not in failed}
+        """Note what trials train. What failed has no result: it is tried once more, and no more often."""
+        self._tried = {}
+        failures: Counter[str] = Counter()
+        for trial in sorted(trials, key=lambda trial: trial.state == TrialState.FAIL):
+            if trial.number not in self._identities and "config" in trial.user_attrs:
+                self._identities[trial.number] = identity(trial.user_attrs["config"])
+            what = self._identities.get(trial.number)
+            if what is None:
+                continue
+            if trial.state == TrialState.FAIL:
+                # Not what was interrupted before its first epoch.
+                failures[what] += trial.user_attrs.get("stop", {}).get("kind") == "failed"
+                if failures[what] < _TRIES:
+                    continue
+            self._tried.setdefault(what, trial.number)
+            if trial.user_attrs.get("stop", {}).get("kind") == INFEASIBLE:
+                config = TrialConfig.model_validate(trial.user_attrs["config"])
+                self._too_costly.setdefault(_model_of(config), trial.number)
 
     def _untried(self, trial: FrozenTrial) -> tuple[FrozenTrial, TrialConfig] | str:
         if self._rest is None:
             return f"the sampler suggested nothing new in {_ATTEMPTS} attempts"
-        for params in self._rest:
-            config = self._plan.trial_config(trial.number, params)
-            if identity(config.model_dump()) not in self._tried:
-                trial.params = dict(params)
-                return trial, config
-        return f"the space is exhausted: all of its {len(self._tried)} different configurations were tried"
+        # Again from the first point: one that failed was passed over while it ran.
+        for points in (self._rest, points_of(self._plan.config) or iter(())):
+            different = set()
+            for params in points:
+                config = self._plan.trial_config(trial.number, params)
+                different.add(what := identity(config.model_dump()))
+                if what not in self._tried and _model_of(config) not in self._too_costly:
+                    trial.params, self._rest = dict(params), points
+                    return trial, config
+        return f"the space is exhausted: all of its {len(different)} different configurations were tried"
 
 
 def identity(config: dict[str, Any]) -> str:
     """Return what a trial's configuration (all fields of TrialConfig) trains, as text: equal where that is equal."""
     # What a study of an earlier version does not hold was the default then.
-    same = {name: value for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
+    same = {name: _rounded(value) for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
     backbone, epochs = same["backbone"], same["epochs"]
     if same["head"] == "study" or from_scratch(
         backbone
@@ -131,6 +165,19 @@ def identity(config: dict[str, Any]) -> str:
     if same["head_start"] == "random":
         same["head_epochs"] = None
     return json.dumps(same, sort_keys=True)
+
+
+def _model_of(config: TrialConfig) -> tuple[Any, ...]:
+    """Return what a model's cost depends on."""
+    # With head_start probe, the depths are the probe's.
+    return (config.backbone, config.image_size, config.dense_units, config.head, config.head_start, str(config.depths))
+
+
+def _rounded(value: Any) -> Any:
+    """Return a number without what its arithmetic left in the last digits; anything else as it is."""
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def points_of(config: SweepConfig) -> Iterator[dict[str, Scalar]] | None:
@@ -216,13 +263,13 @@ def as_seen(
 ) -> list[FrozenTrial]:
     """Return the trials as a sampler is to learn from them.
 
-    One that diverged is the worst of all, whatever it had reached before: TPE ranks a PRUNED trial by its last epoch
-    and value, and one without any below the others. Where only COMPLETE trials are read, it has the worst value known,
-    and the worst cost, without which the smallest model of all would stand on the front.
+    One that diverged or costs too much is the worst of all, whatever it had reached before: TPE ranks a PRUNED trial by
+    its last epoch and value, and one without any below the others. Where only COMPLETE trials are read, it has the
+    worst value known, and the worst cost, without which the smallest model of all would stand on the front.
     """
     if len(directions) == 1 and reads_stopped:
-        return [_without_values(trial) if has_diverged(trial) else trial for trial in trials]
-    seen = [_as_complete(trial, len(directions)) for trial in trials if not has_diverged(trial)]
+        return [_without_values(trial) if ended_badly(trial) else trial for trial in trials]
+    seen = [_as_complete(trial, len(directions)) for trial in trials if not ended_badly(trial)]
     known = [trial.values for trial in seen if trial.state == TrialState.COMPLETE]
     if not known:
         return seen
@@ -230,7 +277,7 @@ def as_seen(
         min(values) if direction == StudyDirection.MAXIMIZE else max(values)
         for direction, values in zip(directions, zip(*known, strict=True), strict=True)
     ]
-    for trial in filter(has_diverged, trials):
+    for trial in filter(ended_badly, trials):
         bad = copy.copy(trial)
         bad.state, bad.values = TrialState.COMPLETE, worst
         seen.append(bad)

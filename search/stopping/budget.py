@@ -1,5 +1,7 @@
 """Spending of a sweep, compared with its budget; pure, without clock."""
 
+import math
+
 from search.config.schema import Budget
 from search.study.trial_end import Mode
 
@@ -14,6 +16,15 @@ class Spending:
         self.gpu_seconds = 0.0
         self._improvements: list[tuple[float, float]] = []  # Cost and best objective.
         self._since_better = 0
+        self._reached: float | None = None
+
+    def reported(self, value: float | None) -> None:
+        """Note the objective of an epoch, for the target; None and what is not finite are no result."""
+        target = self._budget.target
+        if target is None or value is None or not math.isfinite(value) or self._reached is not None:
+            return
+        if self._sign * value >= self._sign * target:
+            self._reached = value
 
     def trial_ended(self, best: float | None, cost: float = 0.0) -> None:
         """Count an ended trial for the plateau; `best` is its best objective, None for one that failed."""
@@ -36,6 +47,8 @@ class Spending:
             return f"budget: {seconds / 3600:.2f} hours have passed, of {budget.hours:g}"
         if budget.gpu_hours is not None and self.gpu_seconds >= 3600 * budget.gpu_hours:
             return f"budget: {self.gpu_seconds / 3600:.2f} GPU-hours were used, of {budget.gpu_hours:g}"
+        if self._reached is not None:
+            return f"budget: the target of {budget.target:g} was reached by {self._reached:.4f}"
         if plateau is not None and self._since_better >= plateau.trials:
             by = f" by more than {plateau.min_improvement:g}" if plateau.min_improvement else ""
             return f"plateau: the best value has not improved{by} for {self._since_better} trials"

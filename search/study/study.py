@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.config.schema import SweepConfig
 from search.study.storage import opened_storage
-from search.study.trial_end import DIVERGED, STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd, shown_state
+from search.study.trial_end import BAD_ENDS, STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd, shown_state
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
@@ -20,7 +20,7 @@ from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 # User attributes: of the study, what it is about; of a trial, the experiment that began it, and its model's cost.
 DEFINITION, DRIVER, COST = "definition", "driver", "cost"
-_FIXED = "metric mode objectives seed space sampler startup_trials early_stopping points warm_start"
+_FIXED = "metric mode objectives constraints seed space sampler startup_trials early_stopping points warm_start"
 _MAY_CHANGE = (
     "trials, trial.epochs (more), budget, probe, resources, max_failures, checkpoint_every, keep_checkpoints, "
     "checkpoint_gb, store, store_gb, address, and where the same dataset and storage are found"
@@ -176,7 +176,7 @@ def tell_end(
     """
     epoch = best_epoch(values, mode)
     best = None if epoch is None else values[epoch]
-    if stop.kind == DIVERGED:
+    if stop.kind in BAD_ENDS:
         state = TrialState.PRUNED
     elif stop.kind == "failed" or (best is None and stop.kind not in STOPPED_BY_SCHEDULER):
         state = TrialState.FAIL
@@ -205,7 +205,7 @@ def decided_end(trial: FrozenTrial) -> Stop | None:
     if stop is None:
         return None
     known = stop.get("epoch") is None or stop["epoch"] in trial.intermediate_values
-    return Stop(**{"epoch": None, **stop}) if known or stop["kind"] in ("failed", DIVERGED) else None
+    return Stop(**{"epoch": None, **stop}) if known or stop["kind"] in ("failed", *BAD_ENDS) else None
 
 
 def open_trials(study: optuna.Study, driver: str | None = None) -> list[FrozenTrial]:
@@ -235,14 +235,14 @@ def finite_values(trial: FrozenTrial) -> dict[int, float]:
 def best_value(trial: FrozenTrial) -> float | None:
     """Return the best objective of a trial that has ended well, None for one that failed or has no result."""
     epoch = trial.user_attrs.get("best_epoch")
-    if trial.state == TrialState.FAIL or has_diverged(trial) or epoch is None:
+    if trial.state == TrialState.FAIL or ended_badly(trial) or epoch is None:
         return None
     return trial.intermediate_values.get(epoch)
 
 
-def has_diverged(trial: FrozenTrial) -> bool:
-    """Say whether a trial ended because its loss or objective was not finite."""
-    return bool(trial.user_attrs.get("stop", {}).get("kind") == DIVERGED)
+def ended_badly(trial: FrozenTrial) -> bool:
+    """Say whether a trial ended because its loss or objective was not finite, or its model costs too much."""
+    return trial.user_attrs.get("stop", {}).get("kind") in BAD_ENDS
 
 
 def state_of(trial: FrozenTrial) -> str:
@@ -278,7 +278,7 @@ def _definition(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
 
 def _check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) -> None:
     """Refuse to resume or join a study with other keys than it began with."""
-    stored = {"objectives": [], **stored}  # A study of before there could be two has one.
+    stored = {"objectives": [], "constraints": {}, **stored}  # A study of before there were any has none.
     for key, value in _definition(config, fingerprint).items():
         if key in stored and stored[key] != value:
             if key == "dataset":

@@ -16,13 +16,17 @@ STOPPED_EARLY = (*STOP_RULES, "early_stopping")
 # The kind of stop of a trial whose loss or objective was not finite. Its configuration is to blame, not what happened
 # around it, so the study has it as PRUNED: a bad end that samplers learn from, where they do not look at FAIL.
 DIVERGED = "diverged"
+# That of a trial whose model costs more than a constraint allows; samplers learn from that, too.
+INFEASIBLE = "infeasible"
+BAD_ENDS = (DIVERGED, INFEASIBLE)
 
 
 @dataclass(frozen=True)
 class Stop:
     """Why a trial ended, kept in the study as the user attribute `stop`.
 
-    `kind` is max_epochs, early_stopping (the trial's own patience), failed, diverged, or one of STOPPED_BY_SCHEDULER.
+    `kind` is max_epochs, early_stopping (the trial's own patience), failed, diverged, infeasible, or one of
+    STOPPED_BY_SCHEDULER.
     `rung` (epoch), `value`, `cutoff` and `competed` (how many earlier results the cutoff was made of) say what a
     scheduler compared; they are None for the other kinds.
     """
@@ -52,18 +56,18 @@ class TrialEnd:
 
     @property
     def shown(self) -> str:
-        """The state as a user sees it: DIVERGED apart from what was stopped early."""
+        """The state as a user sees it: DIVERGED and INFEASIBLE apart from what was stopped early."""
         return shown_state(self.state, self.stop.kind)
 
     @property
     def result(self) -> float | None:
         """The best objective of a trial that ended well; what one did before it failed or diverged does not count."""
-        return self.best if self.state != "FAIL" and self.stop.kind != DIVERGED else None
+        return self.best if self.state != "FAIL" and self.stop.kind not in BAD_ENDS else None
 
 
 def shown_state(state: str, stop_kind: str | None) -> str:
-    """Return the state of a trial as users see it: Optuna's, or DIVERGED."""
-    return "DIVERGED" if stop_kind == DIVERGED else state
+    """Return the state of a trial as users see it: Optuna's, DIVERGED or INFEASIBLE."""
+    return stop_kind.upper() if stop_kind in BAD_ENDS else state
 
 
 Mode = Literal["max", "min"]

@@ -13,7 +13,7 @@ from ray.tune.stopper import Stopper
 from search.config.schema import SweepConfig
 from search.config.trial_plan import run_settings
 from search.stopping.rules import StopRule
-from search.study.trial_end import DIVERGED, Stop
+from search.study.trial_end import BAD_ENDS, DIVERGED, INFEASIBLE, Stop
 from search.tune.failure import Failure, read_failure
 from search.tune.session import nodes_of_trials
 from search.tune.state import SweepState
@@ -36,7 +36,7 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self._catch_up = catch_up
         self._metric = config.metric
-        self._cost = config.cost
+        self._cost, self._weighed, self._constraints = config.cost, config.weighed, config.constraints
         self._rule = rule
         self._sweep_state = sweep_state
         self._experiment = Path(config.experiment)
@@ -50,8 +50,7 @@ class StudyScheduler(FIFOScheduler):
         if self._catch_up is not None:
             self._catch_up()
         number = run_settings(trial).trial
-        if number in self._roomier:
-            trial.update_resources(self._roomier.pop(number))
+        self._sweep_state.quarantine.keep_off(trial, self._roomier.pop(number, None))
         failed = self._sweep_state.stops.get(number)
         if failed is not None and failed.kind == "failed":
             tune_controller.stop_trial(trial)
@@ -72,7 +71,7 @@ class StudyScheduler(FIFOScheduler):
         number = run_settings(trial).trial
         if number not in self._sweep_state.stops:
             stop = self._judge(number, result)
-            if stop is not None and stop.kind in ("failed", DIVERGED):
+            if stop is not None and stop.kind in ("failed", *BAD_ENDS):
                 self._sweep_state.stops[number] = stop
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -100,7 +99,7 @@ class StudyScheduler(FIFOScheduler):
         return f"early stopping by {type(self._rule).__name__}"
 
     def _judge(self, number: int, result: dict[str, Any]) -> Stop | None:
-        needed = (self._metric, "epoch", *([self._cost] if self._cost else []))
+        needed = (self._metric, "epoch", *([self._weighed] if self._weighed else []))
         missing = [key for key in needed if key not in result]
         if missing:
             numbers = sorted(name for name, value in result.items() if isinstance(value, float) and "/" not in name)
@@ -108,6 +107,10 @@ class StudyScheduler(FIFOScheduler):
             self._sweep_state.fail(UserError(f"the trial's result {lacks}; {has}"))
             return Stop("failed", None, f"its result has no {missing[0]!r}")
         epoch, value = int(result["epoch"]), result[self._metric]
+        for name, most in self._constraints.items():
+            if result[name] > most:
+                reason = f"its {name} is {result[name]:.2f}, and {most:g} is the most that is allowed"
+                return Stop(INFEASIBLE, epoch, reason)
         cost = float(result[self._cost]) if self._cost else 0.0
         stop = self._rule.judge(number, epoch, float(value), cost) if math.isfinite(value) else None
         # What a trial itself says has failed is a loss that is not finite; its objective may be finite all the same.

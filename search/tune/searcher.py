@@ -17,7 +17,7 @@ from search.records import KEPT_OF_RESULTS, seconds_of_epochs
 from search.sampling.suggestions import Suggester, begin
 from search.sampling.warm_start import read_warm_start
 from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
-from search.study.trial_end import Stop
+from search.study.trial_end import INFEASIBLE, Stop
 from search.tune.run_times import RunTimes
 from search.tune.state import SweepState
 from trainables.config import RunSettings, TrialConfig
@@ -100,8 +100,8 @@ class StudySearch(OptunaSearch):
             return
         first = not trial.values
         for epoch, value in trial.take(result, self._metric).items():
-            if first and trial.cost is not None:
-                trial.optuna_trial.set_user_attr(COST, trial.cost)
+            if first:
+                self._note_cost(trial)
             report(trial.optuna_trial, epoch, value)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -113,16 +113,32 @@ class StudySearch(OptunaSearch):
             return
         trial = self._open.pop(number)
         self._numbers.pop(trial_id, None)
-        unreported, epoch = trial.take(result, self._metric), trial.last_epoch
+        first, unreported, epoch = not trial.values, trial.take(result, self._metric), trial.last_epoch
         stop = self._sweep_state.stops.get(number)
         if stop is None and (error or epoch is None):
             stop = Stop("failed", epoch, "the trial ended without saying why")
         elif stop is None:  # By itself, as the trainable said it.
             kind = result.get("stop_kind", "max_epochs")
             stop = Stop(kind, epoch, result.get("stop_reason") or f"ended at epoch {epoch}")
-        mode, attrs, cost = self._plan.config.mode, trial.attrs(), trial.cost or 0.0
+        if first:
+            self._note_cost(trial)
+        if stop.kind == INFEASIBLE:
+            # Its values are no cutoff for others, and nothing that it could be chosen by.
+            trial.values, unreported = {}, {}
+        cost = (trial.cost or 0.0) if self._plan.config.cost else 0.0
+        mode, attrs = self._plan.config.mode, trial.attrs()
         end = tell_end(self.study, number, trial.values, stop, mode, attrs, unreported, cost)
         self._sweep_state.trial_ends[number] = end
+
+    def _note_cost(self, trial: "_OpenTrial") -> None:
+        """Write what the model costs, as an objective and by how much it is above what is allowed."""
+        if trial.cost is None:
+            return
+        config = self._plan.config
+        if config.cost:
+            trial.optuna_trial.set_user_attr(COST, trial.cost)
+        for name, most in config.constraints.items():
+            trial.optuna_trial.set_constraint(name, trial.cost - most)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is the state, and a pickle of it could only disagree."""
@@ -143,7 +159,7 @@ class _OpenTrial:
         self.values: dict[int, float] = finite_values(begun) if begun else {}
         self.last_epoch: int | None = max(self.values, default=None)
         self.cost: float | None = cost_of(begun) if begun and self.values and plan.config.cost else None
-        self._cost_name = plan.config.cost
+        self._cost_name, self._is_objective = plan.config.weighed, plan.config.cost is not None
         self._run_times = run_times
         self._seconds_before = 0.0
         if begun:
@@ -181,7 +197,7 @@ class _OpenTrial:
     def attrs(self) -> dict[str, Any]:
         """Return the user attributes of the trial that its end writes."""
         attrs = {
-            COST: self.cost,
+            COST: self.cost if self._is_objective else None,
             **self._kept,
             "seconds": round(self._seconds_before + self._run_times.of(self.optuna_trial.number), 3),
             "weights": self._weights,

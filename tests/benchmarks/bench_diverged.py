@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.sampling import suggestions
 from search.sampling.suggestions import as_seen
-from search.study.study import has_diverged
+from search.study.study import ended_badly
 from tests.benchmarks.bench_feedback import CurveSweep
 from tests.benchmarks.learning_curves import noisy, quality
 from tests.search_tests.example import sweep
@@ -52,7 +52,7 @@ class EdgeSweep(CurveSweep):
 def failed(
     trials: list[FrozenTrial], directions: Sequence[StudyDirection], *, reads_stopped: bool
 ) -> list[FrozenTrial]:
-    return as_seen([trial for trial in trials if not has_diverged(trial)], directions, reads_stopped=reads_stopped)
+    return as_seen([trial for trial in trials if not ended_badly(trial)], directions, reads_stopped=reads_stopped)
 
 
 def with_results(trials: list[FrozenTrial], _: Sequence[StudyDirection], *, reads_stopped: bool) -> list[FrozenTrial]:
@@ -60,11 +60,11 @@ def with_results(trials: list[FrozenTrial], _: Sequence[StudyDirection], *, read
 
 
 def worst_value(trials: list[FrozenTrial], _: Sequence[StudyDirection], *, reads_stopped: bool) -> list[FrozenTrial]:
-    worst = min((trial.value for trial in trials if trial.value is not None and not has_diverged(trial)), default=0.0)
+    worst = min((trial.value for trial in trials if trial.value is not None and not ended_badly(trial)), default=0.0)
     seen = []
     for trial in trials:
         seen.append(copy.copy(trial))
-        if has_diverged(trial):
+        if ended_badly(trial):
             seen[-1].state, seen[-1].values = TrialState.COMPLETE, [worst]
     return seen
 
@@ -100,8 +100,8 @@ def play(seed: int, seen: Seen, *, two: bool) -> tuple[float, float]:
         config = sweep(Path(folder), trials=TRIALS, seed=seed, trial={"epochs": 9}, objectives=objectives)
         game = EdgeSweep(config)
         trials = game.play(beside=2)
-    late = [has_diverged(trial) for trial in trials[TRIALS // 2 :]]
-    sound = {trial.number for trial in trials if not has_diverged(trial)}
+    late = [ended_badly(trial) for trial in trials[TRIALS // 2 :]]
+    sound = {trial.number for trial in trials if not ended_badly(trial)}
     best = max((pair for pair in game.reported if pair[1]["run"].trial in sound), key=lambda pair: pair[0])
     return sum(late) / len(late), quality(best[1])
 

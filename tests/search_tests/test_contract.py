@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.config.registry import SAMPLERS, STOP_RULES
 from search.config.space import distributions
-from search.study.study import has_diverged
+from search.study.study import ended_badly
 from tests.search_tests.example import sweep
 from tests.search_tests.gp import check_installed
 from tests.search_tests.synthetic import model_mb
@@ -82,7 +82,7 @@ def test_every_epoch_is_in_the_study_and_the_value_is_the_best_of_them(
     for trial in played[1]:
         values = trial.intermediate_values
         ended = trial.user_attrs["stop"]["epoch"]
-        assert sorted(values) == list(range(1, ended + (not has_diverged(trial))))
+        assert sorted(values) == list(range(1, ended + (not ended_badly(trial))))
         if values:
             assert values[trial.user_attrs["best_epoch"]] == max(values.values())
         two = played[0].config.cost is not None
@@ -95,7 +95,7 @@ def test_every_epoch_is_in_the_study_and_the_value_is_the_best_of_them(
 
 def test_a_trial_is_stopped_by_none_whose_model_is_larger(played: tuple[PlayedSweep, list[FrozenTrial]]) -> None:
     game, trials = played
-    known = {trial.number: trial for trial in trials if not has_diverged(trial)}
+    known = {trial.number: trial for trial in trials if not ended_badly(trial)}
     best = {number: max(trial.intermediate_values.values()) for number, trial in known.items()}
     for number, trial in known.items():
         if trial.state == TrialState.PRUNED and game.config.cost:

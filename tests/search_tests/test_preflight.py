@@ -7,7 +7,8 @@ import pytest
 
 from search.config.file import read_sweep
 from search.config.schema import sweep_config
-from search.sweep import run_sweep
+from search.sweep import run_sweep, with_precision
+from trainables import device
 from trainables.errors import UserError
 
 
@@ -35,3 +36,29 @@ def test_weights_files_of_each_backbone_reach_workers_as_absolute_paths(tmp_path
     (tmp_path / "s.yaml").write_text("dataset: d\ntrial: {image_size: 75}\n")
     config = read_sweep(tmp_path / "s.yaml", ["trial.weights.densenet121=w.h5", "trial.weights.inception_v3=random"])
     assert config.trial["weights"] == {"densenet121": str(Path.cwd() / "w.h5"), "inception_v3": "random"}
+
+
+@pytest.mark.parametrize(
+    ("values", "environment", "precision"),
+    [
+        ({"trial": {"precision": "auto"}}, {}, "bfloat16"),
+        ({"trial": {"precision": "auto"}, "address": "10.0.0.1:6379"}, {}, "float32"),
+        ({"trial": {"precision": "auto"}}, {"RAY_ADDRESS": "auto"}, "float32"),
+        ({"trial": {"precision": "float16"}}, {}, "float16"),
+        ({}, {}, None),
+    ],
+)
+def test_precision_auto_is_decided_before_anything_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, Any],
+    environment: dict[str, str],
+    precision: str | None,
+) -> None:
+    (tmp_path / "cpuinfo").write_text("flags\t\t: avx512_bf16\n")
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "GPU_DRIVERS", ())
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert with_precision(sweep(tmp_path, **values)).trial.get("precision") == precision

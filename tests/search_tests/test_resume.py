@@ -148,17 +148,63 @@ def test_a_study_that_was_lost_is_one_line_and_no_sweep_begins_over_its_trials(
     assert not (Path(config.experiment) / "best.json").exists()
 
 
-@pytest.mark.parametrize("trials", [1, 3])
-def test_fewer_trials_than_have_ended_are_a_sweep_that_has_ended(
-    config: SweepConfig, capsys: pytest.CaptureFixture[str], trials: int
-) -> None:
-    assert resume(config, f"trials={trials}") == 0
-    best = read_handoff(Path(config.experiment) / "best.json")
-    assert resume(config, f"trials={trials}") == 0
-    said = capsys.readouterr().out
-    assert "nothing is left to do; --set trials=N asks for more than sweep.yaml" in said
-    assert read_handoff(Path(config.experiment) / "best.json") == best
+def test_a_key_that_is_set_twice_is_refused(config: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume(config, "trials=9", "trials=10") == 2
+    assert capsys.readouterr().err == "error: --set trials: is given twice, and only one of the values could count\n"
+
+
+def ended(config: SweepConfig, trials: int) -> None:
+    """Make of the sweep of 3 trials one that was to have so many, of which 3 have ended."""
+    write_sweep(config.model_copy(update={"trials": trials}), Path(config.experiment))
+
+
+def test_as_many_trials_as_have_ended_end_a_sweep(config: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    ended(config, 9)
+    assert resume(config, "trials=3") == 0
     assert "trials: 3\n" in (Path(config.experiment) / "sweep.yaml").read_text()
+    best = read_handoff(Path(config.experiment) / "best.json")
+    assert resume(config, "trials=3") == 0
+    assert "nothing is left to do; --set trials=N asks for more than sweep.yaml" in capsys.readouterr().out
+    assert read_handoff(Path(config.experiment) / "best.json") == best
+
+
+@pytest.mark.parametrize("has_results", [False, True])
+@pytest.mark.parametrize("change", ["trials=2", "trial.epochs=5", "max_failures=3", "store=/other", "budget.epochs=7"])
+def test_a_change_of_which_nothing_would_come_is_refused(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], change: str, has_results: bool
+) -> None:
+    if has_results:
+        assert resume(config) == 0
+    files = ("sweep.yaml", "provenance.json", *(["best.json"] if has_results else []))
+    before = {name: (Path(config.experiment) / name).read_bytes() for name in files}
+    capsys.readouterr()
+    assert resume(config, change) == 2
+    said = capsys.readouterr().err
+    key = change.partition("=")[0].partition(".")[0]
+    assert said.startswith(f"error: {key}: 3 trials have ended and none is left to run, so it changes nothing; --set")
+    assert {name: (Path(config.experiment) / name).read_bytes() for name in files} == before
+
+
+def test_more_epochs_are_refused_where_all_trials_have_begun(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended(config, 4)
+    with opened_storage(Path(config.experiment)) as storage:
+        study = load_study("test", storage)
+        assert study is not None
+        next(PlayedSweep(config, study=study)._trial(0))
+    assert resume(config, "trial.epochs=5") == 2
+    assert "trial.epochs: changes nothing: a trial that has begun keeps its 3" in capsys.readouterr().err
+
+
+def test_a_dataset_that_was_moved_after_the_end_stands_in_the_results(config: SweepConfig, tmp_path: Path) -> None:
+    assert resume(config) == 0
+    best = read_handoff(Path(config.experiment) / "best.json")
+    moved = empty_dataset(tmp_path / "moved")
+    assert resume(config, f"dataset={moved}") == 0
+    assert read_handoff(Path(config.experiment) / "best.json") == best.model_copy(update={"dataset": str(moved)})
+    assert read_resumed(Path(config.experiment), []).dataset == str(moved)
+    assert read_provenance(Path(config.experiment))["resumed"][-1]["changes"] == [f"dataset={moved}"]
 
 
 def test_a_moved_experiment_is_resumed_where_it_is(config: SweepConfig, tmp_path: Path) -> None:

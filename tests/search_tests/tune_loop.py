@@ -84,8 +84,8 @@ class PlayedSweep:
     def report(self, trial: "FakeTrial", epoch: int, value: float, *, last: bool = False) -> bool:
         """Hand in one result as TuneController does; return whether the trial has ended with it."""
         trial.last_result = {"epoch": epoch, self.config.metric: value, "config": trial.config, "hostname": "here"}
-        if self.config.cost:
-            trial.last_result[self.config.cost] = model_mb(trial.config)
+        if self.config.weighed:
+            trial.last_result[self.config.weighed] = model_mb(trial.config)
         if last:
             trial.last_result |= {"done": True, "stop_kind": "max_epochs", "stop_reason": f"ran all {epoch} epochs"}
         result = flatten_dict(trial.last_result)

@@ -7,6 +7,7 @@ the manifest on the way.
 """
 
 import csv
+import glob
 import hashlib
 import json
 import shutil
@@ -256,7 +257,7 @@ def _once(folder: Path, bucket: Bucket, manifest: bytes, shards: list[Shard]) ->
             if (folder / MANIFEST).is_file():
                 return
             # What a process that was killed has left; no other is writing there, because the lock is held.
-            for rest in folder.parent.glob(f".{folder.name}.partial-*"):
+            for rest in folder.parent.glob(f".{glob.escape(folder.name)}.partial-*"):
                 shutil.rmtree(rest, ignore_errors=True)
             with whole_or_nothing(folder, needed_bytes=sum(shard.bytes for shard in shards)) as partial:
                 for name in (PHOTOS, EXCLUDED):

@@ -5,6 +5,7 @@ regions and endpoints come from where those clients look: AWS_PROFILE, AWS_ENDPO
 login and so on. They may not stand in a URL, because a URL is written into records.
 """
 
+import glob
 import re
 import tempfile
 import uuid
@@ -175,7 +176,7 @@ class Folder:
 
     def clear_unfinished(self, prefix: str) -> None:
         """Delete what a process that was killed has left of files whose names begin so."""
-        for file in self.folder.glob(f".{prefix}*"):
+        for file in self.folder.glob(f".{glob.escape(prefix)}*"):
             file.unlink(missing_ok=True)
 
 

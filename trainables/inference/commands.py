@@ -128,17 +128,24 @@ def run_explain(arguments: argparse.Namespace) -> int:
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write the formats, and print how far each was from the model."""
+    """Write the formats, and print how far each was from the model.
+
+    Raises:
+        UserError: one was not written; the others are kept.
+    """
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
-    from trainables.inference.export import export
+    from trainables.inference.export import export, failures
 
     model = model_here(arguments.model)
     out = arguments.out or (model if model.is_dir() else model.absolute().parent) / EXPORTED_FOLDER
-    for exported in export(model, arguments.format, out):
+    written, failed = export(model, arguments.format, out)
+    for exported in written:
         print(
             f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos no probability differs from "
             f"model.keras by more than {exported.difference:.1g}"
         )
+    if failed:
+        raise UserError(failures(failed))
     return 0

@@ -4,10 +4,11 @@ import contextlib
 import importlib.util
 import io
 import json
+import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from trainables.device import silent_stderr
 from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE
 from trainables.files.output import check_free, whole_or_nothing
-from trainables.inference.formats import FORMATS
+from trainables.inference.formats import FORMATS, Format
 from trainables.inference.keras_model import load_classifier
 
 PHOTOS = 16
@@ -35,12 +36,21 @@ class Exported(NamedTuple):
     difference: float
 
 
-def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
+class Exports(NamedTuple):
+    """What was written, and by format why another one was not."""
+
+    written: list[Exported]
+    failed: dict[str, str]
+
+
+def export(model: Path, formats: Sequence[str], out: Path) -> Exports:
     """Write a final stage's model into the new folder `out` in each of `formats`, read each back and compare.
 
+    A format that cannot be converted, has other labels or predicts otherwise is not kept; the others are.
+
     Raises:
-        UserError: a format's packages are not installed, `out` is not free, or a written model has other labels or
-            predicts otherwise; nothing is kept then.
+        UserError: a format's packages are not installed, `out` is not free, or no format was written; nothing is kept
+            then.
     """
     for name in formats:
         if missing := [each for each in FORMATS[name].packages if importlib.util.find_spec(each) is None]:
@@ -50,30 +60,50 @@ def export(model: Path, formats: Sequence[str], out: Path) -> list[Exported]:
     labels = json.dumps(classifier.labels.model_dump(mode="json"), ensure_ascii=False)
     pixels = _some_pixels(model if model.is_dir() else model.parent, classifier.labels.image_size)
     expected = np.asarray(classifier.model.predict_on_batch(pixels))
-    exported: list[Exported] = []
+    exports = Exports([], {})
     with whole_or_nothing(out) as folder:
         for name in dict.fromkeys(formats):
-            kind = FORMATS[name]
-            path = folder / kind.file
+            path = folder / FORMATS[name].file
             try:
-                # Converters talk at length: on both streams, from native code, in warnings.
-                quiet = warnings.catch_warnings(action="ignore")
-                with silent_stderr(), contextlib.redirect_stdout(io.StringIO()), quiet:
-                    kind.write(classifier.model, path)
-                    kind.attach(labels, path)
-                    found, labels_found = np.asarray(kind.read(path)(pixels)), kind.labels(path)
-            except Exception as error:  # They raise whatever their parts raise.
-                why = " ".join(str(error).split())[:300]
-                raise UserError(f"{name}: this model cannot be converted: {why}") from error
-            difference = float(np.abs(found - expected).max())
-            if not difference <= TOLERANCE:  # A NaN is not.
-                far = f"its probabilities differ from model.keras by up to {difference:.2g}"
-                raise UserError(f"{name}: {far}; it is not kept")
-            if labels_found != labels:
-                raise UserError(f"{name}: its labels are not those of model.keras; it is not kept")
+                difference = _written(FORMATS[name], classifier.model, path, labels, pixels, expected)
+            except UserError as error:
+                exports.failed[name] = str(error)
+                shutil.rmtree(path, ignore_errors=True)
+                path.unlink(missing_ok=True)
+                continue
             size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
-            exported.append(Exported(out / path.name, size / 1e6, len(pixels), difference))
-    return exported
+            exports.written.append(Exported(out / path.name, size / 1e6, len(pixels), difference))
+        if not exports.written:
+            raise UserError(failures(exports.failed))
+    return exports
+
+
+def failures(failed: Mapping[str, str]) -> str:
+    """Say on one line which formats were not written, and why."""
+    return "; ".join(f"{name}: {why}" for name, why in failed.items())
+
+
+def _written(kind: Format, model: Any, path: Path, labels: str, pixels: Any, expected: Any) -> float:
+    """Write a format and return by how much its probabilities differ from those `expected`, at most.
+
+    Raises:
+        UserError: it cannot be written or read back, or is not the same model; the line says why.
+    """
+    try:
+        # Converters talk at length: on both streams, from native code, in warnings.
+        quiet = warnings.catch_warnings(action="ignore")
+        with silent_stderr(), contextlib.redirect_stdout(io.StringIO()), quiet:
+            kind.write(model, path)
+            kind.attach(labels, path)
+            found, labels_found = np.asarray(kind.read(path)(pixels)), kind.labels(path)
+    except Exception as error:  # They raise whatever their parts raise.
+        raise UserError(f"this model cannot be converted: {' '.join(str(error).split())[:300]}") from error
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:  # A NaN is not.
+        raise UserError(f"its probabilities differ from model.keras by up to {difference:.2g}; it is not kept")
+    if labels_found != labels:
+        raise UserError("its labels are not those of model.keras; it is not kept")
+    return difference
 
 
 def _some_pixels(folder: Path, size: int) -> npt.NDArray[np.uint8]:

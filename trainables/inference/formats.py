@@ -4,6 +4,7 @@ A new format is a class here and its place in `FORMATS`: the command's choices a
 contract test follow from it. --help imports this module, so heavy packages are imported inside.
 """
 
+import tempfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -57,7 +58,10 @@ class _SavedModel(Format):
     def read(self, path: Path) -> Predict:
         import tensorflow as tf
 
-        served = tf.saved_model.load(path).signatures["serving_default"]
+        with tempfile.TemporaryDirectory() as folder:  # TensorFlow takes "[1]" in a path for a pattern.
+            link = Path(folder) / self.file
+            link.symlink_to(path.absolute())
+            served = tf.saved_model.load(link).signatures["serving_default"]
         return lambda pixels: next(iter(served(tf.constant(pixels, tf.float32)).values())).numpy()
 
     def attach(self, labels: str, path: Path) -> None:

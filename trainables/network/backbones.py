@@ -11,6 +11,7 @@ from trainables.errors import UserError
 from trainables.network.backbone_table import BACKBONES
 from trainables.network.cut import Cut, find_cut
 from trainables.network.head import head_depths
+from trainables.network.weight_files import misfit
 
 WEIGHT_KINDS = ("auto", "imagenet", "random")
 
@@ -29,23 +30,30 @@ class Weights:
     warning: str | None = None
 
 
-def check_weights(spec: str) -> None:
-    """Refuse a weights setting that cannot work, without loading anything.
+def check_weights(backbone: str, spec: str) -> None:
+    """Refuse a weights setting that cannot work, without loading Keras.
 
     Raises:
-        UserError: `spec` is neither a kind nor an existing file.
+        UserError: `spec` is neither a kind nor an existing file, or the file is known not to fit the backbone.
     """
-    if spec not in WEIGHT_KINDS and not Path(spec).is_file():
+    if spec in WEIGHT_KINDS:
+        return
+    if not Path(spec).is_file():
         raise UserError(f"weights: there is no file {spec!r}; give a .weights.h5 or .h5 file, or one of {WEIGHT_KINDS}")
+    why = None if from_scratch(backbone) else misfit(Path(spec), backbone)
+    if why is not None:
+        wanted = f"a .weights.h5 or .h5 file of {backbone} without top is needed"
+        raise UserError(f"weights: {spec} {why}; {wanted}")
 
 
 def resolve_weights(backbone: str, spec: str) -> Weights:
     """Decide which weights `spec` means on this machine; "imagenet" is downloaded into Keras' cache when not there.
 
     Raises:
-        UserError: `spec` is "imagenet" and the weights are neither cached nor can be downloaded, or there is no file.
+        UserError: `spec` is "imagenet" and the weights are neither cached nor can be downloaded, there is no file, or
+            it does not fit.
     """
-    check_weights(spec)
+    check_weights(backbone, spec)
     application = BACKBONES[backbone].application
     if spec not in WEIGHT_KINDS:
         return Weights("file", str(Path(spec).resolve()), hashlib.sha256(Path(spec).read_bytes()).hexdigest())

@@ -1,7 +1,8 @@
 """Which counts of unfrozen layers of a backbone train the same layers.
 
-trainable_layers.json holds, for each backbone, where its layers with trainable weights are. Write it anew, after a
-backbone was added to backbone_table.py or Keras changed one (takes about a minute, downloads nothing):
+trainable_layers.json holds, for each backbone, where its layers with trainable weights are. Write it and
+weight_shapes.json anew, after a backbone was added to backbone_table.py or Keras changed one (takes about a minute,
+downloads nothing):
 
     python -m trainables.network.trainable_layers
 """
@@ -14,6 +15,7 @@ from typing import Any
 from trainables.network.backbone_table import BACKBONES
 from trainables.network.backbones import Weights, build_backbone, from_scratch
 from trainables.network.cut import find_cut
+from trainables.network.weight_files import SHAPES_FILE, shapes_of
 
 FILE = Path(__file__).with_suffix(".json")
 
@@ -39,15 +41,17 @@ def trainable_layers(base: Any) -> list[int]:
 
 
 def main() -> None:
-    """Build every backbone with random weights and write the file."""
+    """Build every backbone with random weights and write the files."""
     random = Weights("random", "", "random")
-    lines = [
-        f" {json.dumps(name)}: {json.dumps(trainable_layers(build_backbone(name, kind.smallest_size, random, 0)))}"
-        for name, kind in BACKBONES.items()
-        if not from_scratch(name)
-    ]
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    print(f"{FILE}: {len(lines)} backbones")
+    found: dict[Path, dict[str, Any]] = {FILE: {}, SHAPES_FILE: {}}
+    for name, kind in BACKBONES.items():
+        if not from_scratch(name):
+            base = build_backbone(name, kind.smallest_size, random, 0)
+            found[FILE][name], found[SHAPES_FILE][name] = trainable_layers(base), shapes_of(base)
+    for file, by_name in found.items():
+        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in by_name.items()]
+        file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        print(f"{file}: {len(lines)} backbones")
 
 
 if __name__ == "__main__":

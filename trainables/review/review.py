@@ -53,7 +53,7 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
     check_free(out)
     if out.is_relative_to(root):
         raise UserError(f"{out} lies in the folder of photos, where it would be taken for a class; write it elsewhere")
-    check_weights(options.weights)
+    check_weights(BACKBONE, options.weights)
     check_image_size(BACKBONE, options.image_size)
     found = find_photos(root, options.label_level)
     check_rules(options.group, found.photos)

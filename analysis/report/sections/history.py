@@ -70,8 +70,8 @@ def draw(data: History, size: Size) -> Figure:
     for kind, style in styles.items():
         chosen = (kinds == kind) & np.isfinite(values)
         svg.dots(axes, trials[chosen], values[chosen], s=44, zorder=3, **style)
-    # A failed trial has no value to stand at: it is marked on the floor, and so is one that diverged.
-    failed, floor = trials[(kinds == "failed") | (kinds == "diverged")], axes.get_xaxis_transform()
+    # A failed trial has no value to stand at: it is marked on the floor, and so is one that diverged or costs too much.
+    failed, floor = trials[np.isin(kinds, ["failed", "diverged", "infeasible"])], axes.get_xaxis_transform()
     svg.dots(
         axes, failed, np.full(len(failed), 0.02), transform=floor, marker="s", s=34, color=svg.FAINT, label="failed"
     )

@@ -103,6 +103,32 @@ def optuna_trial(number: int, values: dict[int, float]) -> FrozenTrial:
     return trial
 
 
+def test_a_target_ends_the_sweep_at_the_epoch_that_reaches_it(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, target=0.8)
+    watched.start(0), watched.start(1)
+    diverged = Stop("diverged", 1, "the loss was not finite")
+    watched.sweep_state.stops[0] = diverged
+    watched.callback.on_trial_result(0, [], watched._trials[0], {"epoch": 1, "val_macro_f1": 0.9})
+    watched.watch.step()
+    assert watched.reason is None
+    watched.callback.on_trial_result(0, [], watched._trials[1], {"epoch": 1, "val_macro_f1": 0.81})
+    watched.watch.step()
+    assert watched.reason == "budget: the target of 0.8 was reached by 0.8100"
+
+
+@pytest.mark.parametrize(("kind", "reached"), [("max_epochs", True), ("diverged", False), ("infeasible", False)])
+def test_a_target_that_an_earlier_run_reached_is_reached(tmp_path: Path, kind: str, reached: bool) -> None:
+    watched = Watched(tmp_path, target=0.8)
+    attrs = {"stop": {"kind": kind}, "best_epoch": 2}
+    state = TrialState.COMPLETE if reached else TrialState.PRUNED
+    trial = create_trial(
+        state=state, value=0.85 if reached else None, intermediate_values={1: 0.5, 2: 0.85}, user_attrs=attrs
+    )
+    watched.watch.restore([trial])
+    watched.watch.step()
+    assert (watched.reason is not None) == reached
+
+
 def test_a_plateau_ends_the_sweep(tmp_path: Path) -> None:
     watched = Watched(tmp_path, plateau={"trials": 2})
     for number, best in enumerate([0.5, 0.4]):

@@ -1,10 +1,12 @@
 """search/config/file.py: YAML and overrides."""
 
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 
-from search.config.file import dump_sweep, parse_yaml, read_sweep
+from search.config.file import PLACES, dump_sweep, read_sweep
+from search.config.schema import SweepConfig
 from search.config.space import Choices, Range
 from tests.checkout import ROOT
 from trainables.errors import UserError
@@ -24,11 +26,6 @@ def test_every_example_sweep_is_valid_and_reads_back_from_its_dump(file: Path, t
     again = tmp_path / "again.yaml"
     again.write_text(dump_sweep(config))
     assert read_sweep(again) == config
-
-
-def test_numbers_are_read_as_people_write_them() -> None:
-    assert parse_yaml("[1e-5, 1E3, -2e+2, 1.5e-3, 1_0e1]") == [1e-5, 1000.0, -200.0, 0.0015, 100.0]
-    assert parse_yaml("[e-5, 1e, a1e5]") == ["e-5", "1e", "a1e5"]
 
 
 def test_name_and_folder_default_to_the_files_name_and_paths_become_absolute(
@@ -65,6 +62,59 @@ def test_every_key_can_be_overridden_however_deep(tmp_path: Path) -> None:
         "learning_rate", "dropout", "dense_units", "unfrozen_layers", "augmentation.rotation"
     }  # fmt: skip
     assert config.trial["augmentation"] == {"zoom": 0.3}
+
+
+@pytest.mark.parametrize("place", ["runs/x #2", "2026-11-27", "1:30", "010", "a: b", "[1] {x}", "a%20b?c", " x"])
+def test_a_place_is_taken_letter_by_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = str(tmp_path / place)
+    file = write(tmp_path, "dataset: d\n")
+    config = read_sweep(file, [f"{key}={place}" for key in ("name", "dataset", "store", "trial.weights")])
+    assert (config.name, config.dataset, config.store, config.trial["weights"]) == (place, here, here, here)
+    for config in (read_sweep(file, [f"experiment={place}"]), read_sweep(file, places={"experiment": place})):
+        assert config.experiment == here
+        again = tmp_path / "again.yaml"
+        again.write_text(dump_sweep(config))
+        assert read_sweep(again) == config
+
+
+def test_null_quotes_and_mappings_keep_their_meaning_in_a_place(tmp_path: Path) -> None:
+    overrides = ["store=null", "name='010'", "trial.weights={inception_v3: /w.h5}"]
+    config = read_sweep(write(tmp_path, "dataset: d\nstore: s\n"), overrides)
+    assert (config.store, config.name, config.trial["weights"]) == (None, "010", {"inception_v3": "/w.h5"})
+
+
+def test_every_key_that_is_text_is_a_place_or_one_of_a_few_words() -> None:
+    text = {
+        key
+        for key, field in SweepConfig.model_fields.items()
+        if field.annotation is str
+        or (get_origin(field.annotation) not in (tuple, dict) and str in get_args(field.annotation))
+    }
+    assert text - {"metric"} | {"storage", "trial.weights"} == PLACES
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("budget.hours=1:30", "budget.hours: input should be a valid number, not '1:30'"),
+        ("budget.epochs=yes", "budget.epochs: input should be a valid integer, not 'yes'"),
+        ("trials=true", "trials: input should be a valid integer, not True"),
+        ("trials='20'", "trials: input should be a valid integer, not '20'"),
+        ("trial.learning_rate=1_0", "trial.learning_rate: input should be a valid number, not '1_0'"),
+        ("trial.epochs=true", "trial.epochs: input should be a valid integer, not True"),
+        ("trial.augmentation.zoom='0.1'", "trial.augmentation.zoom: input should be a valid number, not '0.1'"),
+        ("space.dense_units=[128, yes]", "space.dense_units: input should be a valid integer, not 'yes'"),
+    ],
+)
+def test_a_number_is_a_number(tmp_path: Path, override: str, line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_sweep(write(tmp_path, "dataset: d\n"), [override])
+    assert str(caught.value) == line
+
+
+def test_a_number_with_a_leading_zero_is_decimal(tmp_path: Path) -> None:
+    assert read_sweep(write(tmp_path, "dataset: d\n"), ["trials=010"]).trials == 10
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,17 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
             "metric: is val_macro_f1, but the first of `objectives` is val_loss",
         ),
         ({"objectives": ["val_macro_f1", "model_mb"], "sampler": "gp"}, "sampler: gp models one objective only; with"),
+        ({"constraints": {"speed": 3}}, "constraints.speed"),
+        ({"constraints": {"model_mb": 0}}, "constraints.model_mb: must be above 0, not 0"),
+        (
+            {"constraints": {"model_mb": 20}, "sampler": "gp"},
+            "constraints: the gp sampler does not know them here; use",
+        ),
+        ({"constraints": {"model_mb": 20, "latency_ms": 5}}, "constraints: a sweep weighs one of model_mb, latency_ms"),
+        (
+            {"constraints": {"model_mb": 20}, "objectives": ["val_macro_f1", "latency_ms"]},
+            "constraints: a sweep weighs one of model_mb, latency_ms alone",
+        ),
         ({"space": {}}, "space: must map at least one knob"),
         (
             {"space": {"dropout": {"low": 0.6, "high": 0}}},

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.config.space import DEFAULT_SPACE, assemble, distributions, dump_space, grid, parse_space, searchable
+from search.config.space import (
+    DEFAULT_SPACE,
+    assemble,
+    distributions,
+    dump_space,
+    grid,
+    on_step,
+    parse_space,
+    searchable,
+    values_of,
+)
 from trainables.config import Augmentation, TrialConfig
 from trainables.errors import UserError
 
@@ -49,6 +59,7 @@ def test_every_knob_of_a_trial_can_be_searched_but_the_clock_and_the_seeds() -> 
         ({"seed": [1, 2]}, "space.seed: cannot be searched"),
         ({"dropout": []}, "space.dropout: the list of choices is empty"),
         ({"dropout": [0.1, 0.1]}, "space.dropout: 0.1 is listed twice"),
+        ({"precision": ["auto", "float32"]}, "space.precision: auto is no value to try"),
         ({"dropout": 0.1}, "space.dropout: must be a list of choices or a range {low, high}, not 0.1"),
         ({"dropout": [0.1, 1.5]}, "space.dropout: input should be less than 1, not 1.5"),
         ({"dropout": {"low": 0.1}}, "space.dropout: the key 'high' is missing"),
@@ -75,8 +86,13 @@ def test_a_bad_space_is_refused_in_one_line_that_names_the_knob(raw: Any, line: 
     assert "\n" not in str(caught.value)
 
 
-def test_text_that_yaml_made_of_a_number_becomes_the_number() -> None:
-    assert parse_space({"dense_units": ["128", 256]})["dense_units"].values == (128, 256)  # type: ignore[union-attr]
+def test_steps_are_the_decimals_that_people_write() -> None:
+    knob = parse_space({"dropout": {"low": 0.1, "high": 0.75, "step": 0.1}})["dropout"]
+    assert values_of("dropout", knob) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    assert on_step(knob, 0.1 + 2 * 0.1) == 0.3 != 0.1 + 2 * 0.1
+    assert on_step(knob, 0.35) == 0.35
+    whole = parse_space({"unfrozen_layers": {"low": 1, "high": 10, "step": 3}})["unfrozen_layers"]
+    assert repr(values_of("unfrozen_layers", whole)) == "[1, 4, 7, 10]" and on_step(whole, 7) == 7
 
 
 def test_a_dumped_space_reads_back_equal() -> None:

@@ -66,6 +66,57 @@ def test_a_configuration_that_failed_may_be_tried_again_and_one_that_diverged_is
     assert isinstance(second, dict) and second["dense_units"] == suggested
 
 
+@pytest.mark.parametrize("objectives", [[], ["val_macro_f1", "model_mb"]])
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_configuration_that_failed_twice_is_not_tried_again(
+    tmp_path: Path, sampler: str, objectives: list[str]
+) -> None:
+    config = sweep(tmp_path, space={"dense_units": [64, 128, 256]}, sampler=sampler, trials=30, objectives=objectives)
+    game = PlayedSweep(config)
+    study, begun = game.searcher.study, []
+    while isinstance(suggested := game.searcher.suggest(f"ray_{len(begun)}"), dict):
+        begun.append(suggested["dense_units"])
+        number, well = len(begun) - 1, suggested["dense_units"] == 256
+        for epoch in range(9 if well else 0):
+            study._storage.set_trial_intermediate_value(study.trials[number]._trial_id, epoch + 1, 0.5)
+        values = dict.fromkeys(range(1, 10), 0.5) if well else {}
+        tell_end(study, number, values, Stop("max_epochs" if well else "failed", 9, "it ended"), "max", {}, cost=1.0)
+        assert len(begun) < 9
+    assert sorted(begun) == [64, 64, 128, 128, 256]
+    assert game.sweep_state.finished == "the space is exhausted: all of its 3 different configurations were tried"
+    resumed = PlayedSweep(config, study=study)
+    assert resumed.searcher.suggest("again") == "FINISHED"
+
+
+def test_a_configuration_that_failed_and_then_went_well_has_a_result(tmp_path: Path) -> None:
+    """Also for a driver that resumes the sweep, and reads both at once."""
+    config = sweep(tmp_path, space={"dense_units": [64]}, sampler="random", trials=30)
+    game = PlayedSweep(config)
+    for number, stop in enumerate((Stop("failed", 1, "no"), Stop("max_epochs", 1, "yes"))):
+        assert isinstance(game.searcher.suggest(str(number)), dict)
+        tell_end(game.searcher.study, number, {1: 0.5}, stop, "max", {})
+    assert PlayedSweep(config, study=game.searcher.study).searcher.suggest("again") == "FINISHED"
+
+
+def test_a_step_is_one_value_however_it_was_computed(tmp_path: Path) -> None:
+    space = {"dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}
+    game, trials = play(tmp_path, space=space, points=[{"dropout": 0.3}], sampler="random", trials=30)
+    assert sorted(trial.params["dropout"] for trial in trials) == [0.0, 0.1, 0.2, 0.3]
+    assert sorted(trial.user_attrs["config"]["dropout"] for trial in trials) == [0.0, 0.1, 0.2, 0.3]
+    assert game.sweep_state.finished == "the space is exhausted: all of its 4 different configurations were tried"
+    configs = [TrialConfig(dropout=value).model_dump() for value in (0.3, 3 * 0.1)]
+    assert identity(configs[0]) == identity(configs[1]) != identity(TrialConfig(dropout=0.30001).model_dump())
+
+
+def test_a_space_is_counted_as_it_is_where_earlier_trials_had_fewer_epochs(tmp_path: Path) -> None:
+    config = sweep(tmp_path, space=TINY, sampler="random", trials=30, trial={"epochs": 3})
+    game = PlayedSweep(config)
+    game.play()
+    longer = PlayedSweep(config.model_copy(update={"trial": {"epochs": 5}}), study=game.searcher.study)
+    assert len(longer.play()) == 2 * DIFFERENT
+    assert longer.sweep_state.finished == "the space is exhausted: all of its 4 different configurations were tried"
+
+
 def diverged(number: int, values: dict[int, float], cost: float = 1.0) -> FrozenTrial:
     return ended(number, values, cost, TrialState.PRUNED, "diverged")
 
@@ -107,7 +158,7 @@ def test_what_reads_complete_trials_alone_sees_the_worst_of_each_objective() -> 
 
 
 def test_points_come_first_and_the_sampler_fills_what_they_leave_open(tmp_path: Path) -> None:
-    points = [{"learning_rate": 1e-3, "dense_units": 256}, {"dropout": 0.1}, {"learning_rate": "2e-3"}]
+    points = [{"learning_rate": 1e-3, "dense_units": 256}, {"dropout": 0.1}, {"learning_rate": 2e-3}]
     _, trials = play(tmp_path, points=points, trials=4)
     assert (trials[0].params["learning_rate"], trials[0].params["dense_units"]) == (1e-3, 256)
     assert trials[1].params["dropout"] == 0.1 and trials[2].params["learning_rate"] == 2e-3

@@ -207,9 +207,9 @@ def test_what_names_no_source_is_one_line_that_does_not_repeat_it(wrong: Any) ->
 
 def test_a_study_stands_in_the_sweep_file_as_it_was_given_but_for_its_place(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
-    file.write_text("dataset: d\nwarm_start: [runs/first, {storage: sqlite:///old.db, study: a}]\n")
+    file.write_text("dataset: d\nwarm_start: [runs/first, {storage: sqlite:///%231.db, study: a}]\n")
     config = read_sweep(file, [])
-    there = [str(Path("runs/first").absolute()), {"storage": str(Path("old.db").absolute()), "study": "a"}]
+    there = [str(Path("runs/first").absolute()), {"storage": str(Path("#1.db").absolute()), "study": "a"}]
     assert yaml.safe_load(dump_sweep(config))["warm_start"] == there
     file.write_text(dump_sweep(config))
     assert read_sweep(file, []) == config

@@ -1,5 +1,6 @@
 """search/stopping/budget.py: what is counted, and when a sweep is to end."""
 
+import math
 from typing import Any
 
 import pytest
@@ -33,6 +34,18 @@ def test_epochs_hours_and_gpu_hours_end_at_their_number() -> None:
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_target_is_reached_by_any_epoch(mode: str) -> None:
+    sign = 1 if mode == "max" else -1
+    spent = spending(mode, target=sign * 0.8)
+    for value in (sign * 0.7, None, math.nan, sign * 0.79):
+        spent.reported(value)
+    assert spent.over(0) is None
+    spent.reported(sign * 0.81)
+    spent.reported(sign * 0.5)
+    assert spent.over(0) == f"budget: the target of {sign * 0.8:g} was reached by {sign * 0.81:.4f}"
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
 def test_a_plateau_counts_trials_since_the_last_real_improvement(mode: str) -> None:
     sign = 1 if mode == "max" else -1
     spent = spending(mode, plateau={"trials": 3, "min_improvement": 0.01})
@@ -57,8 +70,9 @@ def test_with_two_objectives_a_plateau_is_so_many_trials_that_were_no_better_tha
 @pytest.mark.parametrize(
     ("budget", "line"),
     [
-        ({"epoch": 3}, "unknown key 'budget.epoch'; the keys here are: epochs, gpu_hours, hours, plateau"),
+        ({"epoch": 3}, "unknown key 'budget.epoch'; the keys here are: epochs, gpu_hours, hours, plateau, target"),
         ({"hours": 0}, "budget.hours: input should be greater than 0, not 0"),
+        ({"target": 85}, "budget.target: val_macro_f1 lies between 0 and 1, and never at 85"),
         ({"plateau": {}}, "the key 'budget.plateau.trials' is missing"),
     ],
 )

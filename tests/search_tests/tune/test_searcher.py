@@ -10,9 +10,12 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from search.results import front_trials
+from search.study.study import state_of
 from search.study.trial_end import Stop
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import sweep
+from tests.search_tests.synthetic import model_mb
 from tests.search_tests.tune_loop import FakeTrial, PlayedSweep
 from trainables.config import TrialConfig
 
@@ -133,3 +136,53 @@ def test_it_keeps_nothing_of_a_trial_that_has_ended(tmp_path: Path) -> None:
     assert isinstance(game.searcher, StudySearch)
     assert game.searcher._open == {} and game.searcher._ot_trials == {} and game.searcher._completed_trials == set()
     assert game.searcher._numbers == {}
+
+
+@pytest.mark.parametrize("objectives", [[], ["val_macro_f1", "model_mb"]])
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("stopping", ["asha", "median", "none"])
+def test_a_model_that_costs_too_much_ends_with_its_first_epoch_and_is_never_the_result(
+    tmp_path: Path, objectives: list[str], sampler: str, stopping: str
+) -> None:
+    space = {"dense_units": [32, 64, 256], "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
+    most = (model_mb({"dense_units": 64}) + model_mb({"dense_units": 256})) / 2
+    config = sweep(
+        tmp_path,
+        trials=24,
+        space=space,
+        sampler=sampler,
+        objectives=objectives,
+        constraints={"model_mb": most},
+        early_stopping={"kind": stopping},
+    )
+    game = PlayedSweep(config)
+    trials = game.play()
+    large = [trial for trial in trials if trial.params["dense_units"] == 256]
+    assert len(trials) == 24
+    for trial in trials:
+        above = model_mb(trial.params) - most
+        assert trial.constraints == {"model_mb": pytest.approx(above)}
+        assert (state_of(trial) == "INFEASIBLE") == (above > 0) == (trial in large)
+        assert ("cost" in trial.user_attrs) == bool(objectives)
+    for trial in large:
+        stop = trial.user_attrs["stop"]
+        assert (trial.state, trial.intermediate_values, stop["epoch"]) == (TrialState.PRUNED, {}, 1)
+        assert stop["reason"] == f"its model_mb is 89.30, and {most:g} is the most that is allowed"
+    kept = front_trials(trials, config)
+    assert kept and not any(trial in large for trial in kept)
+    assert len(large) == 1, "a model that costs too much is known by its first trial"
+    repeats = [value for key, value in game.searcher.study.user_attrs.items() if key.startswith("repeat:")]
+    assert repeats and {repeat["reason"] for repeat in repeats} == {
+        f"trial {large[0].number} has the same model, which costs too much"
+    }
+
+
+def test_a_space_of_models_that_cost_too_much_is_exhausted_or_tried_an_epoch_each(tmp_path: Path) -> None:
+    endless = {"dense_units": [32, 64], "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
+    for number, space in enumerate(({"dense_units": [32, 64], "unfrozen_layers": [0, 31]}, endless)):
+        config = sweep(tmp_path, trials=6, space=space, sampler="random", constraints={"model_mb": 1})
+        game = PlayedSweep(config)
+        trials = game.play()
+        assert {state_of(trial) for trial in trials} == {"INFEASIBLE"} and front_trials(trials, config) == []
+        assert len(trials) == (2, 6)[number]
+        assert ("exhausted" in str(game.sweep_state.finished)) == (number == 0)

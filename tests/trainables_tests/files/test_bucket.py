@@ -117,6 +117,13 @@ def test_what_is_put_is_listed_read_replaced_and_deleted(place: Path | str) -> N
     assert open_store(place).sizes() == {"b": 5}
 
 
+def test_what_a_killed_process_left_is_found_by_its_letters(tmp_path: Path) -> None:
+    for name in (".a[1].partial-1", ".a1.partial-1"):
+        (tmp_path / name).touch()
+    open_store(tmp_path).clear_unfinished("a[1]")
+    assert [file.name for file in tmp_path.iterdir()] == [".a1.partial-1"]
+
+
 def test_a_bucket_that_is_not_there_is_one_line_and_not_an_empty_place(s3: None) -> None:
     with pytest.raises(UserError, match=r"^s3://nowhere/a: b cannot be written: .*"):
         put(open_store("s3://nowhere/a"), "b", b"")

@@ -12,9 +12,10 @@ Written = dict[str, Exported]
 
 @pytest.fixture(scope="session")
 def written(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """The tiny model in every format."""
-    exported = export(tiny_model, list(FORMATS), tmp_path_factory.mktemp("exported") / "formats")
-    return dict(zip(FORMATS, exported, strict=True))
+    """The tiny model in every format, in a folder whose name TensorFlow takes for a pattern."""
+    exported = export(tiny_model, list(FORMATS), tmp_path_factory.mktemp("exported") / "formats [1]")
+    assert exported.failed == {}
+    return dict(zip(FORMATS, exported.written, strict=True))
 
 
 @pytest.fixture

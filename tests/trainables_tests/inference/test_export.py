@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.trainables_tests.inference.conftest import Written
+from trainables.__main__ import main
 from trainables.errors import UserError
 from trainables.inference.export import PHOTOS, export
 from trainables.inference.formats import FORMATS, Format, Predict
@@ -46,10 +48,10 @@ def test_photos_of_the_dataset_are_compared_and_drawn_ones_where_it_is_gone(
 ) -> None:
     fake = Fake(load_classifier(tiny_model).model.predict_on_batch)
     monkeypatch.setitem(FORMATS, "fake", fake)
-    (of_dataset,) = export(tiny_model, ["fake"], tmp_path / "real")
+    ((of_dataset,), _) = export(tiny_model, ["fake"], tmp_path / "real")
     real = fake.asked
     shutil.copy(tiny_model / "model.keras", tmp_path)
-    (drawn,) = export(tmp_path, ["fake"], tmp_path / "drawn")
+    ((drawn,), _) = export(tmp_path, ["fake"], tmp_path / "drawn")
     assert real.shape[1:] == fake.asked.shape[1:] == (24, 24, 3)
     assert real.dtype == fake.asked.dtype == np.uint8
     assert of_dataset.photos == len(real) > 1 and drawn.photos == len(fake.asked) == PHOTOS
@@ -75,6 +77,30 @@ def test_a_model_with_other_labels_is_not_kept(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_format_that_fails_costs_itself_alone(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Fake):
+        name, file = "broken", "broken"
+
+        def write(self, model: Any, path: Path) -> None:
+            path.mkdir()
+            (path / "half").write_text("x")
+            raise RuntimeError("no\nsuch operator")
+
+    predict = load_classifier(tiny_model).model.predict_on_batch
+    monkeypatch.setitem(FORMATS, "broken", Broken(predict))
+    monkeypatch.setitem(FORMATS, "fake", Fake(predict))
+    out = str(tmp_path / "out")
+    typed = ["trainables", "export", str(tiny_model), "--format", "broken", "fake", "--out", out]
+    monkeypatch.setattr(sys, "argv", typed)
+    assert main() == 2
+    said = capfd.readouterr()
+    assert said.out.startswith(f"{tmp_path / 'out' / 'fake'}  ") and said.out.count("\n") == 1
+    assert said.err == "error: broken: this model cannot be converted: no such operator\n"
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["fake"]
+
+
 def test_a_format_whose_packages_are_missing_is_refused_at_once(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +109,7 @@ def test_a_format_whose_packages_are_missing_is_refused_at_once(
         export(tiny_model, ["onnx"], tmp_path / "out")
 
 
-def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, written: Written) -> None:
+def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, written: Written, tmp_path: Path) -> None:
     import onnx
     import tensorflow as tf
 
@@ -94,6 +120,7 @@ def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, writ
         assert json.loads(inside.read("labels.json")) == expected
     properties = {each.key: each.value for each in onnx.load(places["onnx"]).metadata_props}
     assert json.loads(properties["labels"]) == expected
-    served = tf.saved_model.load(places["saved_model"]).signatures["serving_default"]
+    shutil.copytree(places["saved_model"], tmp_path / "served")
+    served = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
     (probabilities,) = served(tf.zeros((5, 24, 24, 3))).values()
     np.testing.assert_allclose(probabilities.numpy().sum(axis=1), 1, atol=1e-5)
