@@ -1,6 +1,6 @@
 """Which configurations should a sweep try first, and how should it go on? By curves that were recorded once.
 
-    python -m tests.benchmarks.bench_portfolio record ../shared/data/rare_families --weights FILE    # 25 minutes
+    python -m tests.benchmarks.bench_portfolio record ../shared/data/rare_families --weights FILE    # hours
     python -m tests.benchmarks.bench_portfolio choose
     python -m tests.benchmarks.bench_portfolio simulate --sweeps 1000 --min-results 3 --factors 3 --grace 2
 
