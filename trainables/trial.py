@@ -123,7 +123,7 @@ def _was_given_gpu() -> bool:
 
 
 def _is_ray_worker() -> bool:
-    return ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
+    return bool(ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE)
 
 
 def warm_worker(run: RunSettings) -> Any:
