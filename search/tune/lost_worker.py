@@ -39,6 +39,7 @@ class _ActorManager(RayActorManager):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._begun: set[Any] = set()  # Actors whose process is up, and set up.
         self._asked: dict[Any, float] = {}  # Actors that have not begun: since when, in monotonic seconds.
         self._probes: dict[str, StartProbe] = {}
         self._next_look = 0.0
@@ -52,7 +53,9 @@ class _ActorManager(RayActorManager):
 
     def _look(self) -> None:
         """Ask the nodes of trials that have waited long for a process that does nothing; give up those that cannot."""
-        waiting = [one for one in self._live_actors_to_ray_actors_resources if not self.is_actor_started(one)]
+        self._begun &= self._live_actors_to_ray_actors_resources.keys()
+        # Not `is_actor_started`, which is true from the moment on at which Ray was asked for the process.
+        waiting = [one for one in self._live_actors_to_ray_actors_resources if one not in self._begun]
         self._asked = {one: self._asked.get(one, time.monotonic()) for one in waiting}
         for one, since in self._asked.items():
             node = self._node(one) if time.monotonic() - since > quarantine.ASK_SECONDS else ""
@@ -74,6 +77,7 @@ class _ActorManager(RayActorManager):
         return node_of(held[1].placement_group) if held else ""
 
     def _actor_start_resolved(self, tracked_actor: Any, future: Any) -> None:
+        self._begun.add(tracked_actor)
         if self.quarantine.suspects:
             self.quarantine.started(self._node(tracked_actor))
         super()._actor_start_resolved(tracked_actor=tracked_actor, future=future)

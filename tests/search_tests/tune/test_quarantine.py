@@ -111,7 +111,8 @@ def test_a_node_that_starts_nothing_for_long_is_asked_and_its_trials_are_given_u
 
     monkeypatch.setattr(lost_worker, "StartProbe", probe)
     manager = managed(monkeypatch, {"a": "1", "b": "1", "c": "2", "d": "3"})
-    manager.is_actor_started = lambda actor: actor == "d"
+    monkeypatch.setattr(lost_worker.RayActorManager, "_actor_start_resolved", lambda *_, **__: None)
+    manager._actor_start_resolved("d", "future")
     manager._look()
     manager._look()
     assert sorted(asked) == ["1", "1", "2"]
@@ -123,7 +124,7 @@ def managed(monkeypatch: pytest.MonkeyPatch, where: dict[str, str]) -> Any:
     """Ray Tune's manager of actors that lie on these nodes, without a Ray."""
     monkeypatch.setattr(lost_worker, "node_of", lambda group: group)
     manager: Any = object.__new__(type("ActorManager", (_ActorManager,), {"quarantine": Quarantine()}))
-    manager._asked, manager._probes = {}, {}
+    manager._begun, manager._asked, manager._probes = set(), {}, {}
     manager._live_actors_to_ray_actors_resources = {
         actor: (f"handle of {actor}", SimpleNamespace(placement_group=name)) for actor, name in where.items()
     }
