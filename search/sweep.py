@@ -102,9 +102,11 @@ def check(config: SweepConfig) -> Dataset:
     Raises:
         UserError: a file of weights or the dataset is missing, or a backbone takes neither those nor an image size.
     """
-    for backbone in _searched_or_fixed(config, "backbone"):
-        for spec in _searched_or_fixed(config, "weights"):
-            check_weights(backbone, spec.get(backbone, "auto") if isinstance(spec, dict) else spec)
+    backbones = _searched_or_fixed(config, "backbone")
+    for spec in _searched_or_fixed(config, "weights"):
+        for backbone, weights in (spec if isinstance(spec, dict) else dict.fromkeys(backbones, spec)).items():
+            check_weights(backbone, weights)
+    for backbone in backbones:
         for image_size in _searched_or_fixed(config, "image_size"):
             check_image_size(backbone, image_size)
     return open_dataset_at(config.dataset, Plan(config, 1).store, lists_only=True)

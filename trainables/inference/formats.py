@@ -4,12 +4,14 @@ A new format is a class here and its place in `FORMATS`: the command's choices a
 contract test follow from it. --help imports this module, so heavy packages are imported inside.
 """
 
+import os
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 from trainables.files.experiment import LABELS_FILE
 
@@ -111,7 +113,11 @@ class _Onnx(Format):
     packages, requirements = ("tf2onnx", "onnx", "onnxruntime"), "requirements-onnx.txt"
 
     def write(self, model: Any, path: Path) -> None:
-        model.export(path, format="onnx", verbose=False)
+        from trainables.inference.onnx_form import portable
+
+        # Else tf2onnx copies the whole graph, weights and all, before each of its dozens of optimisations.
+        with patch.dict(os.environ, TF2ONNX_CATCH_ERRORS="FALSE"):
+            portable(model).export(path, format="onnx", verbose=False)
 
     def read(self, path: Path) -> Predict:
         import onnxruntime
