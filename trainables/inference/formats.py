@@ -50,12 +50,19 @@ class Format(ABC):
 
 
 class _SavedModel(Format):
-    """TensorFlow's own, written by Keras; the labels lie in its assets.extra."""
+    """TensorFlow's own; the labels lie in its assets.extra."""
 
     name, file, reader = "saved_model", "saved_model", "TensorFlow Serving"
 
     def write(self, model: Any, path: Path) -> None:
-        model.export(path, format="tf_saved_model", verbose=False)
+        import tensorflow as tf
+
+        pixels = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="pixels")
+        module = tf.Module()
+        # Not by Keras, which writes every weight twice.
+        module.weights = [variable.value for variable in model.variables]
+        module.serve = tf.function(lambda pixels: model(pixels, training=False), input_signature=[pixels])
+        tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
 
     def read(self, path: Path) -> Predict:
         import tensorflow as tf
