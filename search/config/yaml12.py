@@ -4,7 +4,7 @@ PyYAML knows YAML 1.1, in which `1:30` is 90 and `2026-11-27` a date; ruamel.yam
 """
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -24,8 +24,6 @@ _CORE = {
 class _Loader(yaml.SafeLoader):
     """Plain scalars by the core schema alone; a key that stands twice is refused, as the specification demands."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = [key for index, key in enumerate(keys) if key in keys[:index]]
@@ -42,6 +40,7 @@ class _Dumper(yaml.SafeDumper):
     """Quotes text that either version of YAML would read as something else."""
 
 
+_Loader.yaml_implicit_resolvers = {}
 for _name, (_pattern, _first) in _CORE.items():
     for _class in (_Loader, _Dumper):
         _starts = [*_first, ""] if _name == "null" else [*_first]

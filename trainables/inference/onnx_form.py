@@ -51,12 +51,13 @@ def _gelu(values: Any) -> Any:
 
 def _copy_weights(model: Any, copy: Any) -> None:
     for layer in model.layers:
-        other, weights = copy.get_layer(layer.name), layer.get_weights()
+        weights = layer.get_weights()
+        if not weights or type(layer).__name__ == "Normalization":
+            continue  # Its constants stand in the configuration.
+        other = copy.get_layer(layer.name)
         if hasattr(layer, "layers"):
             _copy_weights(layer, other)
-        elif type(other) is not type(layer) and not _is_depthwise(layer):
-            continue  # Its constants stand in the configuration.
         elif _is_depthwise(layer):
             other.set_weights([weights[0].transpose(0, 1, 3, 2), *weights[1:]])
-        elif weights:
+        else:
             other.set_weights(weights)
