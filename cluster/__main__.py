@@ -77,6 +77,8 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sent.add_argument("--cpus", type=float, default=0, help="cores for the job's own process [none]")
     sent.add_argument("--gpus", type=float, default=0, help="GPUs for the job's own process [none]")
     sent.add_argument("--follow", action="store_true", help="show the log until the job has ended")
+    gate = "begin only where the doctor finds no problem; its options as in --doctor='--nodes 4 --shared /mnt/raretune'"
+    sent.add_argument("--doctor", nargs="?", const="", metavar="OPTIONS", help=gate)
 
     def add(name: str, *parents: argparse.ArgumentParser, text: str) -> argparse.ArgumentParser:
         def run(options: argparse.Namespace) -> int:

@@ -26,7 +26,8 @@ _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 def submit(options: argparse.Namespace) -> int:
     """Send a sweep or another command; with --follow, show its log and return 1 unless it succeeds."""
     with connected(options) as client:
-        name = send(client, options.words, options.name, options.cpus, options.gpus)
+        doctor = None if options.doctor is None else shlex.split(options.doctor)
+        name = send(client, options.words, options.name, options.cpus, options.gpus, doctor)
         print(f"job {name}", flush=True)
         return follow(client, name) if options.follow else 0
 
@@ -110,11 +111,19 @@ def connected(options: argparse.Namespace) -> Iterator[JobSubmissionClient]:
 
 
 def send(
-    jobs: JobSubmissionClient, arguments: Sequence[str], name: str | None = None, cpus: float = 0, gpus: float = 0
+    jobs: JobSubmissionClient,
+    arguments: Sequence[str],
+    name: str | None = None,
+    cpus: float = 0,
+    gpus: float = 0,
+    doctor: Sequence[str] | None = None,
 ) -> str:
     """Send a command (see `cluster.submit.command`) with the packages and files that it needs; return the job's name.
 
     The job's own process gets `cpus` and `gpus`: a sweep's driver needs none, the final stage cores and a GPU.
+
+    Args:
+        doctor: options of the doctor, which then examines the cluster first; where it finds a problem, the job fails.
 
     Raises:
         ClusterError: the sweep file or script is missing, or the cluster refuses the job, such as for its name.
@@ -132,11 +141,13 @@ def send(
         for package in PACKAGES:
             _copy(CHECKOUT / package, folder / package)
         shutil.copy(CHECKOUT / "requirements.txt", folder)
-        words = [_bring(word, folder) for word in arguments]
+        entrypoint = shlex.join(command([_bring(word, folder) for word in arguments], "python"))
+        if doctor is not None:  # `exec`: the job's signal to end must reach the command itself.
+            entrypoint = f"{shlex.join(['python', '-m', 'cluster', 'doctor', *doctor])} && exec {entrypoint}"
         try:
             return str(
                 jobs.submit_job(
-                    entrypoint=shlex.join(command(words, "python")),
+                    entrypoint=entrypoint,
                     submission_id=name,
                     runtime_env={"working_dir": str(folder), "env_vars": environment},
                     entrypoint_num_cpus=cpus or None,

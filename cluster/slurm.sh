@@ -1,6 +1,7 @@
 #!/bin/bash
 # Slurm: a Ray cluster of four GPU nodes for one sweep. From the checkout, on shared storage:
-#   python -m cluster token
+#   python3 -m venv .venv && .venv/bin/python -m pip install -r requirements-gpu.txt    # once; Python 3.11
+#   source .venv/bin/activate && python -m cluster token
 #   sbatch cluster/slurm.sh search/sweeps/default.yaml --set dataset=$HOME/dataset --experiment $HOME/first
 # What follows the script is what follows `--` in cluster/submit.py. Python is that of .venv in the checkout.
 #SBATCH --job-name=raretune

@@ -1,5 +1,6 @@
 """Run of a sweep: checks, Ray, trials, results."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ from search.study.study import check_name, close_open_trials, open_study, open_t
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
 from search.tune.failure import broken_off, how_to_go_on
+from search.tune.gpus import nodes_with_usable_gpus
+from search.tune.head import head_watched
 from search.tune.interrupt import ctrl_c
 from search.tune.lost_worker import lost_workers_end_no_sweep
 from search.tune.observers import Observer, ObserverCallback
@@ -46,6 +49,7 @@ from search.tune.session import ray_session
 from search.tune.state import SweepState
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset_at
+from trainables.device import fast_precision
 from trainables.errors import UserError
 from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json
@@ -68,7 +72,7 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     """
     started = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = config.model_copy(update={"trials": check_sampler(config)})
+    config = with_precision(config.model_copy(update={"trials": check_sampler(config)}))
     check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
@@ -93,7 +97,20 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
             plan = Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
             with opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, fingerprint, storage, join)
+                for point in () if join else config.first_points[: config.trials]:
+                    print(f"tried first  {', '.join(f'{name} {value}' for name, value in point.items())}", flush=True)
                 return drive(SweepDriver(plan, part, trainable, expected, mirror), study, config.trials, started)
+
+
+def with_precision(config: SweepConfig) -> SweepConfig:
+    """Return the sweep with what `precision: auto` means: float32 on a cluster, else what this machine is fast in."""
+    if config.trial.get("precision") != "auto":
+        return config
+    cluster = (config.address or os.environ.get("RAY_ADDRESS", "local")) != "local"
+    precision = "float32" if cluster else fast_precision(gpu=config.resources.gpus_per_trial != 0)
+    if precision != "float32":
+        print(f"precision    {precision}: this processor computes in it; exact and slower: trial.precision=float32")
+    return config.model_copy(update={"trial": {**config.trial, "precision": precision}})
 
 
 def check(config: SweepConfig) -> Dataset:
@@ -121,6 +138,7 @@ def allocate(
         nodes = first_nodes(config.resources, config.trials)
     resources, expected = config.resources, None
     if trainable is None:
+        nodes = nodes_with_usable_gpus(config.resources, nodes)
         photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
         resources, expected = plan_resources(config, nodes, len(dataset.class_names), photos)
         if grows:  # How many trials a node holds was measured; how many nodes there will be is not known.
@@ -255,7 +273,7 @@ def _fit(
             verbose=0,
         ),
     )
-    with ctrl_c(sweep_state), lost_workers_end_no_sweep():
+    with ctrl_c(sweep_state), lost_workers_end_no_sweep(sweep_state.quarantine), head_watched(plan.experiment):
         try:
             tuner.fit()
         finally:

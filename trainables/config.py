@@ -52,10 +52,15 @@ class TrialConfig(BaseModel):
     `head_start` probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a
     dense layer); "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or
     the same as "warm" where there is a dense layer. `head_learning_rate` is the head's, None the backbone's.
+    `weight_average` is what is judged and kept: the weights as an epoch leaves them ("none"), or their mean over the
+    epochs so far, in which what the head starts from, unless it is random, counts as one more ("epochs"; Izmailov et
+    al. 2018, "Averaging Weights Leads to Wider Optima", and Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+    models"); training goes on from the last ones either way.
     `patience` is early stopping on validation macro F1, in epochs.
     `precision` is what convolutions compute in; weights, batch normalisation, head and loss stay float32, and with
     float16 the trained layers do too, as their gradients would vanish in it. On NVIDIA GPUs since Ampere float32 means
-    TF32 (10 bits of mantissa), TensorFlow's default there. `store_dtype` is what stored activations
+    TF32 (10 bits of mantissa), TensorFlow's default there. "auto" is for sweep files and commands, which put what
+    `device.fast_precision` says in its place before anything is computed. `store_dtype` is what stored activations
     are rounded to. Both are for the search: the final stage computes in float32.
     `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
     the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
@@ -82,13 +87,14 @@ class TrialConfig(BaseModel):
     epochs: Whole = Field(default=9, ge=1, le=10000)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     schedule: Literal["cosine", "constant"] = "cosine"
+    weight_average: Literal["none", "epochs"] = "none"
     label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
     l2: Number = Field(default=1e-3, ge=0)
     imbalance: Literal["class_weights", "effective_number", "logit_adjustment", "none"] = "class_weights"
     patience: Whole = Field(default=5, ge=1)
     augmentation: Augmentation = Augmentation()
     augment_views: Whole = Field(default=3, ge=1, le=1000)
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     store_dtype: Literal["float32", "float16"] = "float32"
     seed: Whole = Field(default=0, ge=0)
     sweep_seed: Whole = Field(default=0, ge=0)

@@ -1,11 +1,19 @@
 """Set TensorFlow up once per process: threads, GPU memory growth, quiet logs."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+
+CPUINFO = Path("/proc/cpuinfo")
+GPU_DRIVERS = (Path("/proc/driver/nvidia/gpus"), Path("/dev/kfd"))  # NVIDIA's, with an entry for each; AMD's.
+
+# Where Ray hands out a GPU, because the driver is there, and TensorFlow sees none.
+GPU_REMEDY = "install TensorFlow with CUDA there (on Linux: requirements-gpu.txt), or say resources.gpus_per_trial=0"
 
 
 @cache
@@ -43,6 +51,21 @@ def prepare_tensorflow(threads: int | None = None, *, gpu: bool = True) -> Any:
     return tf
 
 
+def count_gpus() -> int:
+    """Count the GPUs of this machine that TensorFlow sees, in a process of its own: this one stays without TensorFlow.
+
+    Raises:
+        RuntimeError: TensorFlow cannot be imported.
+    """
+    code = "import tensorflow as tf; print('GPUs', len(tf.config.list_physical_devices('GPU')))"
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    counts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("GPUs ")]
+    if not counts:
+        raise RuntimeError(f"TensorFlow cannot be imported: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+    return int(counts[-1])
+
+
 def device_name() -> str:
     """Name the device that this process trains on, for the records: a GPU's name, else the CPU's kind."""
     import tensorflow as tf
@@ -67,6 +90,31 @@ def silent_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def cpuinfo(name: str) -> str:
+    """What the kernel says of the first core; empty where it says nothing."""
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+def native_bfloat16() -> bool:
+    """Whether this machine's processor computes in bfloat16."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(cpuinfo("flags").split()))
+
+
+def fast_precision(gpu: bool = True) -> Literal["float32", "bfloat16"]:
+    """What `precision: auto` means on this machine.
+
+    bfloat16 where there is no GPU and the processor computes in it; else float32, which GPUs take for TF32 and which
+    was the fastest on one (docs/performance.md).
+
+    Args:
+        gpu: whether a GPU would be used if there is one.
+    """
+    if gpu and any((place.is_dir() and any(place.iterdir())) or place.is_char_device() for place in GPU_DRIVERS):
+        return "float32"
+    return "bfloat16" if native_bfloat16() else "float32"
 
 
 def usable_cores() -> int:

@@ -36,6 +36,9 @@ _DEVICE = re.compile(r"device:([CG]PU):(\d+)")
 
 def run_command(main: Callable[[], int]) -> int:
     """Run a command's body; a `UserError`, or memory that ran out, becomes one line on stderr and exit status 2."""
+    if sys.platform == "win32":  # The activation store's locks are those of Linux and macOS.
+        print("error: Raretune runs on Linux and macOS; on Windows, run it in WSL2", file=sys.stderr)
+        return 2
     try:
         return main()
     except UserError as error:

@@ -12,8 +12,8 @@ import ray
 from ray import tune
 
 from trainables.config import RunSettings, TrialConfig
-from trainables.device import device_name, prepare_tensorflow
-from trainables.errors import OutOfMemory, out_of_memory
+from trainables.device import GPU_REMEDY, device_name, prepare_tensorflow
+from trainables.errors import OutOfMemory, UserError, out_of_memory
 from trainables.network.backbones import Weights
 from trainables.training.checkpoint import Checkpoints
 from trainables.training.fine_tune import FineTuning, Result
@@ -115,16 +115,25 @@ def _may_use_gpu() -> bool:
 
     Ray hides the other GPUs from a process that asked for one, but none from a process that asked for none.
     """
-    if not ray.is_initialized() or ray.get_runtime_context().worker.mode != ray.WORKER_MODE:
-        return True
-    return bool(ray.get_runtime_context().get_assigned_resources().get("GPU", 0))
+    return not _is_ray_worker() or _was_given_gpu()
+
+
+def _was_given_gpu() -> bool:
+    return _is_ray_worker() and bool(ray.get_runtime_context().get_assigned_resources().get("GPU", 0))
+
+
+def _is_ray_worker() -> bool:
+    return bool(ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE)
 
 
 def warm_worker(run: RunSettings) -> Any:
     """Return this process's worker on a dataset and its store, with what earlier trials left warm in it."""
     key = run.dataset, run.store
     if key not in _WORKERS:
-        prepare_tensorflow(run.threads, gpu=_may_use_gpu())
+        tensorflow = prepare_tensorflow(run.threads, gpu=_may_use_gpu())
+        if _was_given_gpu() and not tensorflow.config.list_physical_devices("GPU"):
+            where = f"resources: on {socket.gethostname()} a trial was given a GPU, and TensorFlow sees none"
+            raise UserError(f"{where}; {GPU_REMEDY}")
         from trainables.data.dataset import open_dataset_at
         from trainables.training.worker import Worker
 

@@ -1,10 +1,13 @@
 """Examination of a running cluster before a sweep: all problems at once."""
 
 import logging
+import re
+import socket
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,6 +177,11 @@ def examine(
     The `expected` nodes (addresses, or how many at least) have `wait` seconds to join. Each must have `least_gb` of
     free disk, and read what the others write at the `shared` places (paths or URLs).
     """
+    if re.fullmatch(r"[^/]+:\d+", address) and not _answers(address, wait):
+        # Ray itself would wait for minutes.
+        return [
+            CheckResult("cluster", False, f"nothing answers at {address} within {wait:.0f} s; is Ray started there?")
+        ]
     try:
         context = ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
@@ -201,6 +209,18 @@ def examine(
         return results
     finally:
         ray.shutdown()
+
+
+def _answers(address: str, wait: float) -> bool:
+    """Say whether something listens at HOST:PORT within `wait` seconds."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + wait
+    while True:
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=2):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(min(1.0, wait))
 
 
 def _wait_for(expected: Sequence[str] | int, wait: float) -> list[dict[str, Any]]:

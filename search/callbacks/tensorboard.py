@@ -132,9 +132,13 @@ class _Run:
         self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def forget_from(self, step: int) -> None:
-        """Have readers drop what was written of this step and later ones: they come again."""
+        """Have readers drop what was written of this step and later ones: they come again.
+
+        TensorBoard without its data-server binary takes a run's first START for its beginning, so there are two.
+        """
         start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
-        self._events.write_event(Event(wall_time=time.time(), step=step, session_log=start))
+        for _ in range(2):
+            self._events.write_event(Event(wall_time=time.time(), step=step, session_log=start))
 
     def flush(self) -> None:
         self._events.flush()

@@ -14,8 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from search.config.portfolio import portfolio
 from search.config.registry import SAMPLERS, STOP_RULES, either
-from search.config.space import DEFAULT_SPACE, Knob, check_point, dump_space, parse_space
+from search.config.space import DEFAULT_SPACE, Knob, Scalar, check_point, dump_space, parse_space
 from search.config.storage_url import Source, StorageUrl, parse_sources, parse_url
 from trainables.config import Number, TrialConfig, Whole
 from trainables.errors import UserError, one_line
@@ -149,7 +150,11 @@ class SweepConfig(_Section):
     trial: dict[str, Any] = Field({}, description="knobs that are fixed")
     sampler: SamplerName = Field("tpe", description=_about(SAMPLERS))
     startup_trials: Whole = Field(5, ge=1, description=f"random trials before {_LEARNERS} begins to model")
-    points: tuple[dict[str, Any], ...] = Field((), description="list of {knob: value} to try first, whole or in part")
+    points: Auto | tuple[dict[str, Any], ...] = Field(
+        (),
+        description="what to try first: a list of {knob: value}, whole or in part; auto: configurations that did well "
+        "on other photos, as far as they lie in the space [none]",
+    )
     warm_start: Sources = Field(
         (),
         description="experiments whose trials the sampler learns from (same metric), and studies that Optuna wrote: "
@@ -217,22 +222,26 @@ class SweepConfig(_Section):
             if outer in self.trial and (not inner or inner in self.trial[outer]):
                 raise ValueError(f"trial.{name}: is searched in `space` too; a knob is either fixed or searched")
         for key in ("points", "warm_start"):
-            if getattr(self, key) and sampler.grid:
+            if getattr(self, key) not in ((), "auto") and sampler.grid:
                 others = either(name for name, kind in SAMPLERS.items() if not kind.grid)
                 raise ValueError(f"{key}: the {self.sampler} sampler tries all of its points in any case; use {others}")
-        if len(self.points) > self.trials:
+        if self.points != "auto" and len(self.points) > self.trials:
             raise ValueError(f"points: there are {len(self.points)} of them, but only {self.trials} trials")
         if self.warm_start and not sampler.learns:
             why = f"the {self.sampler} sampler learns nothing from earlier trials"
             raise ValueError(f"warm_start: {why}; use {_LEARNERS}")
         return self
 
-    @field_validator("points")
+    @field_validator("points", mode="before")
     @classmethod
-    def _check_points(cls, points: tuple[dict[str, Any], ...], info: ValidationInfo) -> tuple[dict[str, Any], ...]:
+    def _check_points(cls, points: Any, info: ValidationInfo) -> Any:
+        if points == "auto":
+            return points
+        if not isinstance(points, list | tuple):
+            raise ValueError(f"points: must be auto or a list of {{knob: value}} to try first, not {points!r}")
         space = info.data.get("space")
         if space is None:
-            return points  # The error of the space comes first.
+            return ()  # The error of the space comes first.
         try:
             return tuple(check_point(space, point, f"points[{at}]") for at, point in enumerate(points))
         except UserError as error:
@@ -248,6 +257,13 @@ class SweepConfig(_Section):
         except ValidationError as error:
             line = f"trial.{one_line(error, TrialConfig)}".replace("trial.unknown", "trial: unknown")
             raise ValueError(line) from None
+
+    @property
+    def first_points(self) -> tuple[dict[str, Scalar], ...]:
+        """Configurations to try first, whole or in part; `auto` means none with a grid, which tries its own points."""
+        if self.points == "auto":
+            return () if SAMPLERS[self.sampler].grid else portfolio(self.space)
+        return self.points
 
     @property
     def cost(self) -> str | None:

@@ -200,6 +200,8 @@ def _knob(name: str, spec: object) -> Knob:
     if not spec:
         raise UserError(f"space.{name}: the list of choices is empty; give at least one value")
     values = tuple(_accepted(name, value) for value in spec)
+    if name == "precision" and "auto" in values:
+        raise UserError("space.precision: auto is no value to try, it stands for float32 or bfloat16; list these")
     twice = [value for index, value in enumerate(values) if value in values[:index]]
     if twice:
         raise UserError(f"space.{name}: {twice[0]!r} is listed twice")

@@ -10,7 +10,6 @@ and may be deleted to measure again.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -24,13 +23,13 @@ from search.forecast.forecast import Forecast, Throughput, forecast, forecast_li
 from search.tune.failure import describe
 from search.tune.resources import Node, share
 from trainables.config import TrialConfig
+from trainables.device import cpuinfo, native_bfloat16
 from trainables.files.output import write_json
 from trainables.versions import versions
 
 # What finished trials teach the sampler and the rungs is worth something: more trials at once must gain this much.
-WORTH_ANOTHER_TRIAL = 1.10
+WORTH_ANOTHER_TRIAL = 1.20
 MEMORY_SHARE = 0.7
-CPUINFO = Path("/proc/cpuinfo")
 
 Way = tuple[int, int]
 
@@ -59,7 +58,7 @@ def plan_resources(
     expected = forecast(config, measured, len(nodes), photos)
     print("\n".join(forecast_lines(expected, config, measured)), flush=True)
     undecided = "precision" not in config.trial and "precision" not in config.space
-    if undecided and {"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()):
+    if undecided and native_bfloat16():
         gain = "with trial.precision=bfloat16 a sweep of InceptionV3 took 0.7 of the time (see docs/performance.md)"
         print(f"faster       this processor has bfloat16: {gain}", flush=True)
     if not free:
@@ -94,7 +93,7 @@ def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int
     plan = Plan(config, 1)
     cache = plan.store / "measured.json"
     unfrozen = plan.unfrozen_layers()
-    facts = [trial.model_dump(mode="json"), unfrozen, classes, node.cpus, ways, _cpuinfo("model name"), versions()]
+    facts = [trial.model_dump(mode="json"), unfrozen, classes, node.cpus, ways, cpuinfo("model name"), versions()]
     key = json.dumps(facts, sort_keys=True)
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
     if key not in known:
@@ -140,9 +139,3 @@ def _together(speeds: Sequence[Any], concurrent: int, threads: int) -> Throughpu
     size = sum(tail.bytes_per_photo for tail in speeds[0].tails.values())
     prefix = sum(speed.prefix for speed in speeds)
     return Throughput(concurrent, threads, average("train"), average("evaluate"), prefix, size)
-
-
-def _cpuinfo(name: str) -> str:
-    """What the kernel says of the first core; empty where it says nothing."""
-    lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

@@ -74,8 +74,8 @@ class Suggester:
             known = [*self._earlier, *repeats, *trials]
             reads_stopped = SAMPLERS[config.sampler].reads_stopped
             trial = suggest(self._study, sampler, known, self._space, number, reads_stopped=reads_stopped)
-            if attempt == 0 and number < len(config.points):
-                trial.params.update(config.points[number])
+            if attempt == 0 and number < len(config.first_points):
+                trial.params.update(config.first_points[number])
             trial.params = {name: on_step(config.space[name], value) for name, value in trial.params.items()}
             whole = self._plan.trial_config(number, trial.params)
             same = self._tried.get(identity(whole.model_dump()))

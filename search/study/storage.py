@@ -19,6 +19,14 @@ from trainables.files.experiment import STUDY_FILE
 if TYPE_CHECKING:
     import optuna
 
+# For how long a write waits for another program that has locked an SQLite file, in seconds; Optuna begins a trial only
+# after several such waits. SQLite's own 5 s are less than a backup takes, and a sweep whose study is shut breaks off.
+LOCK_SECONDS = 20.0
+LOCKED = (
+    f"locked by another program, and was for over {LOCK_SECONDS:.0f} s; "
+    "close what has it open, such as a backup or an SQLite browser"
+)
+PATIENT = {"connect_args": {"timeout": LOCK_SECONDS}}
 _CONNECT_SECONDS = 10
 _NAMED = 5
 _HINT = "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass"
@@ -49,11 +57,11 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
     with _in_one_line(file):
         if file.exists() and file.stat().st_size:
             # A file that was cut off or overwritten is refused before a sweep goes on with it.
-            with contextlib.closing(sqlite3.connect(file)) as database:
+            with contextlib.closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as database:
                 (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
-        storage = optuna.storages.RDBStorage(sqlite_address(file))
+        storage = optuna.storages.RDBStorage(sqlite_address(file), PATIENT)
 
     @sqlalchemy.event.listens_for(storage.engine, "connect")
     def _quick(connection: Any, _: Any) -> None:
@@ -66,12 +74,20 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
 
 @contextmanager
 def opened_storage(experiment: Path, url: StorageUrl | None = None) -> Iterator[optuna.storages.RDBStorage]:
-    """Open the study's database for the time of the body; SQLite is then one plain file again, to copy or to mount."""
+    """Open the study's database for the time of the body; SQLite is then one plain file again, to copy or to mount.
+
+    Raises:
+        UserError: as in `open_storage`, or the body finds the file locked by another program for too long.
+    """
     import sqlalchemy
 
     storage = open_storage(experiment, url)
     try:
         yield storage
+    except Exception as error:
+        if not isinstance(error, UserError) and is_locked(cause := root_cause(error)):
+            raise UserError(f"{experiment / STUDY_FILE} is {LOCKED}") from cause
+        raise
     finally:
         storage.remove_session()
         if url is None:
@@ -109,7 +125,7 @@ def open_for_reading(where: StorageUrl | Path) -> Iterator[optuna.storages.BaseS
             return
     with _in_one_line(where):
         if isinstance(where, Path):
-            storage = optuna.storages.RDBStorage(sqlite_address(where), skip_table_creation=True)
+            storage = optuna.storages.RDBStorage(sqlite_address(where), PATIENT, skip_table_creation=True)
         else:
             storage = _open_server(where, skip_table_creation=True)
         try:
@@ -148,6 +164,19 @@ def read_study(where: StorageUrl | Path, name: str) -> StoredStudy:
         return StoredStudy(study.get_trials(deepcopy=False), study.user_attrs, directions, study.metric_names)
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """Return what an error was raised from: SQLAlchemy and Optuna wrap a database's into words of their own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def is_locked(error: BaseException) -> bool:
+    """Say whether SQLite raised this because another program, or another connection, has locked the file."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # The rest says how it is locked.
+    return isinstance(error, sqlite3.Error) and code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 @contextmanager
 def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
     """Turn what a database complains of into one line, in its own words and without the password."""
@@ -157,9 +186,9 @@ def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
     try:
         yield
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, sqlite3.Error, RuntimeError) as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:  # SQLAlchemy and Optuna wrap it into words of their own.
-            cause = cause.__cause__
+        cause = root_cause(error)
+        if is_locked(cause):
+            raise UserError(f"{where} is {LOCKED}") from None
         reason = " ".join(str(cause).split())
         if "version_info" in reason:  # The first of Optuna's tables.
             reason = "it holds no tables of Optuna's"

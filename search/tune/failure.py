@@ -7,10 +7,12 @@ from pathlib import Path
 
 import ray.cloudpickle
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune import TuneError
 from ray.tune.experiment import Trial
 
+from search.study.storage import LOCKED, is_locked, root_cause
 from trainables.errors import OutOfMemory, TrialFailed, UserError
-from trainables.files.experiment import DRIVER_ERROR_FILE
+from trainables.files.experiment import DRIVER_ERROR_FILE, STUDY_FILE
 
 # Ray keeps of an exception in an actor's creation only the text of its traceback.
 _LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
@@ -75,11 +77,12 @@ def broken_off(error: Exception, experiment: Path) -> str:
     """Say in one line that, and why, a sweep broke off, with the traceback in the experiment's driver_error.txt."""
     details = experiment / DRIVER_ERROR_FILE
     details.write_text("".join(traceback.format_exception(error)))
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = root_cause(error)
+    while isinstance(cause, TuneError) and cause.__context__ is not None:  # Ray's, made of another one's text.
+        cause = root_cause(cause.__context__)
     kind, message = _kind_and_message(cause if isinstance(cause, Exception) else RuntimeError(str(cause)))
-    return f"the sweep broke off: {kind}: {message} (more in {details}); {how_to_go_on(experiment)}"
+    why = f"{experiment / STUDY_FILE} is {LOCKED}" if is_locked(cause) else f"{kind}: {message}"
+    return f"the sweep broke off: {why} (more in {details}); {how_to_go_on(experiment)}"
 
 
 def _kind_and_message(error: Exception) -> tuple[str, str]:

@@ -50,8 +50,7 @@ class StudyScheduler(FIFOScheduler):
         if self._catch_up is not None:
             self._catch_up()
         number = run_settings(trial).trial
-        if number in self._roomier:
-            trial.update_resources(self._roomier.pop(number))
+        self._sweep_state.quarantine.keep_off(trial, self._roomier.pop(number, None))
         failed = self._sweep_state.stops.get(number)
         if failed is not None and failed.kind == "failed":
             tune_controller.stop_trial(trial)

@@ -2,17 +2,21 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 
+from search.tune.head import JOIN_SECONDS, await_head, said_after
 from search.tune.resources import Node
 from trainables.device import usable_cores
 from trainables.errors import UserError
 
+_HOST_AND_PORT = re.compile(r"[^/]+:\d+")
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # What a working_dir must not carry to a cluster: environments, data, records.
@@ -54,13 +58,13 @@ def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[N
     and ended afterwards. A Ray that is already running in this process is used as it is.
 
     Raises:
-        UserError: nothing answers at the address.
+        UserError: nothing answers at the address, or Ray cannot start here.
     """
     with _environment():
         if ray.is_initialized():
             yield nodes_of_trials()
             return
-        _start(address or os.environ.get("RAY_ADDRESS"), gpus)
+        _start(address, gpus)
         try:
             yield nodes_of_trials()
         finally:
@@ -92,14 +96,42 @@ def _environment() -> Iterator[None]:
 
 
 def _start(address: str | None, gpus: int | None) -> None:
-    options: dict[str, Any]
-    if address and address != "local":
-        environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
-        options = {"address": address, "runtime_env": environment}
-    else:  # Without "local", Ray would join a cluster that it finds on this machine.
-        options = {"address": "local", "num_cpus": usable_cores(), "num_gpus": gpus, "include_dashboard": False}
+    given = address or os.environ.get("RAY_ADDRESS")
+    if given and given != "local":
+        _join(given, "the key address" if address else "RAY_ADDRESS")
+        return
+    # Without "local", Ray would join a cluster that it finds on this machine.
+    with _in_one_line("cannot reach Ray on this machine"):
+        _init(address="local", num_cpus=usable_cores(), num_gpus=gpus, include_dashboard=False)
+
+
+def _join(address: str, said_by: str) -> None:
+    """Join a cluster, and say so: `auto` may be anybody's on this machine."""
+    environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
+    own, name = (
+        "--set address=local starts one of our own",
+        f"auto, as {said_by} says" if address == "auto" else address,
+    )
+    with _in_one_line(f"cannot reach the cluster at {name}", f"; {own}" if address == "auto" else ""):
+        found = str(canonicalize_bootstrap_address(address)) if address == "auto" else address
+        if _HOST_AND_PORT.fullmatch(found):
+            await_head(found, said_by)
+        with said_after(f"waiting      Ray at {found} has not answered for {JOIN_SECONDS:.0f} s; Ctrl-C ends this"):
+            _init(address=address, runtime_env=environment)
+    print(f"cluster      joined the Ray at {found}, as {said_by} says; {own}", flush=True)
+
+
+def _init(**options: Any) -> None:
+    ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+
+
+@contextmanager
+def _in_one_line(what: str, remedy: str = "") -> Iterator[None]:
     try:
-        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+        yield
+    except UserError:
+        raise
     except Exception as error:  # Ray raises a bare one when its own processes do not come up in time.
-        where = f"the cluster at {address}" if address else "Ray on this machine"
-        raise UserError(f"cannot reach {where}: {' '.join(str(error).split())}") from None
+        if "AF_UNIX path length" in str(error):
+            remedy = "; set RAY_TMPDIR to a shorter folder, such as /tmp"
+        raise UserError(f"{what}: {' '.join(str(error).split())}{remedy}") from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from search.study.trial_end import Stop, TrialEnd
+from search.tune.quarantine import Quarantine
 from search.tune.run_times import RunTimes
 from trainables.errors import UserError
 
@@ -17,7 +18,7 @@ class SweepState:
     The scheduler writes `stops`, the searcher turns them into `trial_ends`, the observers get both. `error` ends the
     sweep as a failure; `ending` ends it cleanly, with the best so far as its result: running trials may finish their
     epochs until `cut_at` (monotonic seconds). `finished` says why no further trial is begun, while those that run go
-    on. `run_times` are the trials' under this driver.
+    on. `run_times` are the trials' under this driver. No trial runs on a node in `quarantine`.
     """
 
     stops: dict[int, Stop] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class SweepState:
     cut_at: float = math.inf
     finished: str | None = None
     run_times: RunTimes = field(default_factory=RunTimes)
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
     def fail(self, error: UserError) -> None:
         """Stop everything: the sweep cannot go on."""

@@ -39,20 +39,20 @@ WITHOUT_TOKEN = {"RAY_AUTH_MODE": "disabled"}
 def growing_cluster(worker: dict[str, float], most: int, idle_minutes: float = 0.1) -> Iterator[str]:
     """Start a head without CPUs whose autoscaler adds up to `most` workers with these resources; yield its address."""
     folder = Path(tempfile.mkdtemp(prefix="rt", dir="/tmp"))  # Short: Ray's sockets lie there.
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     (folder / "cluster.json").write_text(json.dumps(_config(address, worker, most, idle_minutes)))
     words = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=0", "--num-gpus=0"]
-    words += [f"--port={address.partition(':')[2]}", f"--ray-client-server-port={_free_port()}"]
+    words += [f"--port={address.partition(':')[2]}", f"--ray-client-server-port={free_port()}"]
     words += ["--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--object-store-memory={_OBJECT_STORE}"]
     words += [f"--temp-dir={folder}", f"--autoscaling-config={folder / 'cluster.json'}"]
     environment = os.environ | WITHOUT_TOKEN | {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     with (folder / "log").open("w") as log:
         head = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        _await_port(address, head, folder / "log")
+        await_port(address, head, folder / "log")
         yield address
     finally:
-        _end(head)
+        end_processes(head)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -84,13 +84,13 @@ def _config(address: str, worker: dict[str, float], most: int, idle_minutes: flo
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
-def _await_port(address: str, head: subprocess.Popen[bytes], log: Path) -> None:
+def await_port(address: str, head: subprocess.Popen[bytes], log: Path) -> None:
     host, _, port = address.partition(":")
     for _ in range(600):
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
@@ -100,7 +100,7 @@ def _await_port(address: str, head: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-def _end(head: subprocess.Popen[bytes]) -> None:
+def end_processes(head: subprocess.Popen[bytes]) -> None:
     """End the head and all that it started; the workers are its grandchildren."""
     with contextlib.suppress(psutil.NoSuchProcess):
         started = psutil.Process(head.pid).children(recursive=True)

@@ -118,7 +118,10 @@ def test_a_file_begins_with_what_it_is_and_with_its_commands(file: Path) -> None
         : next(at for at, line in enumerate(lines) if not line.startswith("# ") and not line.startswith("#   "))
     ]
     assert re.match(r"# [A-Z]", header[0])
-    assert any("python -m cluster token" in line for line in header)
+    if file.name.startswith("kuberay"):  # Its operator makes the token.
+        assert any("docker build -f cluster/Dockerfile" in line for line in header)
+    else:
+        assert any("python -m cluster token" in line for line in header)
     assert any(f"cluster/{file.name}" in line for line in header)
 
 
@@ -147,7 +150,7 @@ def test_the_project_and_the_token_travel_and_nothing_else(name: str) -> None:
     mounts = read(name)["file_mounts"]
     packages = {"search", "trainables", "cluster", "analysis"}
     assert {f"~/raretune/{package}" for package in packages} < set(mounts)
-    assert set(mounts.values()) == packages | {"requirements.txt", "~/.ray/auth_token"}
+    assert set(mounts.values()) == packages | {"requirements.txt", "requirements-gpu.txt", "~/.ray/auth_token"}
     assert all((CLUSTER.parent / source).exists() for source in mounts.values() if not source.startswith("~"))
 
 
@@ -205,13 +208,31 @@ def test_kuberay_knows_every_field(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KUBERAY)
-def test_every_pod_takes_the_token_from_a_secret(name: str) -> None:
+def test_every_pod_has_the_token_that_the_operator_makes(name: str) -> None:
+    """It sets RAY_AUTH_MODE and RAY_AUTH_TOKEN in each container of Ray's, so none of them is set here."""
+    spec = read(name)["spec"]
+    assert spec.get("rayClusterSpec", spec)["authOptions"] == {"mode": "token"}
     pods = list(containers(read(name)))
     assert len(pods) >= 2
-    for container in pods:
-        env = {entry["name"]: entry for entry in container["env"]}
-        assert env["RAY_AUTH_MODE"]["value"] == "token"
-        assert "secretKeyRef" in env["RAY_AUTH_TOKEN"]["valueFrom"]
+    assert not [entry for pod in pods for entry in pod["env"] if "AUTH" in entry["name"]]
+
+
+# Names that nobody has: addresses for documentation (RFC 5737), made-up ids.
+NOBODYS = re.compile(r"192\.0\.2\.\d+|0123456789|my-project|registry\.example\.org|us-w|claimName")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_that_a_person_must_fill_in_is_marked(name: str) -> None:
+    """In its line or in one of the three above it; where a value stands several times, at its first place."""
+    lines = (CLUSTER / f"{name}.yaml").read_text().splitlines()
+    seen = set()
+    for at, line in enumerate(lines):
+        if line.startswith("#"):
+            continue
+        for value in set(NOBODYS.findall(line)) - seen:
+            seen.add(value)
+            assert "HERE" in "".join(lines[max(0, at - 3) : at + 1]), line
+    assert seen
 
 
 def containers(described: Any) -> Any:
@@ -231,8 +252,31 @@ def test_the_versions_are_those_of_the_requirements() -> None:
     for name in KUBERAY:
         spec = read(name)["spec"]
         assert spec.get("rayClusterSpec", spec)["rayVersion"] == pinned["ray"]
+    gpu = (CLUSTER.parent / "requirements-gpu.txt").read_text()
+    assert "-r requirements.txt" in gpu and f"tensorflow[and-cuda]=={pinned['tensorflow']}" in gpu
+
+
+def test_where_there_are_gpus_tensorflow_comes_with_cuda() -> None:
+    """A node's driver alone is a GPU to Ray, and none to a TensorFlow without CUDA's libraries."""
     for name in CLOUDS:
-        assert f"tensorflow[and-cuda]=={pinned['tensorflow']}" in (CLUSTER / f"{name}.yaml").read_text()
+        assert "-r ~/raretune/requirements-gpu.txt" in (CLUSTER / f"{name}.yaml").read_text()
+    (line,) = [line for line in read("onprem")["setup_commands"] if "pip install" in line]
+    for has_gpu, file in ((True, "requirements-gpu.txt"), (False, "requirements.txt")):
+        probe = f"nvidia-smi() {{ :; }}; {line}" if has_gpu else line
+        words = probe.replace("~/raretune-env/bin/python", "echo")
+        said = subprocess.run(["/bin/bash", "-c", words], capture_output=True, text=True, env={"PATH": "/nowhere"})
+        assert said.stdout.endswith(f"/raretune/{file}\n")
+    assert "-r requirements-gpu.txt" in (CLUSTER / "slurm.sh").read_text()
+    assert "ARG REQUIREMENTS=requirements-gpu.txt" in (CLUSTER / "Dockerfile").read_text()
+
+
+def test_the_image_holds_all_packages_and_nothing_that_its_context_leaves_out() -> None:
+    text = (CLUSTER / "Dockerfile").read_text()
+    sources = {word for words in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for word in words.split()}
+    assert sources == {"search", "trainables", "cluster", "analysis", "requirements.txt", "requirements-gpu.txt"}
+    context = (CLUSTER / "Dockerfile.dockerignore").read_text().split()
+    assert {f"!{source}" for source in sources} | {"*", "**/__pycache__"} == set(context)
+    assert "FROM python:3.11-" in text and "WORKDIR /raretune" in text
 
 
 def test_ray_is_installed_with_what_its_head_needs() -> None:

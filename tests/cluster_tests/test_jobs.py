@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,6 +59,18 @@ def test_a_sweep_is_sent_with_the_code_and_without_the_rest() -> None:
     assert client.sent["entrypoint"] == "python -m search run search/sweeps/default.yaml --experiment /mnt/e"
     assert {"search/__main__.py", "trainables/trial.py", "cluster/submit.py", "requirements.txt"} <= set(client.files)
     assert not [file for file in client.files if ".venv" in file or "__pycache__" in file or file.startswith("tests")]
+
+
+@pytest.mark.parametrize(
+    ("given", "examined"),
+    [("--doctor", ""), ("--doctor=--nodes 2 --shared '/mnt/a b'", " --nodes 2 --shared '/mnt/a b'")],
+)
+def test_the_doctor_may_be_a_gate_before_a_sweep(monkeypatch: pytest.MonkeyPatch, given: str, examined: str) -> None:
+    client = Client()
+    monkeypatch.setattr(jobs, "connected", lambda _: contextlib.nullcontext(client))
+    assert main(["submit", given, "--", DEFAULT]) == 0
+    sweep = "python -m search run search/sweeps/default.yaml"
+    assert client.sent["entrypoint"] == f"python -m cluster doctor{examined} && exec {sweep}"
 
 
 def test_a_sweep_file_from_elsewhere_travels_too(tmp_path: Path) -> None:

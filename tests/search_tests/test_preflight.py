@@ -7,8 +7,9 @@ import pytest
 
 from search.config.file import read_sweep
 from search.config.schema import sweep_config
-from search.sweep import run_sweep
+from search.sweep import run_sweep, with_precision
 from tests.search_tests import example
+from trainables import device
 from trainables.errors import UserError
 
 
@@ -50,3 +51,29 @@ def test_keys_that_do_not_go_together_are_told_before_ray_starts(
         run_sweep(config)
     said = "warning: early_stopping.grace_epochs: 10 of a trial's 3 epochs, so asha stops none; give fewer than 3"
     assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("values", "environment", "precision"),
+    [
+        ({"trial": {"precision": "auto"}}, {}, "bfloat16"),
+        ({"trial": {"precision": "auto"}, "address": "10.0.0.1:6379"}, {}, "float32"),
+        ({"trial": {"precision": "auto"}}, {"RAY_ADDRESS": "auto"}, "float32"),
+        ({"trial": {"precision": "float16"}}, {}, "float16"),
+        ({}, {}, None),
+    ],
+)
+def test_precision_auto_is_decided_before_anything_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, Any],
+    environment: dict[str, str],
+    precision: str | None,
+) -> None:
+    (tmp_path / "cpuinfo").write_text("flags\t\t: avx512_bf16\n")
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "GPU_DRIVERS", ())
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert with_precision(sweep(tmp_path, **values)).trial.get("precision") == precision

@@ -276,6 +276,17 @@ def test_a_spent_budget_ends_the_sweep_with_the_best_so_far_handed_over(ray_here
     assert best.score == max(first.value or 0.0, second.value or 0.0)
 
 
+def test_a_sweep_prints_which_of_the_portfolio_it_tries_first(
+    ray_here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sweep(tmp_path, trials=1, trial=SHORT, points="auto")
+    run_sweep(config, SyntheticTrial)
+    first = config.first_points[0]
+    assert read_experiment(config.experiment).trials[0].params == first
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tried first")]
+    assert said == [f"tried first  {', '.join(f'{name} {value}' for name, value in first.items())}"]
+
+
 def test_an_exhausted_space_ends_the_sweep_when_its_last_trial_has_ended(ray_here: None, tmp_path: Path) -> None:
     resources = {"concurrent_trials": 2, "threads_per_trial": 1, "gpus_per_trial": 0}
     space = {"unfrozen_layers": [31, 40], "dense_units": [128, 256]}

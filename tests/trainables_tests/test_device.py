@@ -2,10 +2,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.checkout import ROOT
+from trainables import device
+from trainables.device import count_gpus
 
 CODE = """
 import sys
@@ -91,3 +94,41 @@ def test_tensorflow_itself_is_told_before_any_of_our_modules_imports_it() -> Non
     code = "import os, trainables.network.backbones; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout == "true\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "gpus", "use_gpu", "precision"),
+    [
+        ("fma avx512_bf16 avx512f", 0, True, "bfloat16"),
+        ("amx_bf16", 0, True, "bfloat16"),
+        ("fma avx512f", 0, True, "float32"),
+        ("avx512_bf16", 1, True, "float32"),
+        ("avx512_bf16", 1, False, "bfloat16"),
+    ],
+)
+def test_the_fast_precision_is_bfloat16_where_the_processor_has_it_and_no_gpu_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, gpus: int, use_gpu: bool, precision: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: One\nflags\t\t: {flags}\n")
+    (tmp_path / "gpus").mkdir()
+    for number in range(gpus):
+        (tmp_path / "gpus" / f"0000:0{number}:00.0").mkdir()
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "GPU_DRIVERS", (tmp_path / "gpus", tmp_path / "absent"))
+    assert device.fast_precision(use_gpu) == precision
+
+
+def test_the_gpus_that_tensorflow_sees_are_counted_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        given.update(options)
+        return subprocess.CompletedProcess(words, 0, given["said"], "no module\nnamed tensorflow\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # As Ray sets it in some of its processes.
+    given["said"] = "GPUs 2\n"
+    assert count_gpus() == 2 and "CUDA_VISIBLE_DEVICES" not in given["env"]
+    given["said"] = ""
+    with pytest.raises(RuntimeError, match="TensorFlow cannot be imported: named tensorflow"):
+        count_gpus()

@@ -79,3 +79,11 @@ def test_a_command_without_tensorflow_does_not_load_it_to_fail() -> None:
     assert (
         done.stderr == "error: out of memory on this machine: end other programs, or take smaller batches or pictures\n"
     )
+
+
+def test_a_system_that_is_not_supported_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert run_command(lambda: pytest.fail("nothing may begin")) == 2
+    assert capsys.readouterr().err == "error: Raretune runs on Linux and macOS; on Windows, run it in WSL2\n"

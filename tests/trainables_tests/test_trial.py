@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ import tensorflow as tf
 
 from tests.checkpoint_files import generations
 from tests.trainables_tests.training_example import SMALL
+from trainables import trial as trial_module
 from trainables.config import RunSettings
 from trainables.data.dataset import Dataset
-from trainables.errors import OutOfMemory
-from trainables.trial import FineTuneTrial
+from trainables.errors import OutOfMemory, UserError
+from trainables.trial import FineTuneTrial, warm_worker
 
 
 @pytest.fixture
@@ -140,3 +142,19 @@ def test_memory_that_runs_out_anywhere_in_a_trial_is_said_as_such(
     with pytest.raises(OutOfMemory) as caught:
         FineTuneTrial(config).step()
     assert str(caught.value).startswith("out of memory on ") and "\n" not in str(caught.value)
+
+
+def test_a_trial_that_was_given_a_gpu_which_tensorflow_does_not_see_ends_the_sweep(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would train on the CPU, and be counted as GPU-hours."""
+    seen: list[str] = []
+    fake = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: seen))
+    monkeypatch.setattr(trial_module, "prepare_tensorflow", lambda threads, gpu: fake)
+    monkeypatch.setattr(trial_module, "_was_given_gpu", lambda: True)
+    elsewhere = replace(config["run"], store=config["run"].store / "gpu")
+    with pytest.raises(UserError, match=r"^resources: on .* was given a GPU, and TensorFlow sees none; install Tensor"):
+        warm_worker(elsewhere)
+    seen.append("GPU:0")
+    assert warm_worker(elsewhere).classes
+    monkeypatch.delitem(trial_module._WORKERS, (elsewhere.dataset, elsewhere.store))

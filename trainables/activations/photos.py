@@ -1,6 +1,7 @@
 """Decoded photos of a split, kept in the activation store."""
 
 import itertools
+import mmap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ class Photos:
     def read(self, rows: Ints) -> Array:
         """Pixels at `rows`, uint8 [len(rows), size, size, 3]."""
         return np.asarray(self.pixels[self._places(rows)])
+
+    def let_go(self) -> None:
+        """Take the pages that were read off this process's memory; the kernel's cache keeps them."""
+        mapped = getattr(self.pixels, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def _places(self, rows: Ints) -> Ints:
         return rows if self.rows is None else self.rows[rows]

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 CHUNK_ROWS = 256
+_ZEROS = 2**20
 
 Array = npt.NDArray[Any]
 Fill = Callable[[int, int, Sequence[str], Mapping[str, Array]], Mapping[str, Array]]
@@ -117,10 +118,8 @@ class Entry:
             self._store.make_room(sum(bytes_each.values()), self._folder)
             for name, shape in missing.items():
                 temporary = self._file(name).with_suffix(".new")
-                # open_memmap makes a sparse file; a full disk would show as a bus error on write, so reserve it now.
-                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=(self._rows, *shape))
-                with temporary.open("r+b") as stream:
-                    os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
+                array = np.lib.format.open_memmap(temporary, "w+", np.dtype(dtype), (self._rows, *shape))
+                _reserve(temporary, array.offset)
                 temporary.rename(self._file(name))
 
     def read(self, name: str) -> Array:
@@ -172,6 +171,18 @@ class Entry:
 
     def _marker(self, name: str, start: int) -> Path:
         return self._folder / f"{name}.{start}.filled"
+
+
+def _reserve(file: Path, header: int) -> None:
+    """Take disk space for all of a file that is sparse behind its header: a full disk would later be a bus error."""
+    size = file.stat().st_size
+    with file.open("r+b") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+            return
+        stream.seek(header)  # macOS has no such call; zeros are what the file reads as anyway.
+        for start in range(header, size, _ZEROS):
+            stream.write(bytes(min(_ZEROS, size - start)))
 
 
 @contextlib.contextmanager

@@ -73,23 +73,68 @@ def _overlap(size: int, shift: int) -> tuple[slice, slice]:
     return slice(max(0, shift), size + min(0, shift)), slice(max(0, -shift), size - max(0, shift))
 
 
-def copy_part(part: Any, precision: str) -> Any:
+class Passed(keras.layers.Layer):
+    """Stands where a batch normalisation was that its convolution computes too."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the inputs."""
+        return inputs
+
+
+def copy_part(part: Any, precision: str, *, folded: bool = False) -> Any:
     """Copy a functional Keras model; what is trained in the copy leaves the original as it is.
 
     Args:
         precision: "float32"; or "bfloat16" or "float16", with which the copy computes so, but for its weights and
             batch normalisation, which stay float32 (Micikevicius et al. 2018, "Mixed Precision Training").
+        folded: for inference only: a convolution does what the batch normalisation behind it would (Jacob et al. 2018,
+            section 3.2), which in bfloat16 on a CPU saves two passes in float32 over each map, a sixth of the time.
     """
     policy = precision if precision == "float32" else f"mixed_{precision}"
+    norms = _norms(part) if folded else {}
+    bearing = {convolution.name for convolution in norms.values()}
 
     def copy_operation(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):  # ConvNeXt adds with a bare `+`, which has no dtype of its own.
             return type(layer).from_config(layer.get_config())
-        return _fastest(layer).from_config({**layer.get_config(), "dtype": policy})
+        if layer.name in norms:
+            return Passed(name=layer.name, dtype=policy)
+        bias = {"use_bias": True} if layer.name in bearing else {}
+        return _fastest(layer).from_config({**layer.get_config(), "dtype": policy, **bias})
 
     copy = keras.models.clone_model(part, clone_function=copy_operation)
-    copy.set_weights(part.get_weights())
+    if not folded:
+        copy.set_weights(part.get_weights())
+        return copy
+    for layer in part.layers:
+        if layer.weights and layer.name not in bearing and layer.name not in norms:
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    for name, convolution in norms.items():
+        copy.get_layer(convolution.name).set_weights(_folded(convolution, part.get_layer(name)))
     return copy
+
+
+def _norms(part: Any) -> dict[str, Any]:
+    """The batch normalisations behind a plain convolution that nothing else reads: name to that convolution."""
+    found = {}
+    for layer in part.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer._inbound_nodes:
+            before = layer._inbound_nodes[0].input_tensors[0]._keras_history.operation
+            plain = type(before) is keras.layers.Conv2D and before.data_format == "channels_last"
+            if plain and before.activation is keras.activations.linear and len(before._outbound_nodes) == 1:
+                found[layer.name] = before
+    return found
+
+
+def _folded(convolution: Any, norm: Any) -> list[Any]:
+    """Kernel and bias of a convolution with the batch normalisation behind it, in inference."""
+    kernel = tf.convert_to_tensor(convolution.kernel)
+    bias = tf.convert_to_tensor(convolution.bias) if convolution.use_bias else 0.0
+    scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        scale *= tf.convert_to_tensor(norm.gamma)
+    shift = tf.convert_to_tensor(norm.beta) if norm.center else 0.0
+    return [(kernel * scale).numpy(), ((bias - norm.moving_mean) * scale + shift).numpy()]
 
 
 def _fastest(layer: Any) -> Any:

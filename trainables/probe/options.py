@@ -16,8 +16,10 @@ class ProbeOptions(BaseModel):
     backbone: Backbone = Field("inception_v3", description="the frozen network")
     weights: str = Field("auto", description="auto, imagenet, random, or a weights file without top")
     image_size: int = Field(299, ge=32, le=2048, description="side of the photos in pixels")
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="what the backbone computes train and validation in; test is always float32"
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        "auto",
+        description="what the backbone computes train and validation in; test is always float32; auto: bfloat16 on a "
+        "processor that has it, without a GPU",
     )
     imbalance: Literal["class_weights", "effective_number", "logit_adjustment", "none"] = Field(
         "class_weights", description="balanced class weights for the first two, none for the others"

@@ -12,7 +12,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from trainables.config import TrialConfig
 from trainables.data.dataset import SPLITS, Dataset, open_dataset_at
 from trainables.data.leaks import LeakProof, prove_disjoint
-from trainables.device import usable_cores
+from trainables.device import fast_precision, usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
@@ -87,7 +87,8 @@ def _open(place: Path | str, out: Path, options: ProbeOptions) -> tuple[Worker, 
     store = options.store or out.parent / "store"
     dataset = open_dataset_at(place, store)
     shared = {*TrialConfig.model_fields} & {*ProbeOptions.model_fields} - {"seed"}
-    config = TrialConfig(sweep_seed=options.seed, **options.model_dump(include=shared))
+    asked = TrialConfig(sweep_seed=options.seed, **options.model_dump(include=shared))
+    config = asked.model_copy(update={"precision": fast_precision()}) if asked.precision == "auto" else asked
     store_bytes = None if options.store_gb is None else int(options.store_gb * 1e9)
     return Worker(dataset, store, store_bytes, options.threads or usable_cores()), config
 

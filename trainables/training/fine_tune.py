@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class FineTuning:
     ) -> None:
         self.tail = tail
         self._training = training
-        self._validation = validation
+        self.validation = validation
         self.config = config
         self._labels = np.concatenate([part.labels for part in training])
         # After the copies were added: the correction must follow from what is trained on (class_balance.py).
@@ -83,6 +84,10 @@ class FineTuning:
         self.best_weights: State = {}
         self._step_seconds = 0.0
         tail.reset(config.seed, start)
+        self._mean: State = {}
+        self._averaged = 0
+        if config.weight_average == "epochs" and config.head_start != "random":
+            self._average()
 
     def run_epoch(self) -> Result:
         """Train for one epoch and evaluate on validation; remember the weights if macro F1 is the best so far.
@@ -95,10 +100,13 @@ class FineTuning:
         started = time.monotonic()
         self.epoch += 1
         train = self._train()
-        validation = self.evaluate(self._validation).metrics
-        if validation.macro_f1 > self.best_score and math.isfinite(train.loss):
-            self.best_score, self.best_epoch = validation.macro_f1, self.epoch
-            self.best_weights = self.tail.weights()
+        if self.config.weight_average == "epochs":
+            self._average()
+        with self._judged():
+            validation = self.evaluate(self.validation).metrics
+            if validation.macro_f1 > self.best_score and math.isfinite(train.loss):
+                self.best_score, self.best_epoch = validation.macro_f1, self.epoch
+                self.best_weights = self.tail.weights()
         return {
             "epoch": self.epoch,
             **{f"train_{name}": value for name, value in train._asdict().items()},
@@ -133,9 +141,12 @@ class FineTuning:
         progress = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_score": self.best_score}
         # While the last epoch is the best, its weights are the tail's, and need not be kept twice.
         best = {} if self.best_epoch == self.epoch else self.best_weights
+        if self._averaged:
+            progress["averaged"] = self._averaged
         return {
             **self.tail.state(),
             **{f"best-{name}": value for name, value in best.items()},
+            **{f"mean-{name}": value for name, value in self._mean.items()},
             **{name: np.asarray(value) for name, value in progress.items()},
         }
 
@@ -144,8 +155,28 @@ class FineTuning:
         self.tail.load(state)
         self.epoch, self.best_epoch = int(state["epoch"]), int(state["best_epoch"])
         self.best_score = float(state["best_score"])
-        best = {name.removeprefix("best-"): value for name, value in state.items() if name.startswith("best-")}
-        self.best_weights = self.tail.weights() if self.best_epoch == self.epoch else best
+        self._averaged, self._mean = int(state.get("averaged", 0)), _part(state, "mean-")
+        last = self._mean or self.tail.weights()
+        self.best_weights = last if self.best_epoch == self.epoch else _part(state, "best-")
+
+    def _average(self) -> None:
+        """Take the present weights into the mean; a new one, as the old may be the best epoch's."""
+        weights, self._averaged = self.tail.weights(), self._averaged + 1
+        old = self._mean or weights
+        self._mean = {name: old[name] + (value - old[name]) / self._averaged for name, value in weights.items()}
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Let the tail have the weights that are judged, and then those that training goes on from again."""
+        if not self._mean:
+            yield
+            return
+        weights = self.tail.weights()
+        self.tail.load(self._mean)
+        try:
+            yield
+        finally:
+            self.tail.load(weights)
 
     def _train(self) -> Metrics:
         config = self.config
@@ -206,6 +237,11 @@ class FineTuning:
         if self.epoch - self.best_epoch >= self.config.patience:
             return _done("early_stopping", f"validation macro F1 has not risen for {self.config.patience} epochs")
         return {}
+
+
+def _part(state: State, prefix: str) -> State:
+    """Entries whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _done(kind: str, reason: str) -> Result:

@@ -1,7 +1,9 @@
+import socket
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import ray
 
 from cluster.doctor.examine import (
     NodeAnswer,
@@ -13,6 +15,7 @@ from cluster.doctor.examine import (
     check_shared,
     check_token,
     check_versions,
+    examine,
 )
 
 
@@ -118,3 +121,11 @@ def test_a_place_that_is_not_shared_names_who_misses_what() -> None:
     assert [result.text for result in found] == ["/mnt/x: host2 does not see what host1 wrote; it is not one storage"]
     assert not check_shared("/mnt/x", {"host1": "cannot write there: read-only"}, {})[0].ok
     assert check_shared("/mnt/x", {}, {"host1": [], "host2": []})[0].ok
+
+
+def test_an_address_of_nobody_is_a_problem_after_the_stated_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray would wait for minutes"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    (result,) = examine(address, 1, [], 10, 0.1)
+    assert result.line() == f"PROBLEM  cluster   nothing answers at {address} within 0 s; is Ray started there?"

@@ -16,7 +16,7 @@ from search.config.schema import REPORTED
 from search.study.trial_end import Stop, TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial
 from tests.probe_example import probe_record
-from tests.search_tests.event_files import EventAccumulator, read_events
+from tests.search_tests.event_files import EventAccumulator, read_events, steps_without_data_server
 from trainables.config import TrialConfig
 from trainables.files.experiment import run_folder
 
@@ -128,6 +128,7 @@ def test_a_trial_resumed_by_another_driver_goes_on_where_it_repeats_the_first(tm
     points = {tag: read(tmp_path, 0).Scalars(tag) for tag in ("val_macro_f1", "best_val_macro_f1")}
     values = [(point.step, point.value) for point in points["val_macro_f1"]]
     assert values == [(1, pytest.approx(0.9)), *((epoch, pytest.approx(epoch / 10 + 0.01)) for epoch in (2, 3, 4))]
+    assert steps_without_data_server(run_folder(tmp_path, 0), "val_macro_f1") == values
     assert [point.value for point in points["best_val_macro_f1"]] == pytest.approx([0.9] * 4)
 
 

@@ -59,6 +59,7 @@ def test_every_knob_of_a_trial_can_be_searched_but_the_clock_and_the_seeds() -> 
         ({"seed": [1, 2]}, "space.seed: cannot be searched"),
         ({"dropout": []}, "space.dropout: the list of choices is empty"),
         ({"dropout": [0.1, 0.1]}, "space.dropout: 0.1 is listed twice"),
+        ({"precision": ["auto", "float32"]}, "space.precision: auto is no value to try"),
         ({"dropout": 0.1}, "space.dropout: must be a list of choices or a range {low, high}, not 0.1"),
         ({"dropout": [0.1, 1.5]}, "space.dropout: input should be less than 1, not 1.5"),
         ({"dropout": {"low": 0.1}}, "space.dropout: the key 'high' is missing"),

@@ -10,6 +10,7 @@ from search.forecast import measure as measure
 from search.forecast.forecast import Throughput
 from search.forecast.measure import best, divisions, plan_resources
 from search.tune.resources import Node
+from trainables import device
 from trainables.training.speed import Speed, TailSpeed
 
 PHOTOS = {"train": 100, "validation": 20}
@@ -87,7 +88,7 @@ def test_who_has_not_decided_hears_that_the_processor_computes_faster_in_bfloat1
     said: bool,
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"model name\t: One\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(measure, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
     plan_resources(config(tmp_path).model_copy(update={"trial": trial}), [Node(2, 0)], 5, PHOTOS)
     assert ("trial.precision=bfloat16" in capsys.readouterr().out) is said
 

@@ -1,5 +1,6 @@
 """search/study/storage.py and study.py: a study on a real PostgreSQL server, and no password anywhere."""
 
+import contextlib
 import pickle
 import sqlite3
 import subprocess
@@ -24,7 +25,14 @@ from search.records import read_experiment
 from search.resume import read_resumed
 from search.sampling.warm_start import describe, gather
 from search.stopping.rules import HalvingRule, RuleReplay, make_rule
-from search.study.storage import open_storage, opened_storage, read_study, sqlite_address
+from search.study.storage import (
+    PATIENT,
+    open_for_reading,
+    open_storage,
+    opened_storage,
+    read_study,
+    sqlite_address,
+)
 from search.study.study import DRIVER, check_name, create_study, load_study, open_study, open_trials
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import FINGERPRINT, sweep
@@ -327,6 +335,33 @@ def test_a_reader_does_not_keep_the_sweep_from_ending(tmp_path: Path) -> None:
         reader.execute("SELECT * FROM trials").fetchall()
     assert len(reader.execute("SELECT * FROM trials").fetchall()) == 1
     reader.close()
+
+
+def test_a_write_waits_longer_for_another_program_than_a_backup_takes(tmp_path: Path) -> None:
+    with opened_storage(tmp_path) as storage, storage.engine.connect() as connection:
+        (waits,) = connection.exec_driver_sql("PRAGMA busy_timeout").one()
+    assert waits == 20_000, "milliseconds"
+
+
+def test_a_study_that_stays_locked_is_said_to_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PATIENT["connect_args"], "timeout", 0.05)
+    locked = f"{tmp_path / 'study.db'} is locked by another program, and was for over 20 s; close what has it open"
+    with opened_storage(tmp_path) as storage:
+        create_study("s", "max", storage)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as other:
+        with pytest.raises(UserError, match=locked), opened_storage(tmp_path) as storage:
+            study = load_study("s", storage)
+            assert study is not None
+            trial = study.ask()
+            other.execute("BEGIN IMMEDIATE")
+            trial.report(0.5, 1)
+        other.execute("ROLLBACK")
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("search.study.storage.LOCK_SECONDS", 0.05)
+        for opening in (open_for_reading(tmp_path / "study.db"), opened_storage(tmp_path)):
+            with pytest.raises(UserError, match=locked), opening as storage:
+                load_study("s", storage)
 
 
 def test_a_storage_without_the_study_says_so(tmp_path: Path) -> None:

@@ -1,9 +1,17 @@
 """search/tune/failure.py: errors in words."""
 
+import sqlite3
+import traceback
+from pathlib import Path
+
+import optuna
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
+from ray.tune import TuneError
 
-from search.tune.failure import Failure, describe
+from search.study.storage import PATIENT, open_storage
+from search.study.study import create_study
+from search.tune.failure import Failure, broken_off, describe
 from trainables.errors import OutOfMemory, TrialFailed, UserError
 
 
@@ -47,3 +55,36 @@ def test_a_sweep_error_in_a_workers_first_setup_is_known_from_its_text_alone() -
     error = ActorDiedError(RayTaskError("__init__", text, UserError("weights: w.h5 does not fit")))
     assert not hasattr(error, "cause")
     assert describe(error) == Failure("weights: w.h5 does not fit", ends_sweep=True)
+
+
+def of_tune(error: Exception) -> TuneError:
+    """As Ray Tune raises what a callback or searcher raised: with its text alone."""
+    try:
+        try:
+            raise error
+        except Exception:
+            raise TuneError(traceback.format_exc())  # noqa: B904 - so does Ray
+    except TuneError as wrapped:
+        return wrapped
+
+
+def test_a_sweep_that_broke_off_names_the_cause_behind_what_ray_and_optuna_say(tmp_path: Path) -> None:
+    said = broken_off(of_tune(KeyError("val_f1")), tmp_path)
+    assert said.startswith("the sweep broke off: KeyError: 'val_f1' (more in ") and said.endswith(" goes on")
+    assert "val_f1" in (tmp_path / "driver_error.txt").read_text()
+
+
+def test_a_sweep_whose_study_another_program_has_locked_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PATIENT["connect_args"], "timeout", 0.05)
+    trial = create_study("s", "max", open_storage(tmp_path)).ask()
+    other = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(optuna.exceptions.StorageInternalError, match="invalid data in the commit") as caught:
+        trial.report(0.5, 1)
+    other.close()
+    said = broken_off(of_tune(caught.value), tmp_path)
+    assert (
+        f"the sweep broke off: {tmp_path / 'study.db'} is locked by another program" in said and "invalid" not in said
+    )

@@ -12,6 +12,7 @@ from search.records import read_experiment
 from search.sweep import run_sweep
 from search.tune.failure import describe
 from search.tune.lost_worker import WorkerLost, as_known, lost_workers_end_no_sweep
+from search.tune.quarantine import Quarantine
 from tests.search_tests.example import sweep
 from tests.search_tests.synthetic import SyntheticTrial
 from trainables.device import usable_cores
@@ -75,7 +76,7 @@ def test_what_ray_tune_knows_or_is_not_rays_stays_as_it_is(error: Exception) -> 
 
 def test_rays_own_is_back_afterwards() -> None:
     before = tune_controller.RayActorManager
-    with pytest.raises(KeyError), lost_workers_end_no_sweep():
+    with pytest.raises(KeyError), lost_workers_end_no_sweep(Quarantine()):
         assert tune_controller.RayActorManager is not before
         raise KeyError
     assert tune_controller.RayActorManager is before

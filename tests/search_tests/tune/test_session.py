@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray._private.utils import validate_socket_filepath
 
 from search.tune import session as ray_session
 from search.tune.resources import Node
@@ -45,6 +46,7 @@ def test_a_cluster_that_does_not_answer_is_refused_in_one_line(
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray_session, "await_head", lambda *_: None)
     monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("what did not start need not be shut down"))
     line = r"^cannot reach the cluster at 192\.0\.2\.1:6379: no one there$"
     with pytest.raises(UserError, match=line), ray_session.ray_session("192.0.2.1:6379"):
@@ -76,14 +78,51 @@ def test_the_checkout_travels_to_a_cluster_without_environments_and_data(monkeyp
         lambda: [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 1.0}}],
     )
     monkeypatch.setattr(ray, "shutdown", lambda: given.update(ended=True))
+    monkeypatch.setattr(ray_session, "await_head", lambda *where: given.update(where=where))
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     with ray_session.ray_session(None) as nodes:
         assert [(node.cpus, node.gpus) for node in nodes] == [(8, 2.0)]
     assert given["address"] == "head:6379" and given["ended"] is True
+    assert given["where"] == ("head:6379", "RAY_ADDRESS")
     environment = given["runtime_env"]
     assert isinstance(environment, dict)
     assert environment["working_dir"] == str(ray_session.CHECKOUT)
     assert {".venv", ".git", "/runs"} <= set(environment["excludes"])
+
+
+def test_a_run_that_joins_a_ray_it_found_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "nodes", lambda: [])
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray_session, "await_head", lambda *_: None)
+    monkeypatch.setattr(ray_session, "canonicalize_bootstrap_address", lambda _: "192.0.2.1:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with ray_session.ray_session(None):
+        joined = "cluster      joined the Ray at 192.0.2.1:6379, as RAY_ADDRESS says; --set address=local starts"
+        assert capsys.readouterr().out == f"{joined} one of our own\n"
+    with ray_session.ray_session("local"):
+        assert capsys.readouterr().out == ""
+
+
+def test_a_ray_found_on_this_machine_that_refuses_is_said_with_who_looked_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at 192.0.2.1:6379")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray_session, "await_head", lambda *_: None)
+    monkeypatch.setattr(ray_session, "canonicalize_bootstrap_address", lambda _: "192.0.2.1:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    line = (
+        r"^cannot reach the cluster at auto, as RAY_ADDRESS says: Failed .*; --set address=local starts one of our own$"
+    )
+    with pytest.raises(UserError, match=line), ray_session.ray_session(None):
+        pass
 
 
 def test_every_module_of_ours_travels_to_a_cluster() -> None:
@@ -105,3 +144,13 @@ def test_a_local_ray_that_never_comes_up_is_one_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray_session.ray, "init", init)
     with pytest.raises(UserError, match=r"cannot reach Ray on this machine: Failed to start GCS\. Last lines"):
         ray_session._start(None, None)
+
+
+def test_a_temporary_folder_too_long_for_sockets_is_refused_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(*_: object, **__: object) -> None:
+        validate_socket_filepath(f"/tmp/{'long' * 30}/ray/session/sockets/raylet")
+
+    monkeypatch.setattr(ray_session.ray, "init", init)
+    remedy = "; set RAY_TMPDIR to a shorter folder, such as /tmp"
+    with pytest.raises(UserError, match=rf"^cannot reach Ray on this machine: .*AF_UNIX path length .*{remedy}$"):
+        ray_session._start("local", None)

@@ -127,3 +127,17 @@ def test_entries_in_use_are_not_evicted_and_the_refusal_says_what_is_missing(tmp
     with pytest.raises(StoreFull, match="needs"):
         store.entry({"what": "new"}, ROWS).allocate({"a": (1,)}, np.float32)
     used.fill(["a"], squares)
+
+
+@pytest.mark.parametrize("system", ["Linux", "macOS"])
+def test_an_array_has_its_disk_space_before_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    if system == "macOS":
+        monkeypatch.delattr(os, "posix_fallocate")
+        monkeypatch.setattr(store_module, "_ZEROS", 1000)
+    entry = Store(tmp_path, 10**6).entry(KEY, ROWS)
+    entry.allocate({"a": (100,)}, np.float32)
+    (file,) = tmp_path.glob("*/a.npy")
+    assert file.stat().st_blocks * 512 >= file.stat().st_size > ROWS * 400
+    assert not entry.read("a").any() and entry.read("a").shape == (ROWS, 100)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tests.trainables_tests.training_example import random_backbone
-from trainables.network.fast_layers import PointwiseConv2D, SmallMapConv2D, copy_part
+from trainables.network.fast_layers import Passed, PointwiseConv2D, SmallMapConv2D, copy_part
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,30 @@ def test_a_copy_of_a_backbone_computes_the_same(backbone: str) -> None:
     np.testing.assert_allclose(
         copy_part(base, "float32")(pixels, training=False), base(pixels, training=False), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("backbone", ["inception_v3", "mobilenet_v2", "densenet121", "efficientnet_v2_b0"])
+def test_a_folded_copy_computes_the_same_without_the_normalisations_behind_convolutions(backbone: str) -> None:
+    base = random_backbone(backbone, 75)
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # As trained ones have them: away from 0 and 1.
+            draw = np.random.default_rng(len(layer.name)).uniform
+            layer.set_weights([draw(0.5, 1.5, weights.shape) for weights in layer.get_weights()])
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype("float32")
+    copy, expected = copy_part(base, "float32", folded=True), base(pixels, training=False).numpy()
+    np.testing.assert_allclose(copy(pixels, training=False), expected, atol=2e-5 * np.abs(expected).max())
+    assert any(isinstance(layer, Passed) for layer in copy.layers)
+    assert copy.count_params() < base.count_params()
+
+
+def test_a_normalisation_stays_where_something_else_reads_the_convolution() -> None:
+    inputs = keras.Input((5, 4, 6))
+    convolved = keras.layers.Conv2D(8, 3, padding="same", name="read_twice")(inputs)
+    model = keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(convolved) + convolved)
+    copy = copy_part(model, "float32", folded=True)
+    assert isinstance(copy.get_layer("norm"), keras.layers.BatchNormalization)
+    pictures = np.random.default_rng(1).normal(size=(3, 5, 4, 6)).astype("float32")
+    np.testing.assert_allclose(copy(pictures), model(pictures), atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [(1, 3), (3, 1), (3, 3), (2, 2), (1, 7), (7, 4)])

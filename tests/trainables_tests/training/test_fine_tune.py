@@ -61,8 +61,9 @@ def test_a_warm_tail_leaves_nothing_of_the_trial_before(worker: Worker, small_da
     np.testing.assert_allclose(warm, cold, rtol=1e-5)
 
 
-def test_a_run_that_goes_on_from_its_state_ends_as_one_that_was_not_cut(worker: Worker) -> None:
-    config = SMALL.model_copy(update={"dropout": 0.4})
+@pytest.mark.parametrize("average", ["none", "epochs"])
+def test_a_run_that_goes_on_from_its_state_ends_as_one_that_was_not_cut(worker: Worker, average: str) -> None:
+    config = SMALL.model_copy(update={"dropout": 0.4, "weight_average": average})
     whole = losses(worker.start(config), 4)
     run = worker.start(config)
     first = losses(run, 2)
@@ -100,6 +101,29 @@ def test_the_best_epochs_weights_come_back(worker: Worker) -> None:
     best = max((run.run_epoch() for _ in range(4)), key=lambda result: result["val_macro_f1"])
     run.tail.load(run.best_weights)
     assert run.evaluate(worker.part("validation", SMALL)).metrics.macro_f1 == pytest.approx(best["val_macro_f1"])
+
+
+@pytest.mark.parametrize("start", ["random", "warm"])
+def test_averaged_weights_are_judged_and_kept_and_training_goes_on_from_the_last(worker: Worker, start: str) -> None:
+    config = SMALL.model_copy(update={"head_start": start, "patience": 9, "epochs": 9})
+    plain, passed = worker.start(config), []
+    if start != "random":
+        passed.append(plain.tail.weights())
+    averaging, plain_results = config.model_copy(update={"weight_average": "epochs"}), []
+    for _ in range(3):
+        plain_results.append(plain.run_epoch())
+        passed.append(plain.tail.weights())
+    expected = {name: np.mean([weights[name] for weights in passed], axis=0) for name in passed[0]}
+    plain.tail.load(expected)
+    judged = plain.evaluate(worker.part("validation", config)).metrics
+    run = worker.start(averaging)
+    results = [run.run_epoch() for _ in range(3)]
+    assert [one["train_loss"] for one in results] == [one["train_loss"] for one in plain_results]
+    assert results[-1]["val_cross_entropy"] == pytest.approx(judged.cross_entropy, rel=1e-4)
+    kept = {name.removeprefix("mean-"): value for name, value in run.state().items() if name.startswith("mean-")}
+    assert kept.keys() == expected.keys()
+    for name, value in kept.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-6)
 
 
 def test_a_resumed_run_has_the_best_epochs_weights_whether_it_is_the_last_or_not(worker: Worker) -> None:
