@@ -18,9 +18,8 @@ class SamplerKind:
     """A sampler: `build` makes it from a SweepConfig and a trial's seed, `about` stands in the help.
 
     `learns`: later trials tend to be better, after start-up trials at random; `several_objectives`: it takes two;
-    `reads_stopped`: it learns from PRUNED trials as they are; `ordered`: it is shown lists of numbers in their order;
-    `grid`: it combines points of all knobs, and ends with them; `needs`: a module that is not in requirements.txt, and
-    the file that installs it.
+    `reads_stopped`: it learns from PRUNED trials as they are; `grid`: it combines points of all knobs, and ends with
+    them; `needs`: a module that is not in requirements.txt, and the file that installs it.
     """
 
     build: str
@@ -28,13 +27,12 @@ class SamplerKind:
     learns: bool = False
     several_objectives: bool = True
     reads_stopped: bool = True
-    ordered: bool = False
     grid: bool = False
     needs: tuple[str, str] | None = None
 
 
 SAMPLERS = {
-    "tpe": SamplerKind("search.sampling.samplers:tpe", "multivariate", learns=True, ordered=True),
+    "tpe": SamplerKind("search.sampling.samplers:tpe", "multivariate", learns=True),
     "random": SamplerKind("search.sampling.samplers:random", "independent draws"),
     "grid": SamplerKind("search.sampling.samplers:grid", "ranges then need `points` or a step", grid=True),
     "gp": SamplerKind(

@@ -49,7 +49,10 @@ def check_sampler(config: SweepConfig) -> int:
 
 
 def tpe(config: SweepConfig, seed: int) -> BaseSampler:
-    """Multivariate TPE, which takes running trials for bad ones, so that those beside each other differ."""
+    """Multivariate TPE, which takes running trials for bad ones, so that those beside each other differ.
+
+    Multivariate with two objectives too: Optuna's default for them found no more (tests/benchmarks/LOG.md).
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(seed=seed, n_startup_trials=config.startup_trials, multivariate=True, constant_liar=True)

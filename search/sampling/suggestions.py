@@ -25,7 +25,6 @@ from search.config.registry import SAMPLERS
 from search.config.schema import SweepConfig
 from search.config.space import Scalar, distributions, on_step, values_of
 from search.config.trial_plan import Plan
-from search.sampling.ordered import Ordered
 from search.sampling.samplers import make_sampler
 from search.study.study import best_value, cost_of, ended_badly
 from search.study.trial_end import DIVERGED, INFEASIBLE
@@ -56,7 +55,7 @@ class Suggester:
         """Args: `earlier` are trials of other studies that the sampler is to learn from; see warm_start."""
         self._plan = plan
         self._study = study
-        self._order = Ordered(distributions(plan.config.space), known=SAMPLERS[plan.config.sampler].ordered)
+        self._space = distributions(plan.config.space)
         self._earlier = list(earlier)
         self._tried: dict[str, int] = {}  # What a trial with a result, or about to have one, trains: its number.
         self._too_costly: dict[tuple[Any, ...], int] = {}  # Models that no constraint allows.
@@ -72,10 +71,9 @@ class Suggester:
         untried: tuple[FrozenTrial, TrialConfig] | None = None  # But for its model, which costs too much.
         for attempt in range(_ATTEMPTS):
             sampler = make_sampler(config, number, attempt, self._plan.owner)
-            known = self._order.seen([*self._earlier, *repeats, *trials])
+            known = [*self._earlier, *repeats, *trials]
             reads_stopped = SAMPLERS[config.sampler].reads_stopped
-            trial = suggest(self._study, sampler, known, self._order.space, number, reads_stopped=reads_stopped)
-            self._order.record(trial)
+            trial = suggest(self._study, sampler, known, self._space, number, reads_stopped=reads_stopped)
             if attempt == 0 and number < len(config.first_points):
                 trial.params.update(config.first_points[number])
             trial.params = {name: on_step(config.space[name], value) for name, value in trial.params.items()}

@@ -11,23 +11,27 @@ of numbers as ordered or as any choices.
 """
 
 import argparse
+import copy
 import itertools
 import json
 import math
 import statistics
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial
 
 from search.config.schema import SweepConfig
-from search.sampling import ordered, samplers
+from search.sampling import samplers, suggestions
+from search.sampling.suggestions import suggest
 from search.study.study import cost_of
 from search.study.trial_end import ScoredTrial, front
 from tests.benchmarks.learning_curves import noise_free, noisy
@@ -95,6 +99,56 @@ def quality(config: dict[str, Any]) -> float:
     return float(noise_free(as_inception(config)).max()) + KINDS[config["backbone"]].level
 
 
+class Ordered:
+    """The space with each list of three numbers or more as whole numbers 0, 1, 2 …; the record keeps the numbers."""
+
+    def __init__(self, space: dict[str, BaseDistribution]) -> None:
+        self._recorded = space
+        self._lists = {
+            name: sorted(knob.choices, key=float)  # type: ignore[arg-type]
+            for name, knob in space.items()
+            if isinstance(knob, CategoricalDistribution) and has_order(knob.choices)
+        }
+        places = {name: IntDistribution(0, len(values) - 1) for name, values in self._lists.items()}
+        self.space: dict[str, BaseDistribution] = {**space, **places}
+
+    def seen(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return recorded trials with places for numbers."""
+        if not self._lists:
+            return list(trials)
+        found = []
+        for trial in trials:
+            places = {name: values.index(trial.params[name]) for name, values in self._lists.items()}
+            seen = copy.copy(trial)
+            seen.params, seen.distributions = {**trial.params, **places}, self.space
+            found.append(seen)
+        return found
+
+    def record(self, drawn: FrozenTrial) -> None:
+        """Give a drawn trial the numbers for its places."""
+        numbers = {name: values[drawn.params[name]] for name, values in self._lists.items()}
+        drawn.params, drawn.distributions = {**drawn.params, **numbers}, dict(self._recorded)
+
+
+def has_order(choices: Sequence[Any]) -> bool:
+    return len(choices) > 2 and all(type(choice) in (int, float) for choice in choices)
+
+
+def in_order(
+    study: optuna.Study,
+    sampler: BaseSampler,
+    trials: list[FrozenTrial],
+    space: dict[str, BaseDistribution],
+    number: int,
+    *,
+    reads_stopped: bool = True,
+) -> FrozenTrial:
+    order = Ordered(space)
+    drawn = suggest(study, sampler, order.seen(trials), order.space, number, reads_stopped=reads_stopped)
+    order.record(drawn)
+    return drawn
+
+
 class Independent(TPESampler):
     """TPE as Optuna 5 makes it for several objectives; `suggest` asks any sampler for all knobs at once first."""
 
@@ -145,7 +199,7 @@ def main() -> None:
 def play(space: str, seed: int, way: str, *, one: bool) -> list[float]:
     """One sweep: what its first 20 trials, and all of them found."""
     sampler, order = WAYS[way]
-    places = patch.object(ordered, "_has_order", ordered._has_order if order else lambda choices: False)
+    places = patch.object(suggestions, "suggest", in_order if order else suggest)
     with tempfile.TemporaryDirectory() as folder, patch.object(samplers, "tpe", sampler), places:
         objectives = [] if one else ["val_macro_f1", "model_mb"]
         config = sweep(

@@ -8,6 +8,7 @@ import pytest
 from search.config.file import read_sweep
 from search.config.schema import sweep_config
 from search.sweep import run_sweep, with_precision
+from tests.search_tests import example
 from trainables import device
 from trainables.errors import UserError
 
@@ -36,6 +37,20 @@ def test_weights_files_of_each_backbone_reach_workers_as_absolute_paths(tmp_path
     (tmp_path / "s.yaml").write_text("dataset: d\ntrial: {image_size: 75}\n")
     config = read_sweep(tmp_path / "s.yaml", ["trial.weights.densenet121=w.h5", "trial.weights.inception_v3=random"])
     assert config.trial["weights"] == {"densenet121": str(Path.cwd() / "w.h5"), "inception_v3": "random"}
+
+
+def test_keys_that_do_not_go_together_are_told_before_ray_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_ray(address: str | None) -> None:
+        raise UserError("no Ray here")
+
+    monkeypatch.setattr("search.sweep.ray_session", no_ray)
+    config = example.sweep(tmp_path, trial={"epochs": 3}, early_stopping={"grace_epochs": 10})
+    with pytest.raises(UserError, match="no Ray here"):
+        run_sweep(config)
+    said = "warning: early_stopping.grace_epochs: 10 of a trial's 3 epochs, so asha stops none; give fewer than 3"
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ A new format is a class here and its place in `FORMATS`: the command's choices a
 contract test follow from it. --help imports this module, so heavy packages are imported inside.
 """
 
+import os
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 from trainables.files.experiment import LABELS_FILE
 
@@ -48,12 +50,19 @@ class Format(ABC):
 
 
 class _SavedModel(Format):
-    """TensorFlow's own, written by Keras; the labels lie in its assets.extra."""
+    """TensorFlow's own; the labels lie in its assets.extra."""
 
     name, file, reader = "saved_model", "saved_model", "TensorFlow Serving"
 
     def write(self, model: Any, path: Path) -> None:
-        model.export(path, format="tf_saved_model", verbose=False)
+        import tensorflow as tf
+
+        pixels = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="pixels")
+        module = tf.Module()
+        # Not by Keras, which writes every weight twice.
+        module.weights = [variable.value for variable in model.variables]
+        module.serve = tf.function(lambda pixels: model(pixels, training=False), input_signature=[pixels])
+        tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
 
     def read(self, path: Path) -> Predict:
         import tensorflow as tf
@@ -111,7 +120,11 @@ class _Onnx(Format):
     packages, requirements = ("tf2onnx", "onnx", "onnxruntime"), "requirements-onnx.txt"
 
     def write(self, model: Any, path: Path) -> None:
-        model.export(path, format="onnx", verbose=False)
+        from trainables.inference.onnx_form import portable
+
+        # Else tf2onnx copies the whole graph, weights and all, before each of its dozens of optimisations.
+        with patch.dict(os.environ, TF2ONNX_CATCH_ERRORS="FALSE"):
+            portable(model).export(path, format="onnx", verbose=False)
 
     def read(self, path: Path) -> Predict:
         import onnxruntime
