@@ -11,8 +11,7 @@ import pandas as pd
 
 from analysis.data.experiment import FinalStage, final_stage, read
 from analysis.data.frames import Column, typed
-from analysis.data.intervals import score_test
-from analysis.data.report_data import ReportData, report_data
+from analysis.data.report_data import ReportData, report_data, score_test
 from search.records import read_final
 from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
@@ -110,7 +109,7 @@ COLUMNS = {
     "test_macro_f1_low": Column("share of 1", "lower end of its 95 % bootstrap interval over test photos", "float"),
     "test_macro_f1_high": Column("share of 1", "upper end", "float"),
     "test_accuracy": Column("share of 1", "the final model's accuracy on test", "float"),
-    "test_accuracy_low": Column("share of 1", "lower end of its 95 % bootstrap interval over test photos", "float"),
+    "test_accuracy_low": Column("share of 1", "lower end of its 95 % Wilson interval over test photos", "float"),
     "test_accuracy_high": Column("share of 1", "upper end", "float"),
 }
 

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy import stats
 
 from analysis.compare.candidates import Candidate
-from analysis.data.intervals import LEVEL, RESAMPLES, SEED, Interval, interval, resample
 from analysis.render.wording import WJ, is_share, join_words, metric_words, percent, plural, points, score, significant
+from trainables.intervals import LEVEL, RESAMPLES, SEED, Interval, around, resample
 
 
 class Difference(NamedTuple):
@@ -57,18 +57,18 @@ def difference(first: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame],
     same = same_photos(first_test, test)
     if same is not None:
         family, mine, theirs = same["family"], same["predicted"], same["predicted_other"]
-        exact, drawn = resample(family, [mine, theirs])
+        exact, drawn = resample(family.to_numpy(), [mine.to_numpy(), theirs.to_numpy()])
         right, right_other = mine == family, theirs == family
         only = int((right & ~right_other).sum()), int((right_other & ~right).sum())
         photos = len(same)
     else:
         apart = [
-            resample(tested["family"], [tested["predicted"]], RESAMPLES, SEED + place)
+            resample(tested["family"].to_numpy(), [tested["predicted"].to_numpy()], RESAMPLES, SEED + place)
             for place, tested in enumerate((first_test, test))
         ]
         exact, drawn = (np.concatenate([one[which] for one in apart], axis=which) for which in (0, 1))
         only, photos = (0, 0), min(len(first_test), len(test))
-    macro = interval(exact[1, 1] - exact[0, 1], drawn[:, 1, 1] - drawn[:, 0, 1], level)
+    macro = around(exact[1, 1] - exact[0, 1], drawn[:, 1, 1] - drawn[:, 0, 1], level)
     return Difference(first_label, label, macro, same is not None, photos, *only, level)
 
 

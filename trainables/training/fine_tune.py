@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from trainables.activations.features import Features
 from trainables.config import TrialConfig
@@ -93,8 +93,7 @@ class FineTuning:
             the `epoch_seconds` were spent inside training steps.
         """
         started = time.monotonic()
-        self.epoch += 1
-        train = self._train()
+        train = self.train_epoch()
         validation = self.evaluate(self._validation).metrics
         if validation.macro_f1 > self.best_score and math.isfinite(train.loss):
             self.best_score, self.best_epoch = validation.macro_f1, self.epoch
@@ -110,6 +109,11 @@ class FineTuning:
             "step_seconds": self._step_seconds,
             **self._stop(train, validation),
         }
+
+    def train_epoch(self) -> Metrics:
+        """Train for one epoch, without a look at validation; return the figures of training."""
+        self.epoch += 1
+        return self._train()
 
     def evaluate(self, part: TrainingSet) -> Evaluation:
         """Evaluate on photos as they are, without augmentation or dropout."""
@@ -224,8 +228,19 @@ def macro_f1(labels: Ints, predicted: Ints) -> float:
 
 def family_f1(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
     """F1 of each of `classes` families, float64 [classes]; NaN for a family without photos in `labels`."""
-    scores = f1_score(labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0)
-    return np.where(np.bincount(labels, minlength=classes) > 0, scores, np.nan)
+    f1: npt.NDArray[np.float64] = family_scores(labels, predicted, classes)[2]
+    return f1
+
+
+def family_scores(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
+    """Precision, recall and F1 of each family, float64 [3, classes]; NaN for a family without photos in `labels`."""
+    if not len(labels):
+        return np.full((3, classes), np.nan)
+    scores = precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0
+    )[:3]
+    known: npt.NDArray[np.bool_] = np.bincount(labels, minlength=classes) > 0
+    return np.where(known, np.array(scores, dtype=np.float64), np.nan)
 
 
 def learning_rate(schedule: str, initial: float, step: int, total_steps: int) -> float:
