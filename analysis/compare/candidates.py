@@ -51,11 +51,16 @@ class Candidate:
 
         The dataset counts by its fingerprint, not by where it lies.
         """
+        return str(self.folder) if self.data is None else json.dumps(self.own_settings, sort_keys=True)
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """What `settings` is made of, as the sweep file has it; empty without a sweep."""
         if self.data is None:
-            return str(self.folder)
+            return {}
         sweep = self.data.experiment.sweep
         sweep = sweep | {"dataset": self.dataset or sweep["dataset"]}
-        return json.dumps({key: value for key, value in sweep.items() if key not in _NOT_SETTINGS}, sort_keys=True)
+        return {key: value for key, value in sweep.items() if key not in _NOT_SETTINGS}
 
 
 def candidates(folders: Sequence[Path | str]) -> list[Candidate]:

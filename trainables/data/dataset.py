@@ -129,7 +129,7 @@ class Dataset:
     @property
     def tested(self) -> bool:
         """Whether any photo was kept for test."""
-        return any(self.manifest.counts["test"].values())
+        return any(self.manifest.counts.get("test", {}).values())
 
     def photos(self, split: str) -> list[Photo]:
         """The photos of one split, in the order in which `shards.read_split` gives them.

@@ -164,7 +164,7 @@ def _warnings(rows: Sequence[Photo], train_only: Sequence[str], fractions: Seque
         lines.append(f"{len(train_only)} families are in training only, {want}: {some}")
     if mixed := doubtful(rows):
         some = "; ".join(" and ".join(row.source for row in each[:3]) for each in list(mixed.values())[:3])
-        told = f"{len(mixed)} groups of like photos carry different labels and are in training only, each photo with its own"
+        told = f"{len(mixed)} groups of like photos carry different labels and are in training only, each with its own"
         lines.append(f"{told}: {some} (column group of {PHOTOS}); --two-labels exclude leaves them out")
     totals = Counter(row.family for row in rows)
     for (group, family), size in Counter((row.group, row.family) for row in rows).items():

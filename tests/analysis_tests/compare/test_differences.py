@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from analysis.compare.candidates import Candidate, candidates
 from analysis.compare.differences import (
@@ -171,6 +172,18 @@ def test_what_cannot_be_said_is_said_to_be_so(seeds):
     assert "differ in nothing but the seed: best validation macro F1" in said
     assert "Best validation macro F1 in the sweeps: s1/experiment" in said
     assert "the datasets differ" not in said
+
+
+def test_what_two_sweeps_set_otherwise_is_said(example, copied):
+    file = copied / "sweep.yaml"
+    sweep = yaml.safe_load(file.read_text())
+    sweep["trial"]["epochs"], sweep["early_stopping"]["kind"] = 27, "none"
+    file.write_text(yaml.safe_dump(sweep))
+    first, other = candidates([example.experiment, copied])
+    (said,) = [sentence for sentence in verdicts([first, other]) if "differs from" in sentence]
+    assert f"trial.epochs (27 for {first.own_settings['trial']['epochs']})" in said
+    assert "early_stopping.kind (none for asha)" in said
+    assert "seed" not in said and "name" not in said
 
 
 def test_other_data_is_another_question(seeds, tmp_path):
