@@ -88,7 +88,7 @@ def run_sweep(
     warnings = double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
-    photos = sum(len(dataset.photos(split)) for split in ("train", "validation"))
+    photos = sum(sum(dataset.manifest.counts.get(split, {}).values()) for split in ("train", "validation"))
     of = f"{photos} photos of {len(dataset.class_names)} families"
     print(f"sweep        {config.name}: {config.trials} trials on {of}; Ray starts", flush=True)
     earlier = gather(config, fingerprint) if config.warm_start else None

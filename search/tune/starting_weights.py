@@ -23,7 +23,7 @@ def check_starting_weights(wanted: Iterable[tuple[str, str]], yes: bool) -> None
         yes: go on without them, without a question.
 
     Raises:
-        UserError: they are asked for and not to be had, or going on without them is not wanted.
+        UserError: imagenet is asked for and missing, or going on without them is not wanted.
     """
     pairs = dict.fromkeys(wanted)
     asked = [name for name, spec in pairs if spec == "random" and BACKBONES[name].application]
@@ -33,17 +33,23 @@ def check_starting_weights(wanted: Iterable[tuple[str, str]], yes: bool) -> None
     if not unknown:
         return
     print(f"weights      looking for ImageNet weights of {', '.join(name for name, _ in unknown)}", flush=True)
+    missing = [warning for warning in _asked_of_a_worker(unknown) if warning]
+    if missing:
+        warn_and_ask("; ".join(missing), yes, REMEDY)
+
+
+def _asked_of_a_worker(wanted: list[tuple[str, str]]) -> list[str | None]:
+    """What is wrong with each where trials run; nothing where no worker could be asked: the trials will tell."""
     try:
-        found = ray.get(ray.remote(num_cpus=1, max_calls=1)(_warnings).remote(unknown), timeout=PATIENCE_SECONDS)
+        task = ray.remote(num_cpus=1, max_calls=1)(_warnings)
+        found: list[str | None] = ray.get(task.remote(wanted), timeout=PATIENCE_SECONDS)
     except RayError as error:
         failure = describe(error)
         if failure.ends_sweep:
             raise UserError(failure.reason) from None
         print(f"weights      could not be looked for: {failure.reason}", flush=True)
-        return
-    missing = [warning for warning in found if warning]
-    if missing:
-        warn_and_ask("; ".join(missing), yes, REMEDY)
+        return []
+    return found
 
 
 def _warnings(wanted: list[tuple[str, str]]) -> list[str | None]:
