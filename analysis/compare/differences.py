@@ -158,7 +158,10 @@ def _models(candidates: Sequence[Candidate]) -> list[str]:
     said = [model_verdict(difference) for difference in found]
     if len(found) > 1:
         said.append("These intervals are wide enough to hold all at once 95 times in 100.")
-    missing = [candidate.label for candidate in candidates if not len(candidate.test)]
+    untested = [candidate.label for candidate in candidates if candidate.final is not None and not len(candidate.test)]
+    if untested:
+        said.append(f"{join_words(untested)}: no test photos, so nothing settles which final model is better.")
+    missing = [candidate.label for candidate in candidates if candidate.final is None]
     if missing:
         have = "has" if len(missing) == 1 else "have"
         said.append(

@@ -138,7 +138,8 @@ class Progress(Observer):
         spent = self._seconds_of_ended + sum(now - begun for begun in self._begun.values())
         left = self._view.seconds_left(max(0.0, spent - self._fill_seconds))
         after = "" if left is None else f", about {duration(left)} left"
-        return f"{duration(now - (self._started or now))} elapsed{after}"
+        began = now if self._started is None else self._started
+        return f"{duration(now - began)} elapsed{after}"
 
     def _say(self, line: str) -> None:
         if self._live is None:
