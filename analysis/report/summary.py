@@ -181,7 +181,9 @@ def final_sentence(data: ReportData) -> str:
 
 def refit_words(final: FinalStage) -> str:
     """Which photos the last fit had, and what was tested; "" without one."""
-    refit = final.metrics.get("refit")
+    # Earlier versions wrote no "refit": they always fitted a probe again that they handed over, and never a training.
+    always = {"splits": ["train", "validation"], "tested": True} if final.chosen == "probe" else None
+    refit = final.metrics.get("refit", always)
     if not refit:
         return ""
     photos = f"on {join_words([SPLITS[split] for split in refit['splits']])} photos"

@@ -103,7 +103,7 @@ def test_correcting_the_imbalance_twice_is_a_warning_that_the_command_prints(sma
     stages = [stage("before", 0.5), stage("after", 0.6, before_the_copies, photos * [1, 1, 3, 3])]
     outcome = Outcome(stages, {"before": evaluation(0.5), "after": evaluation(0.5)}, [2, 3])
     written = metrics(outcome, small_dataset)
-    (warning,) = written["warnings"]
+    (warning,) = [line for line in written["warnings"] if "test photos say little" not in line]
     assert "grey_noise, red_square, which count up to 3.00 times" in warning
     assert f"warning: {warning}" in summary({**written, "weights": {"warning": None}})
 
