@@ -106,7 +106,11 @@ def _two_labels(rows: Sequence[Photo]) -> list[str]:
     members: dict[str, list[Photo]] = {}
     for row in rows:
         members.setdefault(row.group, []).append(row)
-    mixed = [each for _, each in sorted(members.items()) if len({row.family for row in each}) > 1]
+    mixed = [
+        sorted(each, key=lambda row: row.source)
+        for _, each in sorted(members.items())
+        if len({row.family for row in each}) > 1
+    ]
     return [
         f"note: one picture, two labels: {', '.join(f'{row.source} ({row.family})' for row in each)}; "
         "all are in training (`prepare --two-labels exclude` leaves them out)"

@@ -163,7 +163,8 @@ def _warnings(rows: Sequence[Photo], train_only: Sequence[str], fractions: Seque
         want = f"for want of {groups_needed(fractions)} groups"
         lines.append(f"{len(train_only)} families are in training only, {want}: {some}")
     if mixed := doubtful(rows):
-        some = "; ".join(" and ".join(row.source for row in each[:3]) for each in list(mixed.values())[:3])
+        pairs = [" and ".join(sorted(row.source for row in each)[:3]) for each in mixed.values()]
+        some = "; ".join(sorted(pairs)[:3])
         told = f"{len(mixed)} groups of like photos carry different labels and are in training only, each with its own"
         lines.append(f"{told}: {some} (column group of {PHOTOS}); --two-labels exclude leaves them out")
     totals = Counter(row.family for row in rows)
