@@ -20,7 +20,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 demo: $(VENV)/.runtime clean-demo
 	$(RUN) -m trainables demo-photos $(DEMO)/photos
 	$(RUN) -m trainables prepare $(DEMO)/photos $(DEMO)/dataset
-	$(RUN) -m search run search/sweeps/digits_demo.yaml --set dataset=$(DEMO)/dataset --experiment $(DEMO)/experiment
+	$(RUN) -m search run search/sweeps/digits_demo.yaml --yes --set dataset=$(DEMO)/dataset --experiment $(DEMO)/experiment
 	$(RUN) -m trainables retrain $(DEMO)/experiment/best.json
 	$(RUN) -m analysis report $(DEMO)/experiment
 	@echo

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from trainables.errors import UserError, run_command
+from trainables.files.experiment import COMPARISON_FOLDER
 
 FORMATS = ("csv", "parquet")
 
@@ -68,9 +69,11 @@ def compare(options: argparse.Namespace) -> None:
     if len(options.experiments) < 2:
         raise UserError("compare needs at least two experiments; the first is what the others are held against")
     from analysis.compare.candidates import candidates
-    from analysis.compare.page import write_comparison
+    from analysis.compare.page import own_folder, write_comparison
 
-    page, said = write_comparison(candidates(options.experiments), options.out or options.experiments[0] / "comparison")
+    found = candidates(options.experiments)
+    out = options.out or own_folder(found, options.experiments[0] / COMPARISON_FOLDER)
+    page, said = write_comparison(found, out)
     for sentence in said:
         print(sentence)
     print(f"comparison: {page}")

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key (repeatable)")
     run.add_argument("--experiment", metavar="PLACE", help="short for --set experiment=PLACE, a folder or a URL")
     run.add_argument("--join", action="store_true", help="work on a study in `storage` beside the driver that began it")
+    text = "go on from random weights where ImageNet's are neither here nor can be downloaded, without a question"
+    run.add_argument("--yes", action="store_true", help=text)
     run.set_defaults(command=_run)
     about = "go on with a sweep that was interrupted, or that is to have more trials"
     resume = commands.add_parser("resume", help=about, description=_RESUME, **form)
@@ -82,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    started = time.monotonic()
     # Imported here, so that --help answers at once and a wrong key is named before Ray is loaded.
     from search.config.file import read_sweep
 
@@ -89,7 +93,8 @@ def _run(options: argparse.Namespace) -> int:
 
     from search.sweep import run_sweep
 
-    _say(run_sweep(config, join=options.join), config.experiment, config.mirror)
+    best = run_sweep(config, join=options.join, yes=options.yes, started=started)
+    _say(best, config.experiment, config.mirror)
     return 0
 
 

@@ -85,7 +85,7 @@ def resume_sweep(
             part, expected = allocate(config, nodes, dataset, trainable)
             _reopen(config, record, overrides or [])
             plan = replace(plan, threads=part.threads)
-            return drive(SweepDriver(plan, part, trainable, expected, mirror), study, left, started), True
+            return drive(SweepDriver(plan, part, trainable, expected, mirror, started), study, left, started), True
 
 
 def read_resumed(experiment: Path, overrides: list[str], url: str | None = None) -> SweepConfig:

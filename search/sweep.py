@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from search.tune.resources import Node, Share, share
 from search.tune.scheduler import EndWhenAsked, StudyScheduler
 from search.tune.searcher import StudySearch
 from search.tune.session import ray_session
+from search.tune.starting_weights import check_starting_weights
 from search.tune.state import SweepState
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset_at
@@ -58,19 +59,28 @@ from trainables.network.backbones import check_image_size, check_weights
 from trainables.training.class_balance import double_corrections_in_trials
 
 
-def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None, *, join: bool = False) -> Handoff:
+def run_sweep(
+    config: SweepConfig,
+    trainable: type[tune.Trainable] | None = None,
+    *,
+    join: bool = False,
+    yes: bool = True,
+    started: float | None = None,
+) -> Handoff:
     """Run a sweep to its end and return the best configuration, which is in best.json too.
 
     Args:
         config: the sweep, with absolute paths (as `read_sweep` gives it).
         trainable: a class as `trainables.trial.FineTuneTrial`, which is the default.
         join: work on a study that another driver has begun, beside it.
+        yes: go on from random weights where there are no others, without a question.
+        started: when the command began, in monotonic seconds; None is now.
 
     Raises:
         UserError: the dataset has no marker, the experiment's folder holds another run, a file or the cluster is
             missing, the metric is not reported, or no trial came to a result.
     """
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = with_precision(config.model_copy(update={"trials": check_sampler(config)}))
     check_new(config)
@@ -83,8 +93,13 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
     warnings = [*cautions(config), *double_corrections_in_trials(dataset, _searched_or_fixed(config, "imbalance"))]
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
+    photos = sum(sum(dataset.manifest.counts.get(split, {}).values()) for split in ("train", "validation"))
+    of = f"{photos} photos of {len(dataset.class_names)} families"
+    print(f"sweep        {config.name}: {config.trials} trials on {of}; Ray starts", flush=True)
     earlier = gather(config, fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
+        if trainable is None and not cluster_grows():
+            check_starting_weights(_weights(config), yes)
         part, expected = allocate(config, nodes, dataset, trainable)
         experiment.mkdir(parents=True, exist_ok=True)
         with driving(experiment), mirrored(config) as mirror:
@@ -99,7 +114,8 @@ def run_sweep(config: SweepConfig, trainable: type[tune.Trainable] | None = None
                 study = open_study(config, fingerprint, storage, join)
                 for point in () if join else config.first_points[: config.trials]:
                     print(f"tried first  {', '.join(f'{name} {value}' for name, value in point.items())}", flush=True)
-                return drive(SweepDriver(plan, part, trainable, expected, mirror), study, config.trials, started)
+                driver = SweepDriver(plan, part, trainable, expected, mirror, started)
+                return drive(driver, study, config.trials, started)
 
 
 def with_precision(config: SweepConfig) -> SweepConfig:
@@ -152,7 +168,8 @@ def allocate(
 class SweepDriver:
     """One process's part of a sweep: the plan, a trial's share of the machine, what trains (None: ours), the cost.
 
-    `mirror` brings the records to a URL, where the sweep has one.
+    `mirror` brings the records to a URL, where the sweep has one; `started` is when the command began, in monotonic
+    seconds, None when the trials do.
     """
 
     plan: Plan
@@ -160,6 +177,7 @@ class SweepDriver:
     trainable: type[tune.Trainable] | None = None
     expected: Forecast | None = None
     mirror: Mirror | None = None
+    started: float | None = None
 
 
 def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float) -> Handoff:
@@ -214,7 +232,7 @@ def observers(
         EpochLog(plan.experiment),
         KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, quota, config.mirror),
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), config.cost, probe),
-        Progress(config, driver.part.concurrent, probe=probe),
+        Progress(config, driver.part.concurrent, probe=probe, started=driver.started),
     ]
     if driver.mirror is not None:
         found.append(WakeMirror(driver.mirror, sweep_state))
@@ -224,6 +242,13 @@ def observers(
     for observer in found:
         observer.restore(earlier)
     return found
+
+
+def _weights(config: SweepConfig) -> Iterator[tuple[str, str]]:
+    """Each backbone of the sweep with each of the weights that it is to start from."""
+    for backbone in _searched_or_fixed(config, "backbone"):
+        for spec in _searched_or_fixed(config, "weights"):
+            yield backbone, TrialConfig(backbone=backbone, weights=spec).backbone_weights
 
 
 def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:

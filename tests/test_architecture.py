@@ -23,6 +23,7 @@ ALLOWED = {
         "trainables.errors",
         "trainables.files.experiment",
         "trainables.files.output",
+        "trainables.intervals",
         "trainables.network.backbone_table",
     },
 }
@@ -40,7 +41,7 @@ def imports(file: Path) -> Iterator[str]:
 # From the bottom up: a room imports from its own layer or a lower one of its package, never from a higher one.
 LAYERS = {
     "trainables": (
-        ("errors", "device", "versions", "near_duplicates", "network.backbone_table"),
+        ("errors", "device", "versions", "intervals", "consent", "near_duplicates", "network.backbone_table"),
         ("files", "config", "command_line"),
         ("network", "handoff", "probe.solution"),
         ("data",),

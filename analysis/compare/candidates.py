@@ -11,8 +11,7 @@ import pandas as pd
 
 from analysis.data.experiment import FinalStage, final_stage, read
 from analysis.data.frames import Column, typed
-from analysis.data.intervals import score_test
-from analysis.data.report_data import ReportData, report_data
+from analysis.data.report_data import ReportData, report_data, score_test
 from search.records import read_final
 from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
@@ -52,11 +51,16 @@ class Candidate:
 
         The dataset counts by its fingerprint, not by where it lies.
         """
+        return str(self.folder) if self.data is None else json.dumps(self.own_settings, sort_keys=True)
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """What `settings` is made of, as the sweep file has it; empty without a sweep."""
         if self.data is None:
-            return str(self.folder)
+            return {}
         sweep = self.data.experiment.sweep
         sweep = sweep | {"dataset": self.dataset or sweep["dataset"]}
-        return json.dumps({key: value for key, value in sweep.items() if key not in _NOT_SETTINGS}, sort_keys=True)
+        return {key: value for key, value in sweep.items() if key not in _NOT_SETTINGS}
 
 
 def candidates(folders: Sequence[Path | str]) -> list[Candidate]:
@@ -110,7 +114,7 @@ COLUMNS = {
     "test_macro_f1_low": Column("share of 1", "lower end of its 95 % bootstrap interval over test photos", "float"),
     "test_macro_f1_high": Column("share of 1", "upper end", "float"),
     "test_accuracy": Column("share of 1", "the final model's accuracy on test", "float"),
-    "test_accuracy_low": Column("share of 1", "lower end of its 95 % bootstrap interval over test photos", "float"),
+    "test_accuracy_low": Column("share of 1", "lower end of its 95 % Wilson interval over test photos", "float"),
     "test_accuracy_high": Column("share of 1", "upper end", "float"),
 }
 

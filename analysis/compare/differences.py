@@ -1,15 +1,17 @@
 """Differences between final models and between sweeps, with intervals and verdicts."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from analysis.compare.candidates import Candidate
-from analysis.data.intervals import LEVEL, RESAMPLES, SEED, Interval, interval, resample
 from analysis.render.wording import WJ, is_share, join_words, metric_words, percent, plural, points, score, significant
+from trainables.intervals import LEVEL, RESAMPLES, SEED, Interval, around, resample
+
+MOST_SETTINGS = 8  # named in one sentence
 
 
 class Difference(NamedTuple):
@@ -57,18 +59,18 @@ def difference(first: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame],
     same = same_photos(first_test, test)
     if same is not None:
         family, mine, theirs = same["family"], same["predicted"], same["predicted_other"]
-        exact, drawn = resample(family, [mine, theirs])
+        exact, drawn = resample(family.to_numpy(), [mine.to_numpy(), theirs.to_numpy()])
         right, right_other = mine == family, theirs == family
         only = int((right & ~right_other).sum()), int((right_other & ~right).sum())
         photos = len(same)
     else:
         apart = [
-            resample(tested["family"], [tested["predicted"]], RESAMPLES, SEED + place)
+            resample(tested["family"].to_numpy(), [tested["predicted"].to_numpy()], RESAMPLES, SEED + place)
             for place, tested in enumerate((first_test, test))
         ]
         exact, drawn = (np.concatenate([one[which] for one in apart], axis=which) for which in (0, 1))
         only, photos = (0, 0), min(len(first_test), len(test))
-    macro = interval(exact[1, 1] - exact[0, 1], drawn[:, 1, 1] - drawn[:, 0, 1], level)
+    macro = around(exact[1, 1] - exact[0, 1], drawn[:, 1, 1] - drawn[:, 0, 1], level)
     return Difference(first_label, label, macro, same is not None, photos, *only, level)
 
 
@@ -123,7 +125,8 @@ def race(sweep: Candidate) -> pd.DataFrame | None:
 
 def verdicts(candidates: Sequence[Candidate]) -> list[str]:
     """Sentences, the most important first; what cannot be decided is named, with what to do about it."""
-    return [*_models(candidates), *_sweeps(candidates), *_seeds(candidates), *_conditions(candidates)]
+    found = (_models, _sweeps, _settings, _seeds, _conditions)
+    return [sentence for part in found for sentence in part(candidates)]
 
 
 def model_verdict(difference: Difference) -> str:
@@ -155,7 +158,10 @@ def _models(candidates: Sequence[Candidate]) -> list[str]:
     said = [model_verdict(difference) for difference in found]
     if len(found) > 1:
         said.append("These intervals are wide enough to hold all at once 95 times in 100.")
-    missing = [candidate.label for candidate in candidates if not len(candidate.test)]
+    untested = [candidate.label for candidate in candidates if candidate.final is not None and not len(candidate.test)]
+    if untested:
+        said.append(f"{join_words(untested)}: no test photos, so nothing settles which final model is better.")
+    missing = [candidate.label for candidate in candidates if candidate.final is None]
     if missing:
         have = "has" if len(missing) == 1 else "have"
         said.append(
@@ -180,6 +186,33 @@ def _sweeps(candidates: Sequence[Candidate]) -> list[str]:
     ]
     note = "Each is the best of many on the photos it was chosen by, so it flatters, and the more trials the more."
     return [f"Best {metric_words(metric)} in the sweeps: {join_words(parts)}. {note}"]
+
+
+def _settings(candidates: Sequence[Candidate]) -> list[str]:
+    """What each sweep's file says otherwise than the first one's."""
+    sweeps = [(each.label, flat(each.own_settings)) for each in candidates if each.data is not None]
+    said = []
+    for label, own in sweeps[1:]:
+        first_label, first = sweeps[0]
+        keys = [key for key in dict.fromkeys([*first, *own]) if first.get(key) != own.get(key)]
+        parts = [f"{key} ({_value(own.get(key))} for {_value(first.get(key))})" for key in keys]
+        if parts:  # Sweeps that differ in the seed alone are told of together.
+            said.append(f"{label} differs from {first_label} in {join_words(parts, MOST_SETTINGS)}.")
+    return said
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings by dotted keys, as `--set` takes them."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _value(value: object) -> str:
+    """A setting in few characters; a fingerprint by its first ones."""
+    text = "nothing" if value is None else str(value)
+    return f"{text[:12]}…" if len(text) > 40 else text
 
 
 def _seeds(candidates: Sequence[Candidate]) -> list[str]:

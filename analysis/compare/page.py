@@ -18,14 +18,36 @@ from analysis.render.page import write_page
 from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table
 from analysis.render.svg import Picture, Size
 from analysis.render.wording import NONE, count, duration, join_words, metric_words, percent, score
+from trainables.errors import UserError
+from trainables.files.output import read_rows
+
+TABLE = "comparison.csv"
+
+
+def own_folder(candidates: Sequence[Candidate], wanted: Path) -> Path:
+    """`wanted`, or in it 2, 3, …: the first that holds no comparison of others."""
+    labels, place, number = [each.label for each in candidates], wanted, 1
+    while compared_in(place) not in (None, labels):
+        number += 1
+        place = wanted / str(number)
+    return place
+
+
+def compared_in(folder: Path) -> list[str] | None:
+    """Whose comparison lies in the folder, in its order; None where there is none."""
+    file = folder / TABLE
+    return [row.get("experiment", "") for row in read_rows(file)] if file.is_file() else None
 
 
 def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Path, list[str]]:
     """Write index.html, comparison.csv and figures/*.svg into `folder`; return the page and its sentences.
 
     Raises:
-        UserError: `folder` cannot be written or holds another page.
+        UserError: `folder` cannot be written, or holds another page or a comparison of others.
     """
+    others = compared_in(folder)
+    if others not in (None, [each.label for each in candidates]):
+        raise UserError(f"{folder} holds a comparison of {join_words(others or [], 4)}; give another folder with --out")
     table, said = scoreboard(candidates), verdicts(candidates)
     lead, *more = said or [""]
     summary = Section(Heading("summary", "Summary"), (Prose(lead, style="lead"), *map(Prose, more)))
@@ -33,7 +55,7 @@ def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Pat
         folder,
         "Raretune comparison",
         (summary, scores_section(candidates, table)),
-        lambda out: write_file(out / "comparison.csv", table.to_csv(index=False)),
+        lambda out: write_file(out / TABLE, table.to_csv(index=False)),
         name=join_words([each.label for each in candidates], 4),
     )
     return page, said

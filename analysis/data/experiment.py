@@ -53,14 +53,24 @@ class FinalStage:
         return str(self.metrics.get("chosen") or "before")
 
     @property
+    def tested(self) -> str:
+        """The stage whose test figures are quoted: "refit", the chosen model's last fit, where it was tested."""
+        return "refit" if self.metrics["stages"].get("refit") else self.chosen
+
+    @property
+    def oversampled(self) -> bool:
+        """Whether there was a second training, with copies of the weak families' photos."""
+        return bool(self.metrics["stages"].get("after"))
+
+    @property
     def trial_chosen(self) -> str:
         """The trial's own stage that was chosen, handed over or not."""
         return str(self.metrics.get("trial_chosen") or self.chosen)
 
     @property
     def test_predictions(self) -> pd.DataFrame:
-        """The handed-over model's predictions of the test photos."""
-        return self.predictions_of(self.chosen)
+        """The handed-over model's predictions of the test photos, or those of the model before its last fit."""
+        return self.predictions_of(self.tested)
 
     def predictions_of(self, stage: str) -> pd.DataFrame:
         """A stage's predictions of the test photos."""

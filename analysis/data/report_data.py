@@ -8,9 +8,9 @@ import pandas as pd
 
 from analysis.data.experiment import FinalStage, final_stage
 from analysis.data.frames import Frames, frames
-from analysis.data.intervals import Interval, PhotoScores, score_test
 from search.records import Experiment
 from trainables.errors import UserError
+from trainables.intervals import Interval, Scores, scores
 
 TOLERANCE = 5e-4  # metrics.json and predictions.csv are of the same model when their scores differ by less
 
@@ -25,7 +25,7 @@ class ReportData:
     experiment: Experiment
     frames: Frames
     final: FinalStage | None
-    test: PhotoScores | None
+    test: Scores | None
     best: int | None
     baselines: Frames
 
@@ -96,7 +96,7 @@ class ReportData:
         if self.test is None or self.final is None:
             return None
         own: Interval = getattr(self.test, name)
-        reported = self.final.figures(self.final.chosen, "test").get(name)
+        reported = self.final.figures(self.final.tested, "test").get(name)
         return own if reported is not None and abs(own.value - reported) < TOLERANCE else None
 
 
@@ -117,3 +117,8 @@ def report_data(experiment: Experiment, baselines: Experiment | None = None) -> 
         place = valued["value"].argmax() if experiment.sweep["mode"] == "max" else valued["value"].argmin()
         best = int(valued["trial"].iloc[int(place)])
     return ReportData(experiment, tables, final, test, best, frames(baselines) if baselines is not None else tables)
+
+
+def score_test(predictions: pd.DataFrame) -> Scores:
+    """Scores of `predictions` (columns family, predicted), with 95 % intervals."""
+    return scores(predictions["family"].to_numpy(), predictions["predicted"].to_numpy())

@@ -28,7 +28,8 @@ TERMS = {
     "Early stopping": "A trial that stops improving ends by itself.",
     "Oversampling": "Varied copies of the training photos of weak families are added, and the model is trained again.",
     "95 % interval": "Where the score would lie 95 times in 100 if other test photos of the same families had been "
-    "taken. Found by drawing the test photos again and again (bootstrap).",
+    "taken. Of a share, Wilson's; of macro F1, found by drawing the test photos again and again (bootstrap), with four "
+    "imaginary ones among them, because a few photos without a mistake do not prove that there is none.",
     "Calibration": "Whether photos that the model is 80 % sure of are right 80 % of the time.",
     "Fingerprint": "A checksum of all photos and of the split: equal only if the data are the same.",
 }

@@ -59,7 +59,7 @@ def write_report(experiment: Path, out: Path | None = None, baselines: Path | No
         "Raretune report",
         [made for section in SECTIONS if (made := section(data)) is not None],
         lambda folder: export(data.frames, folder),
-        name=sweep["name"],
+        name=data.experiment.folder.name,
         subtitle=Markup("{} on <code>{}</code>, ").format(trials, sweep["dataset"]),
         cautions=cautions(data),
         contents=True,

@@ -3,9 +3,11 @@
 import numpy as np
 
 from analysis.compare.differences import difference, model_verdict
+from analysis.data.experiment import FinalStage
 from analysis.data.report_data import ReportData
 from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, command
 from analysis.render.wording import (
+    SPLITS,
     THIN,
     WJ,
     backbone_words,
@@ -115,7 +117,8 @@ def probe_test_sentence(data: ReportData) -> str:
     final = data.final
     if final is None or final.predictions.empty or not final.figures("probe", "test"):
         return ""
-    probe, trial = final.predictions_of("probe"), final.predictions_of(final.trial_chosen)
+    trained = final.trial_chosen if final.chosen == "probe" else final.tested
+    probe, trial = final.predictions_of("probe"), final.predictions_of(trained)
     if probe.empty or trial.empty:
         return ""
     return sentence_case(model_verdict(difference(("the probe", probe), ("the trained model", trial))))
@@ -155,20 +158,36 @@ def final_sentence(data: ReportData) -> str:
     final = data.final
     if final is None:
         return "There is no final model yet: no test photo has been looked at."
-    test = final.figures(final.chosen, "test")
+    test = final.figures(final.tested, "test")
     photos = f"{count(data.test.photos)} test photos" if data.test else "the test photos"
     interval = interval_words(data, "macro_f1")
     worth = (
         f"It names {percent(test.get('accuracy'))} of {photos} correctly. Its test macro F1, which counts every family "
         f"alike, is {percent(test.get('macro_f1'))}{f' ({interval})' if interval else ''}."
     )
+    if not test:
+        worth = "No photo was kept for test, so nothing here says how good it is on new photos."
+    again = refit_words(final)
     if final.chosen == "probe":
         why = str(final.metrics.get("chosen_because"))
-        return f"The final model is the probe, fitted again on training and validation photos: {why}. {worth}"
+        return f"The final model is the probe{again and f', fitted again {again}'}: {why}. {worth}"
     names = [str(name) for name in final.metrics.get("oversampled_families", [])]
     how = f"with {plural(len(names), 'weak family', 'weak families')} oversampled" if names else "without oversampling"
     kept = how if final.chosen == "after" or not names else "without oversampling, which was tried and did not help"
+    if again:
+        kept += f", and once more {again}"
     return f"The final model has that configuration, trained again {kept}. {worth}"
+
+
+def refit_words(final: FinalStage) -> str:
+    """Which photos the last fit had, and what was tested; "" without one."""
+    # Earlier versions wrote no "refit": they always fitted a probe again that they handed over, and never a training.
+    always = {"splits": ["train", "validation"], "tested": True} if final.chosen == "probe" else None
+    refit = final.metrics.get("refit", always)
+    if not refit:
+        return ""
+    photos = f"on {join_words([SPLITS[split] for split in refit['splits']])} photos"
+    return photos if refit["tested"] else f"{photos} (the test figures are of the model before that)"
 
 
 def tiles(data: ReportData) -> tuple[Tile, ...]:
@@ -177,7 +196,7 @@ def tiles(data: ReportData) -> tuple[Tile, ...]:
     pruned = int((trials["state"] == "pruned").sum())
     seconds = (data.experiment.summary or {}).get("wall_seconds")
     stopped = f"{count(pruned)} of {plural(len(trials), 'trial')} stopped early"
-    test = final.figures(final.chosen, "test") if final else {}
+    test = final.figures(final.tested, "test") if final else {}
     of_test = (
         Tile(
             "test macro F1 of the final model",
@@ -187,7 +206,7 @@ def tiles(data: ReportData) -> tuple[Tile, ...]:
         Tile("test photos named correctly", percent(test.get("accuracy")), interval_words(data, "accuracy")),
     )
     return (
-        *(of_test if final else ()),
+        *(of_test if test else ()),
         Tile(
             f"best {metric_words(data.metric)} in the sweep",
             score(data.best_value, data.metric),

@@ -29,14 +29,20 @@ class Progress(Observer):
     """Driver-side display; `console` is where to (standard output unless given)."""
 
     def __init__(
-        self, config: SweepConfig, concurrent: int, console: Console | None = None, probe: ProbeRecord | None = None
+        self,
+        config: SweepConfig,
+        concurrent: int,
+        console: Console | None = None,
+        probe: ProbeRecord | None = None,
+        started: float | None = None,
     ) -> None:
+        """Args: `started` is when the command began, in monotonic seconds; None is when the trials begin."""
         self._view = SweepView.of(config, concurrent, None if probe is None else probe.value(config.metric))
         self._knobs = list(config.space)
         self._console = console or Console(file=sys.stdout)
         self._live: Live | None = None
         self._machine = MachineUse()
-        self._started = 0.0
+        self._started = started
         self._begun: dict[int, float] = {}
         self._seconds_of_ended = 0.0
         self._fill_seconds = 0.0
@@ -56,7 +62,7 @@ class Progress(Observer):
 
     def opened(self) -> None:
         """Begin to show."""
-        self._started = time.monotonic()
+        self._started = time.monotonic() if self._started is None else self._started
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=False)
             self._live.start()
@@ -124,14 +130,16 @@ class Progress(Observer):
 
     def _draw(self, live: Live) -> None:
         self._drawn = time.monotonic()
-        live.update(drawing(self._view, self._knobs, self._clock(), self._machine.words()), refresh=True)
+        width = self._console.width
+        live.update(drawing(self._view, self._knobs, self._clock(), self._machine.words(), width), refresh=True)
 
     def _clock(self) -> str:
         now = time.monotonic()
         spent = self._seconds_of_ended + sum(now - begun for begun in self._begun.values())
         left = self._view.seconds_left(max(0.0, spent - self._fill_seconds))
         after = "" if left is None else f", about {duration(left)} left"
-        return f"{duration(now - self._started)} elapsed{after}"
+        began = now if self._started is None else self._started
+        return f"{duration(now - began)} elapsed{after}"
 
     def _say(self, line: str) -> None:
         if self._live is None:

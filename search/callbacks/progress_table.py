@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Group
 from rich.table import Table
@@ -28,6 +28,12 @@ _STYLES = {
 }
 # What a trial did before it ended so does not count; the word says how.
 _BAD_ENDS = {"DIVERGED": "diverged", "FAIL": "failed", "INFEASIBLE": "costs too much"}
+
+_BETWEEN = 2  # characters between columns
+_SHORT = {
+    **{"learning_rate": "rate", "head_learning_rate": "head rate", "dense_units": "units"},
+    **{"unfrozen_layers": "unfrozen", "label_smoothing": "smoothing", "batch_size": "batch"},
+}
 
 
 @dataclass
@@ -123,8 +129,12 @@ class SweepView:
         return open_epochs * spent / self.epochs_here / self.slots()
 
 
-def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> Group:
-    """Draw the trials, why the latest failures failed, and in words the sweep, its rungs and the machine's use."""
+def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str, width: int = 200) -> Group:
+    """Draw the trials, why the latest failures failed, and in words the sweep, its rungs and the machine's use.
+
+    Args:
+        width: of the terminal, in characters.
+    """
     failures = [row for row in view.rows.values() if row.state in _BAD_ENDS][-_FAILURES:]
     members = f", {len(view.front())} on the front" if view.cost else ""
     lines = [f"{view.ended()} of {view.trials} trials ended, {view.best_words('best')}{members}, {clock}"]
@@ -132,30 +142,60 @@ def drawing(view: SweepView, knobs: Sequence[str], clock: str, machine: str) -> 
         lines.append(f"rungs: {'; '.join(_rung_words(view, rung) for rung in view.rungs)}")
     lines.append(f"{len(view.running())} of {view.slots()} slots busy; this machine: {machine}")
     return Group(
-        table(view, knobs),
+        table(view, knobs, width),
         *(Text(f"trial {row.number} {_BAD_ENDS[row.state]}: {row.why}", style=_STYLES[row.state]) for row in failures),
         *map(Text, lines),
     )
 
 
-def table(view: SweepView, knobs: Sequence[str]) -> Table:
-    """Draw the trials: state, epoch, the searched knobs, the objective now and at its best, the model's cost."""
+class _Column(NamedTuple):
+    """A column: `places` decides which go first where there is no room for all, the highest."""
+
+    heading: str
+    cells: list[Text]
+    places: int = 0
+    left: bool = False
+
+    @property
+    def width(self) -> int:
+        """Characters of its widest cell."""
+        return max(len(self.heading), *(len(cell) for cell in self.cells), 0)
+
+
+def table(view: SweepView, knobs: Sequence[str], width: int = 200) -> Table:
+    """Draw the trials: state, epoch, the searched knobs, the objective now and at its best, the model's cost.
+
+    Where `width` characters are not enough, names of knobs are shortened; where they still are not, whole columns are
+    left out rather than cells cut: the objective now, then the knobs from the last on, then the cost.
+    """
+    rows, best = shown(view), {row.number for row in view.front()}
+    costs = [_Column(view.cost, [Text(f"{row.cost:.1f}") for row in rows], 1)] if view.cost else []
+    columns = [
+        _Column("trial", [Text(str(row.number)) for row in rows]),
+        _Column("state", [Text(row.state, style=_STYLES.get(row.state, "")) for row in rows], left=True),
+        _Column("epoch", [Text(f"{row.epoch}/{view.max_epochs}") for row in rows]),
+        *(
+            _Column(knob, [Text(knob_words(row.params[knob])) for row in rows], 2 + place)
+            for place, knob in enumerate(knobs)
+        ),
+        _Column(view.metric, [Text(figure(row.value)) for row in rows], 2 + len(knobs)),
+        _Column("best", [Text(figure(row.best), "bold green" if row.number in best else "") for row in rows]),
+        *costs,
+    ]
+    if _width(columns) > width:
+        columns = [column._replace(heading=_SHORT.get(column.heading, column.heading)) for column in columns]
+    while _width(columns) > width and (last := max(columns, key=lambda column: column.places)).places:
+        columns.remove(last)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    costs = [view.cost] if view.cost else []
-    for heading in ("trial", "state", "epoch", *knobs, view.metric, "best", *costs):
-        drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-    best = {row.number for row in view.front()}
-    for row in shown(view):
-        drawn.add_row(
-            str(row.number),
-            Text(row.state, style=_STYLES.get(row.state, "")),
-            f"{row.epoch}/{view.max_epochs}",
-            *(knob_words(row.params[knob]) for knob in knobs),
-            figure(row.value),
-            Text(figure(row.best), style="bold green" if row.number in best else ""),
-            *(f"{row.cost:.1f}" for _ in costs),
-        )
+    for column in columns:
+        drawn.add_column(column.heading, justify="left" if column.left else "right", no_wrap=True)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        drawn.add_row(*cells)
     return drawn
+
+
+def _width(columns: Sequence[_Column]) -> int:
+    return sum(column.width + _BETWEEN for column in columns) - _BETWEEN
 
 
 def shown(view: SweepView) -> list[TrialView]:

@@ -8,6 +8,11 @@ from search.config.registry import LEARNING, STOP_RULES
 from search.config.schema import EarlyStopping, SweepConfig
 from trainables.config import TrialConfig
 
+# A process that trains: Ray's start of it, TensorFlow's import, building the network, tracing its first steps.
+START_SECONDS = 15.0
+# Of the probe's fits, for each pair of photos: 3,226 photos took some 200 s on 2 cores.
+PROBE_FIT_SECONDS = 2e-5
+
 
 @dataclass(frozen=True)
 class Throughput:
@@ -27,9 +32,10 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds and bytes that a sweep will take, with `concurrent` trials at once.
+    """Seconds and bytes that a sweep will take from here on, with `concurrent` trials at once.
 
-    `epochs` is how many a trial is expected to run, `most_seconds` what the sweep takes if none is stopped.
+    `epochs` is how many a trial is expected to run, `most_seconds` what the sweep takes if none is stopped;
+    `probe_seconds` is 0 where it has no probe.
     """
 
     fill_seconds: float
@@ -38,11 +44,13 @@ class Forecast:
     epochs: float
     most_seconds: float
     concurrent: int
+    probe_seconds: float = 0.0
+    start_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """What the sweep is expected to take, the start of Ray and TensorFlow left out."""
-        return self.fill_seconds + self.train_seconds
+        """What the sweep is expected to take."""
+        return self.start_seconds + self.probe_seconds + self.fill_seconds + self.train_seconds
 
 
 @dataclass(frozen=True)
@@ -72,14 +80,21 @@ def forecast(config: SweepConfig, measured: Throughput, nodes: int, photos: Mapp
     epoch = photos["train"] / measured.train + photos["validation"] / measured.evaluate
     epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
     fill = rows / measured.prefix
-    pixels = (photos["train"] + photos["validation"]) * trial.image_size**2 * 3
+    used = photos["train"] + photos["validation"]
+    pixels = used * trial.image_size**2 * 3
+    # The probe passes each photo once, and then fits in the space of the photos.
+    probe = used / measured.prefix + PROBE_FIT_SECONDS * used**2 + START_SECONDS if config.probe else 0.0
+    start = START_SECONDS
+    before = start + probe + fill
     return Forecast(
         fill_seconds=fill,
         train_seconds=config.trials * epochs * epoch / nodes,
         store_bytes=rows * measured.bytes_per_photo + pixels,
         epochs=epochs,
-        most_seconds=fill + config.trials * config.max_epochs * epoch / nodes,
+        most_seconds=before + config.trials * config.max_epochs * epoch / nodes,
         concurrent=measured.concurrent * nodes,
+        probe_seconds=probe,
+        start_seconds=start,
     )
 
 
@@ -88,12 +103,13 @@ def forecast_lines(expected: Forecast, config: SweepConfig, measured: Throughput
     trials = "1 trial" if measured.concurrent == 1 else f"{measured.concurrent} trials"
     threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
     each = " each" if measured.concurrent > 1 else ""
+    probe = f", {duration(expected.probe_seconds)} for the probe" if expected.probe_seconds else ""
     return [
         f"measured     {trials} at once with {threads}{each}: {measured.train:.0f} photos/s in training, "
         f"{measured.prefix:.0f} through what is frozen",
-        f"forecast     about {duration(expected.seconds)}, {duration(expected.most_seconds)} if no trial is stopped: "
-        f"{config.trials} trials of {expected.epochs:.1f} epochs, and {duration(expected.fill_seconds)} to compute "
-        f"{expected.store_bytes / 1e9:.2f} GB once",
+        f"forecast     about {duration(expected.seconds)} from here, {duration(expected.most_seconds)} if no trial is "
+        f"stopped: {config.trials} trials of {expected.epochs:.1f} epochs, and {duration(expected.fill_seconds)} to "
+        f"compute {expected.store_bytes / 1e9:.2f} GB once{probe}, {duration(expected.start_seconds)} to start",
     ]
 
 

@@ -97,6 +97,8 @@ def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int
     key = json.dumps(facts, sort_keys=True)
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
     if key not in known:
+        tries = "one way" if len(ways) == 1 else f"up to {len(ways)} ways"
+        print(f"measuring    how fast trials run here, {tries} of half a minute each; remembered", flush=True)
         known[key] = asdict(best(_measure(trial, unfrozen, classes, ways)))
         cache.parent.mkdir(parents=True, exist_ok=True)
         write_json(known, cache)

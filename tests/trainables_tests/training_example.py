@@ -33,15 +33,15 @@ SMALL = TrialConfig(
 LEARNS = SMALL.model_copy(update={"backbone": "densenet121", "unfrozen_layers": 0, "learning_rate": 1e-2})
 
 
-def make_dataset(folder: Path) -> Dataset:
-    """Draw four families of simple pictures and prepare them."""
+def make_dataset(folder: Path, **options: Any) -> Dataset:
+    """Draw four families of simple pictures and prepare them; `options` are further ones of `prepare`."""
     generator = np.random.default_rng(0)
     for family, count in FAMILIES.items():
         (folder / "photos" / family).mkdir(parents=True)
         for number in range(count):
             picture = Image.fromarray(_draw(family, generator))
             picture.save(folder / "photos" / family / f"{number:03d}.png")
-    prepare(folder / "photos", folder / "dataset", PrepareOptions(workers=1, group=("none",)))
+    prepare(folder / "photos", folder / "dataset", PrepareOptions(workers=1, group=("none",), **options))
     return open_dataset(folder / "dataset")
 
 

@@ -22,8 +22,8 @@ examples:
 
 PHOTOS is a folder of class folders; metadata.csv (the study's columns) or metadata/rarespecies-catalog.csv (the
 hub's) is used when it is there. OUT gets TFRecord shards with the original bytes, photos.csv, excluded.csv (what was
-left out, and why) and, last, manifest.json. Exact copies of a photo always stay in one split. A class with fewer than
-three groups of photos is kept in training only.
+left out, and why) and, last, manifest.json. Exact copies of a photo always stay in one split. A class with fewer
+groups of photos than there are splits is kept in training only. A TEST of 0 keeps no photo for test.
 """
 
 _CHECK = """\

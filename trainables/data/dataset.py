@@ -56,7 +56,8 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     """What a prepared dataset is and how it was made; written last, so that its presence means the rest is whole.
 
     `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
-    `created` is UTC, ISO 8601; `source` is the absolute path of the photos.
+    `created` is UTC, ISO 8601; `source` is the absolute path of the photos; `two_labels` counts the training photos of
+    pictures that carry different labels.
     """
 
     format: Literal[1] = 1
@@ -73,6 +74,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     layout: str
     min_photos: int
     train_only_families: list[str]
+    two_labels: int = 0
     warnings: list[str]
     shards: list[Shard]
     source: str
@@ -124,6 +126,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """What is in the dataset: equal for equal photos, splits, labels and class names, wherever they lie."""
         return self.manifest.fingerprint
+
+    @property
+    def tested(self) -> bool:
+        """Whether any photo was kept for test."""
+        return any(self.manifest.counts.get("test", {}).values())
 
     def photos(self, split: str) -> list[Photo]:
         """The photos of one split, in the order in which `shards.read_split` gives them.

@@ -14,10 +14,15 @@ from trainables.data.photo_files import inspect_bytes
 from trainables.data.shards import read_split
 from trainables.device import usable_cores
 from trainables.near_duplicates.descriptor import ImageDescriptor
-from trainables.near_duplicates.links import components, links_of_equal, near_duplicate_links
+from trainables.near_duplicates.links import MOST_DOUBTFUL, compare, components, links_of_equal
 
 PHOTO_ID, CONTENT, GROUP = "photo id", "content hash", "group"
 _AT_ONCE = 64
+MOST_SHOWN = 20
+LOOKED_FOR = (
+    "looked for: equal bytes; pictures re-encoded, resized, mirrored, turned by up to 20 degrees, zoomed or cropped by "
+    "up to 10 % in all, relit. Not found: larger crops, cut-outs, other shots of one scene"
+)
 
 
 class SplitPair(BaseModel, extra="forbid", frozen=True):
@@ -52,7 +57,7 @@ class LeakProof(BaseModel, extra="forbid", frozen=True):
         counts = ", ".join(f"{count} {split}" for split, count in self.photos.items())
         verdict = "the splits are disjoint" if self.passed else "THE SPLITS LEAK"
         rows = [f"  {pair.a} and {pair.b} share {pair.shared} by {pair.by}" for pair in self.pairs]
-        return [f"{verdict} ({counts} photos)", *rows, *self.notes]
+        return [f"{verdict} ({counts} photos)", *rows, LOOKED_FOR, *self.notes]
 
 
 def prove_disjoint(dataset: Dataset) -> LeakProof:
@@ -68,8 +73,8 @@ def prove_disjoint(dataset: Dataset) -> LeakProof:
     rows, hashes = [row for row, _, _ in seen], [sha256 for _, sha256, _ in seen]
     decoded = [(position, descriptor) for position, (_, _, descriptor) in enumerate(seen) if descriptor is not None]
     descriptors = [descriptor for _, descriptor in decoded]
-    links = near_duplicate_links(descriptors, [rows[position].family for position, _ in decoded])
-    alike = [(decoded[left][0], decoded[right][0]) for left, right in links]
+    found = compare(descriptors, [rows[position].family for position, _ in decoded])
+    alike, doubtful = ([(decoded[left][0], decoded[right][0]) for left, right in pairs] for pairs in found)
     together = [*links_of_equal([row.group for row in rows]), *links_of_equal(hashes)]
     notes = []
     if NEAR_DUPLICATES in dataset.manifest.grouping:
@@ -77,6 +82,7 @@ def prove_disjoint(dataset: Dataset) -> LeakProof:
     elif apart := sum(rows[left].split != rows[right].split for left, right in alike):
         rule = f"this dataset was made without --group {NEAR_DUPLICATES}"
         notes = [f"note: at least {apart} near-duplicates stand in two splits; {rule}"]
+    notes += [*_two_labels(rows), *_look_alikes(rows, doubtful)]
     keys: dict[str, Sequence[object]] = {
         PHOTO_ID: [row.photo_id for row in rows],
         CONTENT: hashes,
@@ -93,6 +99,42 @@ def prove_disjoint(dataset: Dataset) -> LeakProof:
             leaks += [f"leak by {by}: {left} is in {a}, {right} in {b}" for left, right in shared]
     counts = {split: sum(row.split == split for row in rows) for split in SPLITS}
     return LeakProof(fingerprint=dataset.fingerprint, photos=counts, pairs=pairs, leaks=leaks, notes=notes)
+
+
+def _two_labels(rows: Sequence[Photo]) -> list[str]:
+    """A line for each group of like photos with different labels, which all train the model."""
+    members: dict[str, list[Photo]] = {}
+    for row in rows:
+        members.setdefault(row.group, []).append(row)
+    mixed = [
+        sorted(each, key=lambda row: row.source)
+        for _, each in sorted(members.items())
+        if len({row.family for row in each}) > 1
+    ]
+    return [
+        f"note: one picture, two labels: {', '.join(f'{row.source} ({row.family})' for row in each)}; "
+        "all are in training (`prepare --two-labels exclude` leaves them out)"
+        for each in mixed
+    ]
+
+
+def _look_alikes(rows: Sequence[Photo], doubtful: Sequence[tuple[int, int]]) -> list[str]:
+    """What was looked for, and the pairs of photos of different families that may be copies in different splits."""
+    apart = [(rows[i], rows[j]) for i, j in doubtful if rows[i].split != rows[j].split]
+    lines = []
+    if apart:
+        count = f"at least {len(apart)}" if len(doubtful) >= MOST_DOUBTFUL else f"{len(apart)}"
+        lines.append(
+            f"note: {count} pairs of photos of different families in different splits look alike: copies that were "
+            "altered and labelled otherwise, or different things. They do not count as leaks; look at them"
+        )
+        lines += [f"  {_where(one)} and {_where(other)}" for one, other in apart[:MOST_SHOWN]]
+        lines += [f"  and {len(apart) - MOST_SHOWN} more"] if len(apart) > MOST_SHOWN else []
+    return lines
+
+
+def _where(row: Photo) -> str:
+    return f"{row.source} ({row.split})"
 
 
 def _inspected(dataset: Dataset) -> Iterator[tuple[Photo, str, ImageDescriptor | None]]:

@@ -1,6 +1,7 @@
 """Options of `prepare`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -36,6 +37,11 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
         description="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
         "species, or none",
         json_schema_extra={"metavar": "RULE"},
+    )
+    two_labels: Literal["train", "exclude"] = Field(
+        default="train",
+        description="photos of one picture (near-duplicates) that carry different labels: use them in training only, "
+        "each with its own label, or leave them out",
     )
     workers: int | None = Field(
         default=None,

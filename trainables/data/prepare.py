@@ -26,7 +26,7 @@ from trainables.data.layouts import find_photos
 from trainables.data.options import PrepareOptions
 from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, apply_exclusion_list, inspect_files
 from trainables.data.shards import write_split
-from trainables.data.split import MIN_GROUPS, check_rules, group_photos, split_groups
+from trainables.data.split import check_rules, group_photos, groups_needed, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 
@@ -42,8 +42,9 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     """
     options = options or PrepareOptions()
     root, out = photos.resolve(), out.resolve()
-    if not all(0 < part < 1 for part in options.fractions):
-        needs = f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)})"
+    train, validation, test = options.fractions
+    if not (0 < train < 1 and 0 < validation < 1 and 0 <= test < 1):
+        needs = f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), of which only test's may be 0"
         raise UserError(f"{needs}, not {options.fractions}")
     if not math.isclose(total := sum(options.fractions), 1, abs_tol=1e-6):
         raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, options.fractions))} is {total:g}")
@@ -101,20 +102,23 @@ def _split_rows(usable: Sequence[_Usable], found: Found, options: PrepareOptions
     """The photos in shard order, shard names still empty, and the families in training only; `found` gets warnings."""
     hashes, descriptors = [seen.sha256 for _, seen in usable], [seen.descriptor for _, seen in usable]
     groups = group_photos([file for file, _ in usable], hashes, descriptors, options.group)
+    if options.two_labels == "exclude":
+        usable, groups = _with_one_label(usable, groups, found)
     classes = [file.class_name for file, _ in usable]
     split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
         raise UserError(f"all photos are of one class ({class_names[0]}); telling classes apart needs two or more")
     if len(split.train_only) == len(class_names):
-        raise UserError(f"no class has {MIN_GROUPS} groups of photos, so none can be in all three splits; add photos")
+        needed = groups_needed(options.fractions)
+        raise UserError(f"no class has {needed} groups of photos, so none can be in all {needed} splits; add photos")
     labels = {name: label for label, name in enumerate(class_names)}
     rows = [
         Photo(file.photo_id, split.of_group[group], file.class_name, labels[file.class_name], seen.sha256, group,
               file.source, seen.width, seen.height, shard="")
         for (file, seen), group in zip(usable, groups, strict=True)
     ]  # fmt: skip
-    found.warnings += _warnings(rows, split.train_only)
+    found.warnings += _warnings(rows, split.train_only, options.fractions)
 
     def place(row: Photo) -> tuple[int, str]:
         """Mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
@@ -124,18 +128,45 @@ def _split_rows(usable: Sequence[_Usable], found: Found, options: PrepareOptions
     return rows, split.train_only
 
 
-def _warnings(rows: Sequence[Photo], train_only: Sequence[str]) -> list[str]:
+def _with_one_label(usable: Sequence[_Usable], groups: Sequence[str], found: Found) -> tuple[list[_Usable], list[str]]:
+    """Those whose group has one label, with their groups; `found` gets the others."""
+    labels: dict[str, set[str]] = {}
+    for (file, _), group in zip(usable, groups, strict=True):
+        labels.setdefault(group, set()).add(file.class_name)
+    kept = []
+    for photo, group in zip(usable, groups, strict=True):
+        if len(labels[group]) == 1:
+            kept.append((photo, group))
+        else:
+            names = " and ".join(sorted(labels[group]))
+            found.exclude(photo[0].source, "two_labels", f"like pictures (group {group}) are labelled {names}")
+    if not kept:
+        raise UserError("all photos are of pictures with different labels; --two-labels train uses them")
+    return [photo for photo, _ in kept], [group for _, group in kept]
+
+
+def doubtful(rows: Sequence[Photo]) -> dict[str, list[Photo]]:
+    """The groups of like photos that carry different labels, with their photos."""
+    members: dict[str, list[Photo]] = {}
+    for row in rows:
+        members.setdefault(row.group, []).append(row)
+    return {group: each for group, each in sorted(members.items()) if len({row.family for row in each}) > 1}
+
+
+def _warnings(rows: Sequence[Photo], train_only: Sequence[str], fractions: Sequence[float]) -> list[str]:
     lines = []
+    if not fractions[-1]:
+        lines.append("no photo is kept for test: every score will be of photos by which something was chosen; "
+                     "`python -m trainables evaluate` tests the model on photos of your own")  # fmt: skip
     if train_only:
         some = ", ".join(train_only[:5]) + (f" and {len(train_only) - 5} more" if len(train_only) > 5 else "")
-        lines.append(f"{len(train_only)} families are in training only, for want of {MIN_GROUPS} groups: {some}")
-    mixed: dict[str, set[str]] = {}
-    for row in rows:
-        mixed.setdefault(row.group, set()).add(row.family)
-    doubtful = [group for group, names in mixed.items() if len(names) > 1]
-    if doubtful:
-        lines.append(f"{len(doubtful)} groups of like photos carry different labels and are in training only: "
-                     f"see the groups {', '.join(sorted(doubtful)[:3])} in {PHOTOS}")  # fmt: skip
+        want = f"for want of {groups_needed(fractions)} groups"
+        lines.append(f"{len(train_only)} families are in training only, {want}: {some}")
+    if mixed := doubtful(rows):
+        pairs = [" and ".join(sorted(row.source for row in each)[:3]) for each in mixed.values()]
+        some = "; ".join(sorted(pairs)[:3])
+        told = f"{len(mixed)} groups of like photos carry different labels and are in training only, each with its own"
+        lines.append(f"{told}: {some} (column group of {PHOTOS}); --two-labels exclude leaves them out")
     totals = Counter(row.family for row in rows)
     for (group, family), size in Counter((row.group, row.family) for row in rows).items():
         if size > 10 and size > totals[family] / 2:
@@ -187,6 +218,7 @@ def _manifest(
         groups=len({row.group for row in rows}),
         layout=found.layout,
         train_only_families=train_only,
+        two_labels=sum(map(len, doubtful(rows).values())),
         warnings=found.warnings,
         shards=shards,
         source=str(root),

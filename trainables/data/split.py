@@ -15,8 +15,11 @@ from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import ImageDescriptor
 from trainables.near_duplicates.links import components, links_of_equal, near_duplicate_links
 
-MIN_GROUPS = 3
-"""A class with fewer groups of its own cannot be in all three splits: it is kept in training only."""
+
+def groups_needed(fractions: Sequence[float]) -> int:
+    """How many groups of its own a class needs to be in every split: with fewer it is kept in training only."""
+    return sum(fraction > 0 for fraction in fractions)
+
 
 _ATTEMPTS = 24
 # Of a few groups one deal misses the best split more often, and costs little.
@@ -81,8 +84,8 @@ def split_groups(
 ) -> Split:
     """Give each group to one split; `groups` and `classes` are per photo, `fractions` in the order of `SPLITS`.
 
-    - A class with at least `MIN_GROUPS` groups of its own gets at least one photo in each split, and otherwise is as
-      close to the fractions as whole groups permit.
+    - A class with as many groups of its own as there are splits (two where the last fraction, test's, is 0) gets at
+      least one photo in each of them, and otherwise is as close to the fractions as whole groups permit.
     - A class with fewer goes to training.
     - A group with photos of several classes goes to training: it tells that a label is doubtful, and a doubtful
       label must not judge.
@@ -92,6 +95,7 @@ def split_groups(
     for group, name in zip(groups, classes, strict=True):
         members.setdefault(group, Counter())[name] += 1
     own: dict[str, list[tuple[str, int]]] = {name: [] for name in sorted(set(classes))}
+    needed = groups_needed(fractions)
     in_train: Counter[str] = Counter()
     of_group: dict[str, str] = {}
     for group, counts in sorted(members.items()):
@@ -103,17 +107,15 @@ def split_groups(
             own[name].append((group, size))
     for name, sized in own.items():
         places = [0] * len(sized)
-        if len(sized) >= MIN_GROUPS:
+        if len(sized) >= needed:
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-            places = _best_deal([size for _, size in sized], in_train[name], fractions, rng)
+            places = _best_deal([size for _, size in sized], in_train[name], fractions[:needed], rng)
         of_group |= {group: SPLITS[place] for (group, _), place in zip(sized, places, strict=True)}
-    return Split(of_group, [name for name, sized in own.items() if len(sized) < MIN_GROUPS])
+    return Split(of_group, [name for name, sized in own.items() if len(sized) < needed])
 
 
-def _best_deal(
-    sizes: Sequence[int], in_train: int, fractions: tuple[float, float, float], rng: np.random.Generator
-) -> list[int]:
-    """A split (0, 1, 2) per group; `in_train` photos of the class are in training already.
+def _best_deal(sizes: Sequence[int], in_train: int, fractions: Sequence[float], rng: np.random.Generator) -> list[int]:
+    """A split's number per group; `in_train` photos of the class are in training already.
 
     Deals the groups at random, several times, improves each deal by moves and swaps, and keeps the best. Dealing the
     largest group first would need one try, but would put every large group into training.
@@ -122,12 +124,12 @@ def _best_deal(
     reachable = _cost(_rounded(targets), targets)
     best: tuple[float, list[int]] = (np.inf, [])
     for _ in range(_ATTEMPTS if len(sizes) > _FEW_GROUPS else _MORE_ATTEMPTS):
-        # Each group, in random order, to the split that lacks most; the first three to different ones.
-        lacking = targets - np.array([in_train, 0, 0])
+        # Each group, in random order, to the split that lacks most; the first ones to different ones.
+        lacking = targets - _start(in_train, targets)
         places = [0] * len(sizes)
         for turn, group in enumerate(rng.permutation(len(sizes))):
             # Even deals would always give validation the odd photo; the jitter decides ties by chance.
-            wish = lacking + rng.random(3) * 1e-6
+            wish = lacking + rng.random(len(targets)) * 1e-6
             place = turn if turn < len(targets) else int(np.argmax(wish))
             places[group] = place
             lacking[place] -= sizes[group]
@@ -140,8 +142,8 @@ def _best_deal(
 
 def _improve(places: list[int], sizes: Sequence[int], in_train: int, targets: _Targets) -> float:
     """Move and swap groups, in place, as long as the split comes closer to its targets; returns the cost."""
-    filled = np.array([in_train, 0, 0], dtype=np.int64)
-    groups = np.zeros(3, dtype=np.int64)
+    filled = _start(in_train, targets)
+    groups = np.zeros(len(targets), dtype=np.int64)
     for place, size in zip(places, sizes, strict=True):
         filled[place] += size
         groups[place] += 1
@@ -164,7 +166,7 @@ def _best_step(
     """The move or swap that lowers the cost most, as (group, its new split); None when none does."""
     best_cost, best = _cost(filled, targets) - 1e-9, None
     for (place, size), group in kinds.items():
-        for to in range(3):
+        for to in range(len(targets)):
             if to == place:
                 continue
             partners = [(0, None)] if groups[place] > 1 else []
@@ -178,6 +180,11 @@ def _best_step(
                     best_cost = cost
                     best = [(group, to)] if partner is None else [(group, to), (partner, place)]
     return best
+
+
+def _start(in_train: int, targets: _Targets) -> _Counts:
+    """Photos per split before any group is dealt."""
+    return np.array([in_train, *[0] * (len(targets) - 1)], dtype=np.int64)
 
 
 def _cost(filled: _Counts, targets: _Targets) -> float:

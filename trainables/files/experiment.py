@@ -43,6 +43,9 @@ MISTAKES_FILE = "mistakes.csv"
 EXAMPLES_FOLDER, EXAMPLES_FILE = "examples", "examples.csv"
 EXPORTED_FOLDER = "exported"
 
+# Where `evaluate` writes, beside tables named as the final stage's; written last.
+EVALUATION_FILE = "evaluation.json"
+
 
 def front_file(experiment: Path, number: int) -> Path:
     """Return where a trial of the front stands, in the form of best.json."""

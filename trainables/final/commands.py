@@ -57,11 +57,13 @@ def run_retrain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_WHICH = {"before": "before oversampling", "after": "after oversampling", "probe": "probe"}
+_WHICH = {"before": "before oversampling", "after": "after oversampling", "refit": "last fit", "probe": "probe"}
 
 
 def summary(metrics: dict[str, Any]) -> list[str]:
     """What metrics.json says, for people: the figures of both trainings, the choice, and every warning."""
+    from trainables.final.outcome import join_splits
+
     lines = [
         f"{_WHICH.get(name, name):>19}, {split:<10}  accuracy {figures['accuracy']:6.1%}  "
         f"loss {figures['loss']:6.3f}  cross-entropy {figures['cross_entropy']:6.3f}  "
@@ -69,10 +71,12 @@ def summary(metrics: dict[str, Any]) -> list[str]:
         for name, splits in metrics["stages"].items()
         for split, figures in (splits or {}).items()
     ]
+    refit = metrics.get("refit")
+    again = f", fitted again on {join_splits(refit['splits'])} photos" if refit else ""
     if metrics["chosen"] == "probe":
-        fitted = "fitted again on training and validation photos"
-        lines.append(f"handed over the probe, {fitted}: {metrics['chosen_because']}")
+        lines.append(f"handed over the probe{again}: {metrics['chosen_because']}")
     else:
-        lines.append(f"kept the model {metrics['chosen']} oversampling: {metrics['chosen_because']}")
+        model = f"the model {metrics['chosen']} oversampling" if metrics["oversampled_families"] else "the model"
+        lines.append(f"kept {model}{again}: {metrics['chosen_because']}")
     warnings = (metrics["weights"]["warning"], metrics["alarm"], *metrics["warnings"])
     return lines + [f"warning: {warning}" for warning in warnings if warning]

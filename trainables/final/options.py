@@ -16,6 +16,12 @@ class FinalOptions(BaseModel):
         description="which model to hand over, the trial's or the sweep's probe; better: the trial's where its "
         "validation macro F1 is higher",
     )
+    refit: Literal["none", "train+validation", "all"] | None = Field(
+        None,
+        description="fit the chosen model once more, with the epochs that validation chose, on the training and "
+        "validation photos or on all; after all, the test figures are those of the model before "
+        "(default: none, and train+validation where the probe is handed over)",
+    )
     threshold: float = Field(0.3, ge=0, le=1, description="oversample families with a validation F1 below this")
     copies: int = Field(2, ge=1, le=20, description="augmented copies of each of their photos")
     patience: int = Field(5, ge=1, description="epochs without a lower validation loss")

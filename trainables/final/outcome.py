@@ -1,32 +1,25 @@
-"""Results of the final stage: the choice, metrics.json, tables, model card.
-
-The card has the sections of Mitchell et al., "Model Cards for Model Reporting", 2019, https://arxiv.org/abs/1810.03993,
-and the head that the Hugging Face hub reads. Its words stand in model_card.md.j2, its figures are chosen here.
-"""
+"""Results of the final stage: the choice, metrics.json, tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import precision_recall_fscore_support
 
-from trainables.config import Augmentation, TrialConfig
-from trainables.data.dataset import SPLITS, Dataset, Manifest
+from trainables.config import TrialConfig
+from trainables.data.dataset import SPLITS, Dataset
 from trainables.data.leaks import LeakProof
 from trainables.files.experiment import FAMILIES_FILE, HISTORY_FILE, PREDICTIONS_FILE
 from trainables.files.output import write_rows
 from trainables.final.options import FinalOptions
 from trainables.final.probe import ProbeStage
 from trainables.handoff import Handoff
-from trainables.network.backbones import from_scratch
+from trainables.intervals import share
 from trainables.network.tail import State
 from trainables.training.class_balance import double_corrections
-from trainables.training.fine_tune import Evaluation, FineTuning, Result, family_f1
+from trainables.training.fine_tune import Evaluation, FineTuning, Result, family_scores
 from trainables.versions import git_commit, versions
 
 ALARM_MARGIN = 0.1  # a test score this far above the sweep's own validation score is, most likely, a leak
@@ -36,17 +29,22 @@ HISTORY = (
     *("epoch", "learning_rate", "train_loss", "train_cross_entropy", "train_accuracy", "train_macro_f1"),
     *("val_loss", "val_cross_entropy", "val_accuracy", "val_macro_f1", "epoch_seconds"),
 )
-# A stage is "before" or "after" oversampling, or "probe".
+# A stage is "before" or "after" oversampling, "refit" (the last fit, where it was tested) or "probe".
 PREDICTIONS = ("stage", "split", "photo_id", "source", "family", "predicted", "probability", "probability_true")
 FAMILIES = (
     *("family", "train_photos", "validation_photos", "test_photos", "oversampled"),
-    *("val_f1_before", "val_f1_after", "val_f1_probe", "test_f1_before", "test_f1_after", "test_f1_probe"),
+    *("val_f1_before", "val_f1_after", "val_f1_probe"),
+    *("test_f1_before", "test_f1_after", "test_f1_refit", "test_f1_probe"),
     *("test_precision", "test_recall"),
 )
 
-PROBE = "probe"
-WEAKEST = 10
-FEW_TEST_PHOTOS = 5
+PROBE, REFIT = "probe", "refit"
+
+
+def join_splits(splits: Sequence[str]) -> str:
+    """Say whose photos, such as "training and validation"."""
+    *most, last = ["training" if split == "train" else split for split in splits]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 class Stage(NamedTuple):
@@ -60,12 +58,29 @@ class Stage(NamedTuple):
     validation: Evaluation
 
 
+class LastFit(NamedTuple):
+    """The chosen model fitted once more, on the photos of all `splits`; no choice follows it.
+
+    `epochs` and `state` (the weights after them) are a training's, None of the probe.
+    """
+
+    splits: tuple[str, ...]
+    epochs: int | None = None
+    state: State | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether test photos can judge it: it has not seen them."""
+        return "test" not in self.splits
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The training before oversampling, the one after it where a family was weak, and the probe where there is one.
 
-    `test` are their test figures by name ("before", "after", "probe"): of the probe that is handed over, those of the
-    one fitted on validation photos too. `hand_over` is the option.
+    `test` are their test figures by name ("before", "after", "refit", "probe"), empty without test photos: of the probe
+    that is handed over, those of the one fitted on validation photos too, if it was. `hand_over` is the option,
+    `last_fit` what was fitted after the choice.
     """
 
     stages: list[Stage]
@@ -73,17 +88,23 @@ class Outcome:
     oversampled: list[int]
     probe: ProbeStage | None = None
     hand_over: str = "better"
+    last_fit: LastFit | None = None
+
+    @property
+    def tested(self) -> str:
+        """The name of the model whose test figures are quoted: the handed-over one, or the one it was before."""
+        return REFIT if REFIT in self.test else self.handed_over[0]
 
     @property
     def evaluations(self) -> dict[str, dict[str, Evaluation]]:
-        """Every model's figures on train, validation and test, by its name."""
+        """Every model's figures on train, validation and test, by its name; only those that it was evaluated on."""
         models: list[tuple[str, Stage | ProbeStage]] = [(stage.name, stage) for stage in self.stages]
         if self.probe is not None:
             models.append((PROBE, self.probe))
-        return {
-            name: {"train": model.train, "validation": model.validation, "test": self.test[name]}
-            for name, model in models
-        }
+        found = {name: {"train": model.train, "validation": model.validation} for name, model in models}
+        for name, tested in self.test.items():
+            found.setdefault(name, {})["test"] = tested
+        return found
 
     @property
     def handed_over(self) -> tuple[str, str]:
@@ -121,7 +142,8 @@ class Outcome:
     ) -> dict[str, Any]:
         """The content of metrics.json; `alarm` is a sentence where the test score is too good to be true, else None."""
         chosen, because = self.handed_over
-        last = self.stages[-1].run
+        last, refit = self.stages[-1].run, self.last_fit
+        fitted_on = refit.splits if refit else ("train",)
         stages = {
             name: {split: part.metrics._asdict() for split, part in parts.items()}
             for name, parts in self.evaluations.items()
@@ -129,18 +151,22 @@ class Outcome:
         return {
             "format": 1,
             "stages": {"before": stages["before"], "after": stages.get("after")}
-            | ({PROBE: stages[PROBE]} if PROBE in stages else {}),
+            | {name: stages[name] for name in (REFIT, PROBE) if name in stages},
             "chosen": chosen,
             "chosen_because": because,
             "trial_chosen": self.choice[0].name,
-            "probe": None if self.probe is None else self.probe.as_json(chosen == PROBE),
+            "refit": refit and {"splits": refit.splits, "epochs": refit.epochs, "tested": refit.tested},
+            "probe": None if self.probe is None else self.probe.as_json(fitted_on if chosen == PROBE else ("train",)),
             "oversampled_families": [dataset.class_names[family] for family in self.oversampled],
             "threshold": options.threshold,
             "copies": options.copies,
             "sweep_metric": handoff.metric,
             "sweep_score": handoff.score,
             "alarm": self._alarm(handoff),
-            "warnings": double_corrections(dataset, last.config.imbalance, last.balance, last.counts, self.oversampled),
+            "warnings": [
+                *self._cautions(dataset),
+                *double_corrections(dataset, last.config.imbalance, last.balance, last.counts, self.oversampled),
+            ],
             "dataset": {"folder": str(dataset.folder), "url": dataset.url, "fingerprint": dataset.fingerprint},
             "config": config.model_dump(),
             "leaks": {**proof.model_dump(), "passed": proof.passed},
@@ -148,10 +174,35 @@ class Outcome:
             "git_commit": git_commit(),
         }
 
+    def _cautions(self, dataset: Dataset) -> list[str]:
+        """Sentences on test figures that say little, or that are of another model."""
+        said = []
+        if not self.test:
+            said.append(
+                "no photo was kept for test, so nothing says how good the model is on new ones: the validation score "
+                "flatters; `python -m trainables evaluate` tests it on photos of your own"
+            )
+        elif self.last_fit is not None and not self.last_fit.tested:
+            said.append(
+                "the handed-over model was trained on the test photos too: the test figures are of the model before "
+                "the last fit, and the handed-over one must not be judged by these photos"
+            )
+        if self.test:
+            photos = len(dataset.photos("test"))
+            accuracy = share(round(self.test[self.tested].metrics.accuracy * photos), photos)
+            if accuracy.wide:
+                said.append(
+                    f"{photos} test photos say little: accuracy {accuracy.value:.1%} means {accuracy.low:.1%} to "
+                    f"{accuracy.high:.1%} (95% interval)"
+                )
+        return said
+
     def _alarm(self, handoff: Handoff) -> str | None:
         """A sentence where the test score is too good to be true."""
         chosen, _ = self.handed_over
-        score, whose, expected = self.test[chosen].metrics.macro_f1, "the sweep's own", handoff.score
+        if not self.test:
+            return None
+        score, whose, expected = self.test[self.tested].metrics.macro_f1, "the sweep's own", handoff.score
         if chosen == PROBE and self.probe is not None:
             whose, expected = "the probe's own", self.probe.validation.metrics.macro_f1
         elif handoff.metric != "val_macro_f1":
@@ -169,7 +220,7 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     history = [[stage.name, *(result[key] for key in HISTORY)] for stage in outcome.stages for result in stage.history]
     predictions: list[list[object]] = []
     for name, parts in outcome.evaluations.items():
-        for split in ("validation", "test"):
+        for split in (split for split in ("validation", "test") if split in parts):
             for photo, row in zip(dataset.photos(split), parts[split].probabilities, strict=True):
                 guess = int(row.argmax())
                 names = (photo.photo_id, photo.source, photo.family, dataset.class_names[guess])
@@ -180,61 +231,17 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
 
 
 def _families(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:
-    classes, kept = len(dataset.class_names), outcome.handed_over[0]
-    models = outcome.evaluations
-    scores: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
-    for split in ("validation", "test"):
-        labels = np.array([photo.label for photo in dataset.photos(split)])
-        for name in ("before", "after", PROBE):
-            scores[split, name] = np.full(classes, np.nan)
-            if name in models:
-                predicted = models[name][split].probabilities.argmax(axis=1)
-                scores[split, name] = family_f1(labels, predicted, classes)
-    # `labels` are now those of test.
-    predicted = models[kept]["test"].probabilities.argmax(axis=1)
-    precision, recall, _, photos = precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0
-    )
-    columns = [*scores.values(), *(np.where(photos > 0, column, np.nan) for column in (precision, recall))]
+    classes, models = len(dataset.class_names), outcome.evaluations
+    unknown = np.full((3, classes), np.nan)
+    scores: dict[tuple[str, str], npt.NDArray[np.float64]] = {}  # Precision, recall and F1 by model and split.
+    for name, parts in models.items():
+        for split in (split for split in ("validation", "test") if split in parts):
+            labels = np.array([photo.label for photo in dataset.photos(split)])
+            scores[name, split] = family_scores(labels, parts[split].probabilities.argmax(axis=1), classes)
+    columns = [scores.get((name, "validation"), unknown)[2] for name in ("before", "after", PROBE)]
+    columns += [scores.get((name, "test"), unknown)[2] for name in ("before", "after", REFIT, PROBE)]
+    columns += [*scores.get((outcome.tested, "test"), unknown)[:2]]
     for label, family in enumerate(dataset.class_names):
         counts = [dataset.manifest.counts[split].get(family, 0) for split in SPLITS]
         numbers = ["" if np.isnan(column[label]) else f"{column[label]:.6f}" for column in columns]
         yield [family, *counts, str(label in outcome.oversampled).lower(), *numbers]
-
-
-def model_card(study: str, metrics: dict[str, Any], manifest: Manifest, families: Sequence[dict[str, str]]) -> str:
-    """The card as Markdown, from a sweep's name, the content of metrics.json and the rows of families.csv."""
-    from scipy.stats import binomtest
-
-    probe = metrics["probe"] if metrics["chosen"] == PROBE else None
-    config, weights = (probe or metrics)["config"], metrics["weights"]
-    photos = {split: sum(manifest.counts[split].values()) for split in SPLITS}
-    accuracy = metrics["stages"][metrics["chosen"]]["test"]["accuracy"]
-    column = f"test_f1_{metrics['chosen']}"
-    tested = sorted(((row, float(row[column])) for row in families if row[column]), key=lambda pair: pair[1])
-    trained = f"its last {config['unfrozen_layers']} layers fine-tuned, BatchNorm frozen"
-    text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(text).render(
-        study=study,
-        metrics=metrics,
-        probe=probe,
-        config=config,
-        manifest=manifest,
-        classes=len(manifest.class_names),
-        photos=photos,
-        # A file is named without its folders: the card leaves this machine.
-        start=f"the file {Path(weights['detail']).name}" if weights["kind"] == "file" else f"{weights['kind']} weights",
-        trained="all of it trained" if from_scratch(config["backbone"]) else trained,
-        augmentation=Augmentation.model_validate(config["augmentation"]).words(),
-        today=date.today().isoformat(),
-        train_photos=[int(family["train_photos"]) for family in families],
-        scores=[score for _, score in tested],
-        weakest=tested[:WEAKEST],
-        accuracy=accuracy,
-        interval=binomtest(round(accuracy * photos["test"]), photos["test"]).proportion_ci(method="wilson"),
-        few=sum(0 < int(family["test_photos"]) < FEW_TEST_PHOTOS for family in families),
-        few_photos=FEW_TEST_PHOTOS,
-    )

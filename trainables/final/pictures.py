@@ -65,14 +65,16 @@ _GAP = 8
 _LINE = 14  # height of a line of Pillow's own font, in pixels
 
 
-def write_pictures(photos: Photos, class_names: Sequence[str], config: TrialConfig, folder: Path) -> None:
+def write_pictures(photos: Photos, dataset: Dataset, config: TrialConfig, folder: Path) -> None:
     """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder; test stays unseen.
 
+    `photos` are the training photos of `dataset`.
     Of more than `MOST_FAMILIES` families, the most numerous and the rarest are shown.
     """
     folder.mkdir()
-    sample_grid(photos, class_names).save(folder / SAMPLES_FILE, quality=85)
-    augmentation_preview(photos, config).save(folder / AUGMENTATION_FILE, quality=85)
+    sample_grid(photos, dataset.class_names).save(folder / SAMPLES_FILE, quality=85)
+    sources = [photo.source for photo in dataset.photos("train")]
+    augmentation_preview(photos, sources, config).save(folder / AUGMENTATION_FILE, quality=85)
 
 
 def evenly_spaced(rows: Ints, most: int) -> Ints:
@@ -93,8 +95,8 @@ def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
     return _grid(rows, labels)
 
 
-def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
-    """A row for each of a few photos: as it is, then its first views as training sees them."""
+def augmentation_preview(photos: Photos, sources: Sequence[str], config: TrialConfig) -> Image.Image:
+    """A row for each of a few photos, named by its path in `sources`: as it is, then its first views in training."""
     chosen = evenly_spaced(np.arange(len(photos)), PREVIEW_PHOTOS)
     pixels = photos.read(chosen)
     ids = [photos.photo_ids[row] for row in chosen]
@@ -102,7 +104,7 @@ def augmentation_preview(photos: Photos, config: TrialConfig) -> Image.Image:
     for view in range(min(PREVIEW_VIEWS, config.augment_views)):
         columns.append(augmented(pixels, ids, view, config).numpy().round().astype(np.uint8))
     rows = [np.stack(row) for row in zip(*columns, strict=True)]
-    return _grid(rows, [f"photo {photo}: as it is, then its views" for photo in ids])
+    return _grid(rows, [f"{sources[row]}: as it is, then its views" for row in chosen])
 
 
 def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
@@ -259,6 +261,8 @@ def write_final_board(final: Path, folder: Path) -> None:
     pictures = final / PICTURES_FOLDER
     with SummaryWriter(str(folder)) as writer:
         for tag, name in _PICTURES.items():
+            if not (pictures / name).is_file():  # Without test photos there is no confusion matrix.
+                continue
             with Image.open(pictures / name) as picture:
                 writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
         if (sheet := mistakes_sheet(pictures)) is not None:
@@ -267,7 +271,8 @@ def write_final_board(final: Path, folder: Path) -> None:
 
 def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:
     """All mistakes of mistakes.csv on one sheet, uint8 [height, width, 3]; None where there are none."""
-    mistakes = read_rows(pictures / MISTAKES_FILE)
+    file = pictures / MISTAKES_FILE
+    mistakes = read_rows(file) if file.is_file() else []
     if not mistakes:
         return None
     width, height = 2 * MISTAKE_SIDE + 3 * _GAP, MISTAKE_SIDE + 3 * _LINE + _GAP

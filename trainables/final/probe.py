@@ -1,6 +1,6 @@
 """The sweep's probe in the final stage: judged beside the trial, fitted again where it is handed over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,15 +29,14 @@ class ProbeStage(NamedTuple):
     train: Evaluation
     validation: Evaluation
 
-    def refitted(self, worker: Worker) -> Solution:
-        """The same classifier, fitted on training and validation photos."""
-        return refit(worker, self.config, self.probe)
+    def fitted(self, worker: Worker, splits: Sequence[str]) -> Solution:
+        """The same classifier, fitted on the photos of all `splits`."""
+        return self.probe.solution if tuple(splits) == ("train",) else refit(worker, self.config, self.probe, splits)
 
-    def as_json(self, handed_over: bool) -> dict[str, Any]:
-        """What metrics.json says of it; its figures stand there among the stages."""
-        fitted_on = ["train", "validation"] if handed_over else ["train"]
+    def as_json(self, splits: Sequence[str]) -> dict[str, Any]:
+        """What metrics.json says of the one fitted on `splits`; its figures stand there among the stages."""
         told = self.record.model_dump(mode="json", exclude={"tried"})
-        here = {"fitted_on": fitted_on, "words": self.record.words(), "config": self.config.model_dump(mode="json")}
+        here = {"fitted_on": list(splits), "words": self.record.words(), "config": self.config.model_dump(mode="json")}
         return told | here
 
 

@@ -27,8 +27,9 @@ from trainables.files.experiment import (
     TENSORBOARD_FOLDER,
 )
 from trainables.files.output import check_free, read_rows, whole_or_nothing, write_json
+from trainables.final.model_card import model_card
 from trainables.final.options import FinalOptions
-from trainables.final.outcome import PROBE, Outcome, Stage, model_card, write_tables
+from trainables.final.outcome import PROBE, REFIT, LastFit, Outcome, Stage, join_splits, write_tables
 from trainables.final.pictures import draw_confusion, write_examples, write_final_board, write_mistakes, write_pictures
 from trainables.final.probe import evaluate, open_probe
 from trainables.handoff import Handoff
@@ -45,8 +46,9 @@ Say = Callable[[str], None]
 _MODELS = {
     "before": "the model before oversampling",
     "after": "the model after oversampling",
-    PROBE: "the probe, fitted again on training and validation photos",
+    PROBE: "the probe",
 }
+_SPLITS = {"none": ("train",), "train+validation": ("train", "validation"), "all": ("train", "validation", "test")}
 # Between a probability of the whole model and the trained network's; GPUs multiply in TF32, otherwise for each batch.
 MOST_DIFFERENCE, MOST_ON_GPU = 1e-3, 2e-2
 
@@ -83,18 +85,18 @@ def retrain(
         say(f"{families} a validation F1 below {options.threshold:.0%}: training again with copies of their photos")
         stages.append(_train("after", worker, config, start, options, say, weak))
     outcome = Outcome(stages, {}, weak, probe, options.hand_over)
-    chosen, _ = outcome.handed_over
-    solution = None
     if probe is not None:
-        say(f"{outcome.verdict}: handing over {_MODELS[chosen]}")
-        solution = probe.refitted(worker) if chosen == PROBE else probe.probe.solution
-    say("reading test now, once")
-    outcome = replace(outcome, test=_test(worker, config, outcome, solution))
+        say(f"{outcome.verdict}: handing over {_MODELS[outcome.handed_over[0]]}")
+    outcome = replace(outcome, last_fit=_fit_again(worker, config, outcome, start, options, say))
+    say("reading test now, once" if worker.dataset.tested else "there are no test photos: only validation tells")
+    solutions = _solutions(worker, outcome)
+    outcome = replace(outcome, test=_test(worker, config, outcome, solutions))
     with whole_or_nothing(out) as folder:
-        used = _write_model_and_files(worker, config, outcome, solution, folder)
+        used = _write_model_and_files(worker, config, outcome, solutions, folder)
         metrics = outcome.metrics(handoff, config, options, worker.dataset, proof)
         metrics |= {"weights": asdict(worker.weights(used)), "seconds": round(time.monotonic() - started, 1)}
-        card = model_card(handoff.study, metrics, worker.dataset.manifest, read_rows(folder / FAMILIES_FILE))
+        title, rows = (experiment or out.absolute().parent).name, read_rows(folder / FAMILIES_FILE)
+        card = model_card(title, metrics, worker.dataset.manifest, rows)
         (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         write_json(metrics, folder / METRICS_FILE)
     if (out.parent / TENSORBOARD_FOLDER).is_dir():  # Beside the sweep, its trials' runs.
@@ -166,42 +168,95 @@ def _train(
     return Stage(name, run, history, dict(run.best_weights), train, validation)
 
 
-def _test(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None) -> dict[str, Evaluation]:
-    """Every model's figures on test, by its name."""
-    photos, test = worker.part("test", config), {}
-    for stage in outcome.stages:
-        stage.run.tail.load(stage.state)
-        test[stage.name] = stage.run.evaluate(photos)
-    if outcome.probe is not None and solution is not None:
-        test[PROBE] = evaluate(worker, outcome.probe.config, solution, "test")
+def _fit_again(
+    worker: Worker, config: TrialConfig, outcome: Outcome, start: HeadStart, options: FinalOptions, say: Say
+) -> LastFit | None:
+    """Fit the chosen model once more, as `--refit` says: a training for the epochs that validation chose."""
+    probe = outcome.handed_over[0] == PROBE
+    splits = _SPLITS[options.refit or ("train+validation" if probe else "none")]
+    if not worker.dataset.tested:
+        splits = tuple(split for split in splits if split != "test")
+    if splits == ("train",):
+        return None
+    words = join_splits(splits)
+    if probe:
+        say(f"fitting the probe again on {words} photos")
+        return LastFit(splits)
+    stage, _ = outcome.choice
+    epochs, weak = stage.run.best_epoch, outcome.oversampled if stage.name == "after" else ()
+    say(f"training once more on {words} photos, for the {epochs} epochs that validation chose")
+    run = worker.start(config, oversampled=weak, copies=options.copies, start=start, splits=splits)
+    for epoch in range(1, epochs + 1):
+        figures = run.train_epoch()
+        if not math.isfinite(figures.loss):
+            raise UserError(f"--refit {options.refit}: train_loss became {figures.loss} in epoch {epoch}; leave it out")
+        say(f"last fit, epoch {epoch}/{epochs}: training loss {figures.loss:.3f}")
+    return LastFit(splits, epochs, run.kept_weights())
+
+
+class _Solutions(NamedTuple):
+    """The probe's classifiers: the one that test judges, and the one that is handed over where the probe is."""
+
+    tested: Solution
+    handed_over: Solution
+
+
+def _solutions(worker: Worker, outcome: Outcome) -> _Solutions | None:
+    """None without a probe; where it is not handed over, both are the one fitted on training photos."""
+    if outcome.probe is None:
+        return None
+    splits = outcome.last_fit.splits if outcome.last_fit and outcome.handed_over[0] == PROBE else ("train",)
+    unseen = tuple(split for split in splits if split != "test")
+    tested = outcome.probe.fitted(worker, unseen)
+    return _Solutions(tested, tested if unseen == splits else outcome.probe.fitted(worker, splits))
+
+
+def _test(worker: Worker, config: TrialConfig, outcome: Outcome, solutions: _Solutions | None) -> dict[str, Evaluation]:
+    """Every model's figures on test, by its name; of the last fit where it has not seen the photos."""
+    if not worker.dataset.tested:
+        return {}
+    photos, test, again = worker.part("test", config), {}, outcome.last_fit
+    run = outcome.stages[0].run
+    states = {stage.name: stage.state for stage in outcome.stages}
+    if again is not None and again.state is not None and again.tested:
+        states[REFIT] = again.state
+    for name, state in states.items():
+        run.tail.load(state)
+        test[name] = run.evaluate(photos)
+    if outcome.probe is not None and solutions is not None:
+        test[PROBE] = evaluate(worker, outcome.probe.config, solutions.tested, "test")
     return test
 
 
 class _Model(NamedTuple):
-    """What is handed over: the Keras model, how its photos are read, and what it must answer on validation."""
+    """The Keras model, how its photos are read, and what it must answer on validation."""
 
     model: Any
     config: TrialConfig
     validation: Evaluation
 
 
-def _model(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None) -> _Model:
-    """The handed-over model as one Keras model."""
-    chosen, _ = outcome.handed_over
-    if chosen == PROBE and outcome.probe is not None and solution is not None:
+def _model(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None, *, last: bool) -> _Model:
+    """The chosen model as one Keras model; `last`: after the last fit, if there was one."""
+    if outcome.handed_over[0] == PROBE and outcome.probe is not None and solution is not None:
         own = outcome.probe.config
         return _Model(probe_model(worker, own, solution), own, evaluate(worker, own, solution, "validation"))
     stage, _ = outcome.choice
-    stage.run.tail.load(stage.state)
-    return _Model(whole_model(worker.base(config), stage.run.tail, config), config, stage.validation)
+    tail, again, expected = stage.run.tail, outcome.last_fit, stage.validation
+    if last and again is not None and again.state is not None:
+        tail.load(again.state)
+        expected = stage.run.evaluate(worker.part("validation", config))
+    else:
+        tail.load(stage.state)
+    return _Model(whole_model(worker.base(config), tail, config), config, expected)
 
 
 def _write_model_and_files(
-    worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None, folder: Path
+    worker: Worker, config: TrialConfig, outcome: Outcome, solutions: _Solutions | None, folder: Path
 ) -> TrialConfig:
     """Write the handed-over model, the tables and the pictures; return the model's configuration."""
-    model, used, expected = _model(worker, config, outcome, solution)
-    train, validation, test = (worker.photos(split, used.image_size) for split in ("train", "validation", "test"))
+    model, used, expected = _model(worker, config, outcome, solutions and solutions.handed_over, last=True)
+    train, validation = (worker.photos(split, used.image_size) for split in ("train", "validation"))
     some = np.arange(min(8, len(validation)))
     difference = np.abs(model.predict(validation.read(some), verbose=0) - expected.probabilities[some]).max()
     if difference > (MOST_DIFFERENCE if device_name() == "CPU" else MOST_ON_GPU):
@@ -209,9 +264,12 @@ def _write_model_and_files(
     names, pictures = worker.dataset.class_names, folder / PICTURES_FOLDER
     save_model(model, names, used, folder)
     write_tables(outcome, worker.dataset, folder)
-    probabilities = outcome.test[outcome.handed_over[0]].probabilities
-    write_pictures(worker.photos("train", config.image_size), names, config, pictures)
-    draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
-    write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
-    write_mistakes(model, test, probabilities, worker.dataset, pictures)
+    write_pictures(worker.photos("train", config.image_size), worker.dataset, config, pictures)
+    if outcome.test:
+        if outcome.last_fit is not None and not outcome.last_fit.tested:  # What is shown is what was tested.
+            model = _model(worker, config, outcome, solutions and solutions.tested, last=False).model
+        test, probabilities = worker.photos("test", used.image_size), outcome.test[outcome.tested].probabilities
+        draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
+        write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
+        write_mistakes(model, test, probabilities, worker.dataset, pictures)
     return used

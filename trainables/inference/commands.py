@@ -1,4 +1,4 @@
-"""The commands on a trained model: `predict`, `explain` and `export`."""
+"""The commands on a trained model: `predict`, `evaluate`, `explain` and `export`."""
 
 import argparse
 import time
@@ -23,6 +23,15 @@ Prints the likeliest families of each photo with their probabilities, or writes 
 cannot be read is listed with its problem; one that is named must be readable.
 """
 
+_EVALUATE = """\
+example:
+  python -m trainables evaluate runs/first/final test_photos --out evaluated
+
+FOLDER has a folder for each family, called as the model calls it, or metadata as for `prepare`. Prints accuracy and
+macro F1 with 95 % intervals and a line per family, the weakest first. Photos of other families are left out and
+counted; photos that the model was trained on are named.
+"""
+
 _EXPLAIN = """\
 example:
   python -m trainables explain runs/first/final photo.jpg --out explained
@@ -41,14 +50,15 @@ All take RGB pixels 0..255 and hold the labels. Each is read back and must predi
 
 
 def add_commands(subparsers: Any) -> None:
-    """Add the three to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to exit status."""
+    """Add the four to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to exit status."""
     *most, last = [f"{each.reader} ({name})" for name, each in FORMATS.items()]
     export_text = _EXPORT.format(readers=f"{', '.join(most)} and {last}")
     predict = command(subparsers, "predict", "name the families of photos", _PREDICT)
+    evaluate = command(subparsers, "evaluate", "test a model on a folder of labelled photos", _EVALUATE)
     explain = command(subparsers, "explain", "show what in a photo speaks for a family (Grad-CAM)", _EXPLAIN)
     help_line = "write the model in other formats, and check that each predicts the same"
     export = command(subparsers, "export", help_line, export_text)
-    for parser in (predict, explain, export):
+    for parser in (predict, evaluate, explain, export):
         help_text = "the folder that retrain wrote, or its model.keras; also a URL"
         parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=help_text)
 
@@ -57,6 +67,11 @@ def add_commands(subparsers: Any) -> None:
     add("--top", type=int, default=5, help="families to print (default: 5)")
     add("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
     predict.set_defaults(run=run_predict)
+
+    evaluate.add_argument("photos", type=Path, metavar="FOLDER", help="folder of labelled photos")
+    help_text = "new folder for families.csv, predictions.csv and evaluation.json (default: print only)"
+    evaluate.add_argument("--out", type=Path, metavar="DIR", help=help_text)
+    evaluate.set_defaults(run=run_evaluate)
 
     add = explain.add_argument
     add("images", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of them")
@@ -112,6 +127,36 @@ def run_predict(arguments: argparse.Namespace) -> int:
             f"{len(answers)} photos, {unread} of them unreadable, in {seconds:.1f} s: {len(answers) / seconds:.0f} "
             f"photos a second{f'; written to {arguments.csv}' if arguments.csv else ''}"
         )
+    return 0
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """Print the figures, the weakest family first, and what they do not tell; write them where that is asked."""
+    # Imports stand in the functions: --help must answer at once.
+    from trainables.device import prepare_tensorflow
+    from trainables.files.output import check_free
+
+    if arguments.out:
+        check_free(arguments.out)
+    prepare_tensorflow()
+    from trainables.inference.evaluation import evaluate, write_evaluation
+    from trainables.inference.keras_model import load_classifier
+
+    model = model_here(arguments.model)
+    found = evaluate(load_classifier(model), model, arguments.photos)
+    width = max(len("family"), *(len(each.family) for each in found.families))
+    print(f"{'family':<{width}}  photos  right  recall (95% interval)     precision      F1")
+    for each in found.families:
+        recall = f"{each.recall.value:6.1%} ({each.recall.low:.1%} to {each.recall.high:.1%})"
+        shares = f"{recall:<25} {each.precision:9.1%}  {each.f1:6.1%}"
+        print(f"{each.family:<{width}}  {each.photos:6}  {each.right:5}  {shares}")
+    for name, (value, low, high) in (("accuracy", found.scores.accuracy), ("macro F1", found.scores.macro_f1)):
+        print(f"{name} {value:.1%} (95% interval {low:.1%} to {high:.1%}) on {found.scores.photos} photos")
+    for line in found.warnings():
+        print(f"warning: {line}")
+    if arguments.out:
+        write_evaluation(found, arguments.out)
+        print(f"tables are in {arguments.out}")
     return 0
 
 

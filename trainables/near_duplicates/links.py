@@ -15,6 +15,7 @@ none of them is linked to `CROWD` of the others, only links beyond doubt count: 
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ SURE_BITS = 6
 SURE_CORRELATION = 0.97
 CHAIN = 10
 CROWD = 0.8
+MOST_DOUBTFUL = 10_000  # pairs: in a set of things that all look alike there are millions
 _BLOCK = 256
 _FLAT = 16.0  # length of a thumbnail whose contrast is one grey level
 
@@ -40,14 +42,32 @@ def near_duplicate_links(descriptors: Sequence[ImageDescriptor], classes: Sequen
     there only links beyond doubt count. The order of the photos changes nothing: what one run keeps together, another
     run must not call a leak.
     """
+    return compare(descriptors, classes).links
+
+
+class Compared(NamedTuple):
+    """`links` as of `near_duplicate_links`; `doubtful` pairs (i, j), i < j, of different classes that look alike.
+
+    A doubtful pair would be linked if both were of one class: a copy that was cropped, say, or things that look alike.
+    """
+
+    links: list[tuple[int, int]]
+    doubtful: list[tuple[int, int]]
+
+
+def compare(descriptors: Sequence[ImageDescriptor], classes: Sequence[str]) -> Compared:
+    """Compare every pair of photos; see `near_duplicate_links`."""
     if not descriptors:
-        return []
+        return Compared([], [])
+    doubtful: list[tuple[int, int]] = []
     order = sorted(range(len(descriptors)), key=descriptors.__getitem__)
     labels = np.unique(np.asarray(classes)[order], return_inverse=True)[1]
     likely, sure = Forest(len(order)), Forest(len(order))
     degrees = np.zeros(len(order), dtype=np.int64)
     for alike, certain, start in _blocks([descriptors[position] for position in order]):
         same_class = labels[start : start + len(alike), None] == labels[None, start:]
+        unsure = np.argwhere(alike & ~same_class & ~certain) + start
+        doubtful += [_pair(order, i, j) for i, j in unsure[: MOST_DOUBTFUL - len(doubtful)].tolist()]
         rows, columns = np.nonzero(alike & (same_class | certain))
         likely.add(rows + start, columns + start)
         for ends in (rows, columns):
@@ -60,7 +80,11 @@ def near_duplicate_links(descriptors: Sequence[ImageDescriptor], classes: Sequen
     np.maximum.at(widest, roots, degrees)
     chained = ((sizes > CHAIN) & (widest < CROWD * (sizes - 1)))[roots]
     links = [link for link in likely.links if not chained[link[0]]] + [link for link in sure.links if chained[link[0]]]
-    return sorted((min(order[i], order[j]), max(order[i], order[j])) for i, j in links)
+    return Compared(sorted(_pair(order, i, j) for i, j in links), sorted(doubtful))
+
+
+def _pair(order: Sequence[int], i: int, j: int) -> tuple[int, int]:
+    return min(order[i], order[j]), max(order[i], order[j])
 
 
 def _blocks(descriptors: Sequence[ImageDescriptor]) -> Iterator[tuple[_Bools, _Bools, int]]:

@@ -46,11 +46,11 @@ def run_probe(arguments: argparse.Namespace) -> int:
 
     metrics = run(arguments.dataset, out, options, lambda line: print(line, flush=True), _warn)
     figures = metrics["stages"]["probe"]
-    print(
-        f"validation macro F1 {figures['validation']['macro_f1']:.1%} (fitted on train), "
-        f"test macro F1 {figures['test']['macro_f1']:.1%}, accuracy {figures['test']['accuracy']:.1%} "
-        f"(fitted on train and validation), in {metrics['seconds']:.0f} s"
-    )
+    said = [f"validation macro F1 {figures['validation']['macro_f1']:.1%} (fitted on train)"]
+    if test := figures.get("test"):
+        of = "(fitted on train and validation)"
+        said.append(f"test macro F1 {test['macro_f1']:.1%}, accuracy {test['accuracy']:.1%} {of}")
+    print(f"{', '.join(said)}, in {metrics['seconds']:.0f} s")
     print(f"model, tables and metrics are in {out}")
     return 0
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,13 @@ def find_probe(worker: Worker, config: TrialConfig, say: Callable[[str], None] |
     return probe
 
 
-def refit(worker: Worker, config: TrialConfig, probe: Probe) -> Solution:
-    """Fit what the probe chose on train and validation together."""
+def refit(
+    worker: Worker, config: TrialConfig, probe: Probe, splits: Sequence[str] = ("train", "validation")
+) -> Solution:
+    """Fit what the probe chose on the photos of all `splits` together."""
     depths = probe.solution.depths
-    parts = [worker.pooled(split, config, depths) for split in ("train", "validation")]
-    labels = np.concatenate([worker.photos(split, config.image_size).labels for split in ("train", "validation")])
+    parts = [worker.pooled(split, config, depths) for split in splits]
+    labels = np.concatenate([worker.photos(split, config.image_size).labels for split in splits])
     features = np.concatenate(parts)
     mean, deviation = standardisation(features)
     table = Features({"all": (features - mean) / deviation}, labels, worker.classes)

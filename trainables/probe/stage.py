@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import SPLITS, Dataset, open_dataset_at
@@ -23,8 +22,8 @@ from trainables.probe.choice import judge, words
 from trainables.probe.fits import log_softmax
 from trainables.probe.options import ProbeOptions
 from trainables.probe.probe import Probe, find_probe, probe_model, refit
-from trainables.probe.solution import Floats
-from trainables.training.fine_tune import family_f1
+from trainables.probe.solution import Floats, Solution
+from trainables.training.fine_tune import family_scores
 from trainables.training.worker import Worker
 from trainables.versions import git_commit, versions
 
@@ -57,18 +56,18 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
     chosen = f"{words(probe.solution.depths)} by {probe.classifier}, C {probe.strength:.3g}"
     say(f"chosen: {chosen}, class weights {probe.class_weight}; validation macro F1 {probe.validation.macro_f1:.1%}")
     solution = refit(worker, config, probe)
-    say(f"fitted again on train and validation ({seconds():.0f} s); reading test now, once")
+    read = "reading test now, once" if worker.dataset.tested else "there are no test photos"
+    say(f"fitted again on train and validation ({seconds():.0f} s); {read}")
     # The model that is kept computes in float32, however the features were found.
     exact = config.model_copy(update={"precision": "float32", "store_dtype": "float32"})
-    logits = {
-        "validation": probe.solution.logits(worker.pooled("validation", config, solution.depths)),
-        "test": solution.logits(worker.pooled("test", exact, solution.depths)),
-    }
+    logits = {"validation": probe.solution.logits(worker.pooled("validation", config, solution.depths))}
+    if worker.dataset.tested:
+        logits["test"] = solution.logits(worker.pooled("test", exact, solution.depths))
     labels = {split: worker.photos(split, config.image_size).labels for split in logits}
     figures = {split: judge(labels[split], each)._asdict() for split, each in logits.items()}
     with whole_or_nothing(out) as folder:
         model = probe_model(worker, config, solution)
-        _check(model, worker, config, logits["test"])
+        _check(model, worker, exact, solution)
         save_model(model, worker.dataset.class_names, config, folder)
         write_tables(worker.dataset, logits, folder)
         metrics = {
@@ -133,13 +132,12 @@ def write_tables(dataset: Dataset, logits: dict[str, Floats], folder: Path) -> N
 def _families(dataset: Dataset, logits: dict[str, Floats]) -> Iterator[list[object]]:
     """A row for each family; a score is empty where a split lacks the family."""
     classes = len(dataset.class_names)
-    labels = {split: np.array([photo.label for photo in dataset.photos(split)]) for split in logits}
-    predicted = {split: each.argmax(axis=1) for split, each in logits.items()}
-    columns = [family_f1(labels[split], predicted[split], classes) for split in ("validation", "test")]
-    precision, recall, _, photos = precision_recall_fscore_support(
-        labels["test"], predicted["test"], labels=np.arange(classes), average=None, zero_division=0.0
-    )
-    columns += [np.where(photos > 0, column, np.nan) for column in (precision, recall)]
+    scores = {split: np.full((3, classes), np.nan) for split in ("validation", "test")}
+    for split, each in logits.items():
+        labels = np.array([photo.label for photo in dataset.photos(split)])
+        scores[split] = family_scores(labels, each.argmax(axis=1), classes)
+    precision, recall, f1 = scores["test"]
+    columns = [scores["validation"][2], f1, precision, recall]
     for label, family in enumerate(dataset.class_names):
         counts = [dataset.manifest.counts[split].get(family, 0) for split in SPLITS]
         yield [family, *counts, *("" if np.isnan(column[label]) else f"{column[label]:.6f}" for column in columns)]
@@ -155,9 +153,10 @@ def _prove(dataset: Dataset) -> LeakProof:
     return proof
 
 
-def _check(model: Any, worker: Worker, config: TrialConfig, logits: Floats) -> None:
-    """Compare the Keras model's probabilities of some test photos with the solution's."""
-    photos = worker.photos("test", config.image_size)
+def _check(model: Any, worker: Worker, config: TrialConfig, solution: Solution) -> None:
+    """Compare the Keras model's probabilities of some validation photos with the solution's."""
+    photos = worker.photos("validation", config.image_size)
+    logits = solution.logits(worker.pooled("validation", config, solution.depths))
     some = np.arange(min(_CHECKED, len(photos)))
     given = model.predict_on_batch(photos.read(some))
     difference = float(np.abs(given - np.exp(log_softmax(logits[some]))).max())

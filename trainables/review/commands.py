@@ -26,6 +26,8 @@ def add_commands(subparsers: Any) -> None:
     parser = command(subparsers, "review", help_line, _REVIEW, "trainables.review.options:ReviewOptions")
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
     parser.add_argument("out", metavar="OUT", type=Path, help="new or empty folder for review.csv and index.html")
+    help_text = "go on from random weights where ImageNet's are neither here nor can be downloaded, without a question"
+    parser.add_argument("--yes", action="store_true", help=help_text)
     parser.set_defaults(run=run_review)
 
 
@@ -38,7 +40,7 @@ def run_review(arguments: argparse.Namespace) -> int:
     from trainables.review.findings import SECTIONS
     from trainables.review.review import LIST, PAGE, review
 
-    result = review(arguments.photos, arguments.out, options, say=lambda line: print(line, flush=True))
+    result = review(arguments.photos, arguments.out, options, lambda line: print(line, flush=True), arguments.yes)
     if result.weights.warning:
         print(f"warning: {result.weights.warning}")
     counts = {name: len(result.section(name)) for name in SECTIONS}

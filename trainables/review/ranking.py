@@ -26,9 +26,11 @@ from trainables.data.images import ImageUnreadable, decode_resized
 from trainables.device import prepare_tensorflow, usable_cores
 from trainables.errors import UserError
 from trainables.network.backbones import Weights, build_backbone, calibrate_batch_norm, scale_pixels
+from trainables.review.kept import KeptFeatures
 
 BACKBONE = "inception_v3"
 _BATCH = 32
+_KEPT_AT_ONCE = 128  # photos
 _CALIBRATION = 64  # photos
 NEIGHBOURS = 20
 _FOLDS = 5
@@ -49,10 +51,12 @@ def pooled_features(
     weights: Weights,
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
+    kept: KeptFeatures | None = None,
 ) -> Floats:
     """Outputs of the backbone's last layer for photos root/source, averaged over the picture: float32 [n, 2048], >= 0.
 
     A photo is resized to a square of `image_size` pixels; `progress` gets how many photos are done after each batch.
+    `kept` holds the rows of an earlier call that was stopped, and gets those of this one.
 
     Raises:
         UserError: the weights do not fit, the size is too small, or a photo no longer decodes.
@@ -68,11 +72,15 @@ def pooled_features(
     def pooled(pixels: Any) -> Any:
         return tf.reduce_mean(base(scale_pixels(BACKBONE, pixels), training=False), axis=(1, 2))
 
-    rows = np.empty((len(sources), base.output_shape[-1]), dtype=np.float32)
-    done = 0
-    for pixels in _batches(root, sources, image_size):
+    width = base.output_shape[-1]
+    rows = np.empty((len(sources), width), dtype=np.float32) if kept is None else kept.rows(width)
+    done = saved = 0 if kept is None else kept.done
+    for pixels in _batches(root, sources[done:], image_size):
         rows[done : done + len(pixels)] = pooled(pixels).numpy()
         done += len(pixels)
+        if kept is not None and (done - saved >= _KEPT_AT_ONCE or done == len(sources)):
+            kept.keep(rows, done)
+            saved = done
         progress(done)
     return rows
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import shlex
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import jinja2
 from PIL import Image, ImageOps
 
+from trainables.consent import warn_and_ask
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
@@ -26,6 +28,7 @@ from trainables.files.output import check_free, data_uri, whole_or_nothing, writ
 from trainables.network.backbones import Weights, check_image_size, check_weights, resolve_weights
 from trainables.review import findings as findings_of
 from trainables.review.findings import Finding, Review
+from trainables.review.kept import KeptFeatures
 from trainables.review.options import ReviewOptions
 from trainables.review.ranking import BACKBONE, Ranking, pooled_features, rank_photos
 
@@ -40,11 +43,17 @@ _PHOTO_SIDE = 224
 _COPY_SIDE = 128
 _TILE = 72
 
+_SECONDS_BETWEEN_LINES = 15.0
+REMEDY = "give the weights' file (--weights PATH), or --weights random if that is meant"
+
 Say = Callable[[str], None]
 
 
-def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda line: None) -> Review:
+def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda line: None, yes: bool = True) -> Review:
     """Review all photos below `photos` and write review.csv and index.html to `out`; `say` gets a line per step.
+
+    Stopped, it keeps what it knows of the photos, and the same call goes on from there. `yes` goes on from random
+    weights without a question.
 
     Raises:
         UserError: bad options or folders, fewer than two families, or a disk that fills up; nothing is left at `out`.
@@ -58,7 +67,11 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
     found = find_photos(root, options.label_level)
     check_rules(options.group, found.photos)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
-    result = _reviewed(root, found, resolve_weights(BACKBONE, options.weights), options, say)
+    weights = resolve_weights(BACKBONE, options.weights)
+    if weights.warning:
+        asked = options.weights == "random"
+        warn_and_ask(f"{weights.warning}; the list will be little better than chance", yes or asked, REMEDY)
+    result, kept = _reviewed(root, out, found, weights, options, say)
     say(f"drawing the contact sheet of {len(result.findings)} entries")
     rows = []
     for one in result.findings:
@@ -68,11 +81,15 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
     with whole_or_nothing(out) as folder:
         write_rows(folder / LIST, COLUMNS, rows)
         (folder / PAGE).write_text(render(result, out), encoding="utf-8")
+    kept.remove()
     return result
 
 
-def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions, say: Say) -> Review:
+def _reviewed(
+    root: Path, out: Path, found: Found, weights: Weights, options: ReviewOptions, say: Say
+) -> tuple[Review, KeptFeatures]:
     """Inspect the photos, rank those that can be judged, and list what is wrong with each."""
+    say("reading all photos")
     sources = [photo.source for photo in found.photos]
     inspected = list(zip(found.photos, inspect_files(root, sources, options.workers), strict=True))
     broken = [(photo, problem) for photo, problem in inspected if isinstance(problem, Exclusion)]
@@ -85,7 +102,9 @@ def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions
     # Neither shows what its family looks like, and both are listed anyway.
     rows = sorted(set(range(len(photos))) - tiny - blank)
     judged = [photos[row] for row in rows]
-    ranking = _ranking(root, judged, [groups[row] for row in rows], weights, options, say)
+    depends = (BACKBONE, options.image_size, weights.fingerprint, options.seed)
+    kept = KeptFeatures(out, [hashes[row] for row in rows], depends)
+    ranking = _ranking(root, judged, [groups[row] for row in rows], weights, options, say, kept)
     # What counts as a copy does not depend on what else must not be judged together, such as bursts.
     usual = set(options.group) == {NEAR_DUPLICATES}
     copies = groups if usual else group_photos(photos, hashes, descriptors, DEFAULT_RULES)
@@ -102,11 +121,17 @@ def _reviewed(root: Path, found: Found, weights: Weights, options: ReviewOptions
     typical = {family: best[:3] for family, best in typical.items()}
     left_out = dict(sorted(Counter(one.reason for one in found.excluded).items()))
     families = {photo.class_name for photo in found.photos}
-    return Review(root, findings, len(found.photos), len(families), typical, left_out, weights)
+    return Review(root, findings, len(found.photos), len(families), typical, left_out, weights), kept
 
 
 def _ranking(
-    root: Path, photos: Sequence[PhotoFile], groups: Sequence[str], weights: Weights, options: ReviewOptions, say: Say
+    root: Path,
+    photos: Sequence[PhotoFile],
+    groups: Sequence[str],
+    weights: Weights,
+    options: ReviewOptions,
+    say: Say,
+    kept: KeptFeatures,
 ) -> Ranking:
     families = [photo.class_name for photo in photos]
     if len(set(families)) < 2:
@@ -115,18 +140,32 @@ def _ranking(
             "against other families, so there must be two or more"
         )
     say(f"looking at {len(photos)} photos at {options.image_size} px with {BACKBONE} ({weights.kind} weights)")
-    step = max(1, len(photos) // 10)
-    reported = 0
+    first, started, reported = kept.done, time.monotonic(), time.monotonic()
+    if first:
+        say(f"  {first} of {len(photos)} were looked at by a review that was stopped")
 
     def progress(done: int) -> None:
         nonlocal reported
-        if done // step > reported:
-            reported = done // step
-            say(f"  {done} of {len(photos)}")
+        now = time.monotonic()
+        if now - reported >= _SECONDS_BETWEEN_LINES or done == len(photos):
+            reported = now
+            left = (now - started) / (done - first) * (len(photos) - done)
+            say(f"  {done} of {len(photos)}" + (f", about {minutes(left)} left" if done < len(photos) else ""))
 
     sources = [photo.source for photo in photos]
-    features = pooled_features(root, sources, options.image_size, weights, options.seed, progress)
+    try:
+        features = pooled_features(root, sources, options.image_size, weights, options.seed, progress, kept)
+    except KeyboardInterrupt:
+        say(f"stopped; {kept.folder} keeps what is known of {kept.done} photos, and the same command goes on there")
+        raise
     return rank_photos(features, families, groups, options.seed)
+
+
+def minutes(seconds: float) -> str:
+    """Write a rough duration: "40 s", "12 min", "1.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Card(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from trainables.activations.features import Features
 from trainables.config import TrialConfig
@@ -98,10 +98,7 @@ class FineTuning:
             the `epoch_seconds` were spent inside training steps.
         """
         started = time.monotonic()
-        self.epoch += 1
-        train = self._train()
-        if self.config.weight_average == "epochs":
-            self._average()
+        train = self.train_epoch()
         with self._judged():
             validation = self.evaluate(self.validation).metrics
             if validation.macro_f1 > self.best_score and math.isfinite(train.loss):
@@ -118,6 +115,18 @@ class FineTuning:
             "step_seconds": self._step_seconds,
             **self._stop(train, validation),
         }
+
+    def train_epoch(self) -> Metrics:
+        """Train for one epoch, without a look at validation; return the figures of training."""
+        self.epoch += 1
+        figures = self._train()
+        if self.config.weight_average == "epochs":
+            self._average()
+        return figures
+
+    def kept_weights(self) -> State:
+        """The weights that are judged and kept after the last epoch, as `weight_average` says."""
+        return self._mean or self.tail.weights()
 
     def evaluate(self, part: TrainingSet) -> Evaluation:
         """Evaluate on photos as they are, without augmentation or dropout."""
@@ -156,8 +165,7 @@ class FineTuning:
         self.epoch, self.best_epoch = int(state["epoch"]), int(state["best_epoch"])
         self.best_score = float(state["best_score"])
         self._averaged, self._mean = int(state.get("averaged", 0)), _part(state, "mean-")
-        last = self._mean or self.tail.weights()
-        self.best_weights = last if self.best_epoch == self.epoch else _part(state, "best-")
+        self.best_weights = self.kept_weights() if self.best_epoch == self.epoch else _part(state, "best-")
 
     def _average(self) -> None:
         """Take the present weights into the mean; a new one, as the old may be the best epoch's."""
@@ -260,8 +268,19 @@ def macro_f1(labels: Ints, predicted: Ints) -> float:
 
 def family_f1(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
     """F1 of each of `classes` families, float64 [classes]; NaN for a family without photos in `labels`."""
-    scores = f1_score(labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0)
-    return np.where(np.bincount(labels, minlength=classes) > 0, scores, np.nan)
+    f1: npt.NDArray[np.float64] = family_scores(labels, predicted, classes)[2]
+    return f1
+
+
+def family_scores(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
+    """Precision, recall and F1 of each family, float64 [3, classes]; NaN for a family without photos in `labels`."""
+    if not len(labels):
+        return np.full((3, classes), np.nan)
+    scores = precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(classes), average=None, zero_division=0.0
+    )[:3]
+    known: npt.NDArray[np.bool_] = np.bincount(labels, minlength=classes) > 0
+    return np.where(known, np.array(scores, dtype=np.float64), np.nan)
 
 
 def learning_rate(schedule: str, initial: float, step: int, total_steps: int) -> float:

@@ -58,6 +58,7 @@ class Worker:
         copies: int = 0,
         start: HeadStart | None = None,
         augmented: bool = True,
+        splits: Sequence[str] = ("train",),
     ) -> FineTuning:
         """Begin to train a configuration; a run begun before is over.
 
@@ -66,16 +67,18 @@ class Worker:
             oversampled: classes of which `copies` augmented copies of each training photo are added.
             start: what the head begins with (see `head_start.find_start`).
             augmented: whether the training photos are shown in their views, or as they are in every epoch.
+            splits: whose photos are trained on.
         """
         for features in self._open:
             features.close()
         self._open.clear()
-        photos = self.photos("train", config.image_size)
-        parts = [TrainingSet(self._features(photos, config, plan), photos.labels, 0 if augmented else None)]
-        rows = np.flatnonzero(np.isin(photos.labels, oversampled))
-        for copy in range(1, copies + 1 if len(rows) else 1):
-            chosen = photos.select(rows)
-            parts.append(TrainingSet(self._features(chosen, config, ()), chosen.labels, copy))
+        parts = []
+        for photos in (self.photos(split, config.image_size) for split in splits):
+            parts.append(TrainingSet(self._features(photos, config, plan), photos.labels, 0 if augmented else None))
+            rows = np.flatnonzero(np.isin(photos.labels, oversampled))
+            for copy in range(1, copies + 1 if len(rows) else 1):
+                chosen = photos.select(rows)
+                parts.append(TrainingSet(self._features(chosen, config, ()), chosen.labels, copy))
         validation = self.part("validation", config, plan)
         return FineTuning(self._tail(config), parts, validation, config, self.classes, start)
 

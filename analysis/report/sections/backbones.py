@@ -15,6 +15,7 @@ from analysis.render.svg import BLUE, ORANGE, Picture, Size, canvas, legend, sca
 from analysis.render.wording import backbone_words, decimals, percent
 
 _KNOB = "param_backbone"
+STUDY = "“Rare Species Classification Based on Images” (2025)"
 FIGURES = ("accuracy", "loss", "macro_f1")
 _SPLITS = {"train": "training", "val": "validation"}
 
@@ -24,11 +25,11 @@ def section(data: ReportData) -> Section | None:
     table, found = study_table(data), models(data.baselines)
     if table is None:
         return None
-    heading = Heading("study", "As the reference study shows it", "Reference study")
+    heading = Heading("study", f"As in the study {STUDY}", "As in the study")
     if found is None or found.empty:
         return Section(heading, (table,))
     title, note = "Accuracy and macro F1 by backbone", "each backbone’s best trial, at its best epoch."
-    note = f"The reference study’s figures 7 and 8: {note}"
+    note = f"The study’s figures 7 and 8: {note}"
     return Section(heading, (table, Picture("models", title, describe(found), partial(draw, found), note)))
 
 
@@ -65,16 +66,16 @@ def study_table(data: ReportData) -> Table | None:
         )
     if final is not None:
         model = backbone_words(data.config.get("backbone", "the model"))
-        for stage, table, words in (
-            ("before", "table 7", "before oversampling"),
-            (final.chosen, "tables 1, 2", "final"),
-        ):
-            cells = _cells(*(final.figures(stage, split) for split in ("train", "validation", "test")))
+        before = [("before", "table 7", "before oversampling")] if final.oversampled else []
+        for stage, table, words in (*before, (final.chosen, "tables 1, 2", "final")):
+            judged = final.tested if words == "final" else stage
+            of_test = final.figures(judged, "test")
+            cells = _cells(*(final.figures(stage, split) for split in ("train", "validation")), of_test)
             lines.append(Line((f"{model}, {words}", table, *cells), words == "final"))
     heads = [Head("model"), Head("in the study", "plain")]
     for group in ("training", "validation", "test"):
         heads += [Head(text, "num", group) for text in ("accuracy", "loss", "macro F1")]
-    caption = "The reference study’s tables, for these photos"
+    caption = "The study’s tables, for these photos"
     return Table("study", caption, tuple(heads), tuple(lines), note) if lines else None
 
 

@@ -16,6 +16,7 @@ from analysis.report.sections import DATA
 from trainables.files.experiment import PICTURES_FOLDER
 from trainables.files.output import data_uri
 
+MOST_NOTES = 6
 COLOURS = {"train": BLUE, "validation": ORANGE, "test": PURPLE}
 _SHOWN = {
     "samples.jpg": (
@@ -154,5 +155,9 @@ def disjoint_table(data: ReportData) -> Table | None:
     lines = tuple(Line((name, *(cells.get(by, NONE) for by in compared))) for name, cells in rows.items())
     heads = (Head("splits"), *(Head(f"by {by}", "num") for by in compared))
     caption = "Some photos are in two splits" if any(pair["shared"] for pair in pairs) else "No photo is in two splits"
-    notes = ["Checked by the final stage before it trained.", *map(str, leaks.get("notes", []))]
+    told = [str(note) for note in leaks.get("notes", [])]
+    notes = ["Checked by the final stage before it trained.", *told[:MOST_NOTES]]
+    notes += (
+        [f"{len(told) - MOST_NOTES} more such lines: `python -m trainables check`."] if len(told) > MOST_NOTES else []
+    )
     return Table("disjoint", caption, heads, lines, " ".join(notes))

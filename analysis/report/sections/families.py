@@ -1,6 +1,7 @@
 """F1 of each family before and after oversampling."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,11 @@ def section(data: ReportData) -> Section | None:
         return None
     scores = families(data.final.families)
     said = describe(scores, len(data.final.families))
-    note = (
-        "Arrows go from before to after oversampling, lowest test F1 before it at the top. + marks the oversampled "
-        f"families. Where a family has few test photos, one photo moves its F1 by many points. {said}"
-    )
+    what = "Lowest test F1 at the top."
+    if compared(scores):
+        what = "Arrows go from before to after oversampling, lowest test F1 before it at the top."
+        what += " + marks the oversampled families."
+    note = f"{what} Where a family has few test photos, one photo moves its F1 by many points. {said}"
     picture = Picture("families", "F1 of each family", said, partial(draw, scores), note)
     return Section(Heading("families", "Families"), (picture, table))
 
@@ -35,30 +37,54 @@ def families_table(data: ReportData) -> Table | None:
         return None
     table = data.final.families
     short = short_names(list(table["family"]))
-    order = table.sort_values(f"test_f1_{data.final.chosen}", na_position="last")
-    probe = ["probe"] if "test_f1_probe" in table and table["test_f1_probe"].notna().any() else []
+    twice, has_test = data.final.oversampled, bool(data.final.figures(data.final.tested, "test"))
+    column = f"test_f1_{data.final.tested}" if has_test else f"val_f1_{data.final.chosen}"
+    order = table.sort_values(column, na_position="last")
+    stages, columns = (["before", "after"] if twice else ["before"]), set(table.columns[table.notna().any()])
+    validated, tested = (
+        [stage for stage in (*stages, *more) if stage in stages or f"{split}_f1_{stage}" in columns]
+        for split, more in (("val", ["probe"]), ("test", ["refit", "probe"]))
+    )
+    tested = tested if has_test else []
     rows = []
     for row in order.to_dict("records"):
         name = f"{short[str(row['family'])]}{' +' if row.get('oversampled') else ''}"
         photos = [count(row.get(f"{split}_photos")) for split in ("train", "validation", "test")]
-        before, after = row["test_f1_before"], row["test_f1_after"]
-        change = points(None if pd.isna(before) or pd.isna(after) else after - before)
-        scores = [percent(row[f"val_f1_{stage}"]) for stage in ("before", "after", *probe)]
-        scores += [percent(before), percent(after), change, *(percent(row[f"test_f1_{stage}"]) for stage in probe)]
-        kept = [percent(row.get(key)) for key in ("test_precision", "test_recall")]
+        scores = [percent(row[f"val_f1_{stage}"]) for stage in validated]
+        scores += [percent(row[f"test_f1_{stage}"]) for stage in tested]
+        if twice and has_test:
+            scores.insert(len(validated) + 2, points(_change(row)))
+        kept = [percent(row.get(key)) for key in ("test_precision", "test_recall") if has_test]
         rows.append(Line((name, *photos, *scores, *kept)))
+    words = {"before": "before" if twice else "F1", "refit": "last fit"}
+    test_heads = [words.get(stage, stage) for stage in tested]
+    if twice and has_test:
+        test_heads.insert(2, "change")
+    # A column alone is called F1 itself.
+    groups = {
+        split: split if stages == ["before"] and not twice else f"{split} F1"
+        for split, stages in (("validation", validated), ("test", tested))
+    }
     heads = (
         Head("family"),
         *(Head(split, "num", "photos") for split in ("training", "validation", "test")),
-        *(Head(stage, "num", "validation F1") for stage in ("before", "after", *probe)),
-        *(Head(text, "num", "test F1") for text in ("before", "after", "change", *probe)),
-        *(Head(text, "num", "test") for text in ("precision", "recall")),
+        *(Head(words.get(stage, stage), "num", groups["validation"]) for stage in validated),
+        *(Head(text, "num", groups["test"]) for text in test_heads),
+        *(Head(text, "num", "test") for text in ("precision", "recall") if has_test),
     )
-    note = (
-        "Lowest test F1 first. Before and after oversampling; the change is in percentage points. "
-        "+ marks the families whose training photos were oversampled."
-    )
+    note = f"Lowest {'test' if has_test else 'validation'} F1 first."
+    if twice:
+        note += (
+            " Before and after oversampling; the change is in percentage points. "
+            "+ marks the families whose training photos were oversampled."
+        )
     return Table("families", "Every family", heads, tuple(rows), note)
+
+
+def _change(row: dict[Any, Any]) -> float | None:
+    """By how much oversampling moved a family's test F1; None where one of both is missing."""
+    before, after = row["test_f1_before"], row["test_f1_after"]
+    return None if pd.isna(before) or pd.isna(after) else after - before
 
 
 def families(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,10 @@ NOT_RUN = (
     "The final stage has not been run for this sweep. It trains the best configuration, adds copies of the training "
     "photos of weak families, trains again, and looks at the test photos once."
 )
+UNTESTED = (
+    "No photo was kept for test: these figures are of photos that the model was trained on or chosen by, and flatter. "
+    "`python -m trainables evaluate` tests the model on photos of your own."
+)
 QUOTE = (
     "The sweep's own best score comes from photos that it chose its settings by, so it flatters a little. The test "
     "photos were not used for any choice: quote the test scores."
@@ -24,9 +28,10 @@ def section(data: ReportData) -> Section:
         when = "Run it with" if data.experiment.best else "It can be run once the sweep has ended:"
         line = f"python -m trainables retrain {data.experiment.folder / BEST_FILE}"
         return Section(heading, (Prose(f"{NOT_RUN} {when}"), command(line)))
-    parts: list[Part] = [Prose(oversampling_sentences(data.final)), table, Prose(QUOTE)]
+    parts: list[Part] = [Prose(oversampling_sentences(data.final)), table, Prose(QUOTE if data.test else UNTESTED)]
     if {"train_macro_f1", "val_macro_f1", "train_cross_entropy", "val_cross_entropy"} <= set(data.final.history):
-        note = "Before and after oversampling; dashed for training photos, full for validation photos."
+        note = "Dashed for training photos, full for validation photos."
+        note = f"Before and after oversampling. {note}" if data.final.oversampled else note
         parts.append(stages_picture("final-curves", "The final stage, epoch by epoch", data.final.history, note))
     return Section(heading, tuple(parts))
 
@@ -48,20 +53,24 @@ def oversampling_sentences(final: FinalStage) -> str:
 
 
 def final_table(data: ReportData) -> Table | None:
-    """The scores before and after oversampling, and the probe's, on training, validation and test photos."""
+    """The scores before and after oversampling, the last fit's and the probe's, on photos of each split."""
     final = data.final
     if final is None:
         return None
     rows = []
-    for stage in ("before", "after", "probe"):
+    names = {"before": "before", "after": "after"} if final.oversampled else {"before": "the training"}
+    for stage, name in (names | {"refit": "the last fit", "probe": "the probe"}).items():
         for split in ("train", "validation", "test"):
             figures = final.figures(stage, split)
             if figures:
                 shares = (percent(figures.get(name)) for name in ("accuracy", "macro_f1"))
                 losses = (decimals(figures.get(name), 3) for name in ("loss", "cross_entropy"))
-                name = "the probe" if stage == "probe" else stage
-                rows.append(Line((name, SPLITS[split], *shares, *losses), stage == final.chosen))
+                rows.append(Line((name, SPLITS[split], *shares, *losses), stage == final.tested))
     scores = ("accuracy", "macro F1", "loss", "cross-entropy")
-    heads = (Head("oversampling"), Head("photos"), *(Head(text, "num") for text in scores))
+    heads = (
+        Head("oversampling" if final.oversampled else "model"),
+        Head("photos"),
+        *(Head(text, "num") for text in scores),
+    )
     note = "The kept model is highlighted. The loss contains the L2 penalty on weights; the cross-entropy does not."
     return Table("final", "Scores of the final stage", heads, tuple(rows), note)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from analysis.compare.candidates import Candidate, candidates
 from analysis.compare.differences import (
@@ -18,8 +19,8 @@ from analysis.compare.differences import (
     seed_scores,
     verdicts,
 )
-from analysis.data.intervals import Interval
 from tests.analysis_tests.example import make_example
+from trainables.intervals import Interval
 
 FAMILIES = [f"family{number}" for number in range(10)]
 
@@ -65,9 +66,12 @@ def test_a_model_that_is_far_worse_is_called_worse():
     assert "is −" not in model_verdict(found)
 
 
-def test_the_same_predictions_differ_by_nothing_at_all():
-    (found,) = differences([model("a", test_predictions(0.7)), model("b", test_predictions(0.7))])
-    assert found.macro_f1 == Interval(0, 0, 0)
+@pytest.mark.parametrize(("photos", "reach"), [(600, 0.012), (12, 0.5)])
+def test_the_same_predictions_differ_by_nothing_and_few_photos_prove_little(photos: int, reach: float):
+    first = test_predictions(0.7, photos=photos)
+    (found,) = differences([model("a", first), model("b", first)])
+    value, low, high = found.macro_f1
+    assert value == 0 and -reach < low < -reach / 4 and reach / 4 < high < reach
     assert "cannot be told apart" in model_verdict(found)
 
 
@@ -168,6 +172,18 @@ def test_what_cannot_be_said_is_said_to_be_so(seeds):
     assert "differ in nothing but the seed: best validation macro F1" in said
     assert "Best validation macro F1 in the sweeps: s1/experiment" in said
     assert "the datasets differ" not in said
+
+
+def test_what_two_sweeps_set_otherwise_is_said(example, copied):
+    file = copied / "sweep.yaml"
+    sweep = yaml.safe_load(file.read_text())
+    sweep["trial"]["epochs"], sweep["early_stopping"]["kind"] = 27, "none"
+    file.write_text(yaml.safe_dump(sweep))
+    first, other = candidates([example.experiment, copied])
+    (said,) = [sentence for sentence in verdicts([first, other]) if "differs from" in sentence]
+    assert f"trial.epochs (27 for {first.own_settings['trial']['epochs']})" in said
+    assert "early_stopping.kind (none for asha)" in said
+    assert "seed" not in said and "name" not in said
 
 
 def test_other_data_is_another_question(seeds, tmp_path):

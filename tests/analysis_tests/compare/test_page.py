@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from analysis.compare.candidates import candidates
-from analysis.compare.page import write_comparison
+from analysis.compare.page import own_folder, write_comparison
 from tests.analysis_tests.page import Page
 from trainables.errors import UserError
 
@@ -28,6 +28,19 @@ def test_the_page_holds_the_verdict_a_plot_and_the_table(example, better, tmp_pa
     assert {"scores.svg", "race.svg"} == {file.name for file in (tmp_path / "out" / "figures").iterdir()}
     assert len(pd.read_csv(tmp_path / "out" / "comparison.csv")) == 2
     assert page.unheard() == []
+
+
+def test_a_comparison_of_others_stays_and_the_same_one_is_written_anew(example, better, tmp_path):
+    first, second = candidates([example.experiment, better]), candidates([better, example.experiment])
+    assert own_folder(first, tmp_path / "comparison") == tmp_path / "comparison"
+    write_comparison(first, tmp_path / "comparison")
+    assert own_folder(first, tmp_path / "comparison") == tmp_path / "comparison"
+    place = own_folder(second, tmp_path / "comparison")
+    assert place == tmp_path / "comparison" / "2"
+    write_comparison(second, place)
+    assert own_folder(second, tmp_path / "comparison") == place
+    with pytest.raises(UserError, match=r"holds a comparison of .* give another folder with --out"):
+        write_comparison(second, tmp_path / "comparison")
 
 
 def test_somebody_elses_page_stays(example, better, tmp_path):

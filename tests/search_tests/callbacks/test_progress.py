@@ -1,6 +1,7 @@
 """search/callbacks/progress.py: what a person sees."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,37 @@ def test_without_a_terminal_it_prints_plain_lines(tmp_path: Path) -> None:
     assert "best so far 0.5000 (trial 0)" in ended and "elapsed" in ended and "left" in ended
     assert any(line.startswith("trial 2 FAIL after epoch 0: best val_macro_f1 –, RuntimeError: no") for line in lines)
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("cost", [None, "model_mb"])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_no_cell_is_cut_and_what_matters_most_stays_however_narrow_the_terminal(width: int, cost: str | None) -> None:
+    knobs = ["learning_rate", "dropout", "dense_units", "unfrozen_layers", "head_learning_rate"]
+    values = [0.000123, 0.35, 512, 41, 0.00321]
+    view = SweepView("val_macro_f1", "max", 4, 27, 2, cost=cost)
+    states = ("COMPLETE", "PRUNED", "DIVERGED", "RUNNING")
+    for number, state in enumerate(states):
+        row = TrialView(number, dict(zip(knobs, values, strict=True)), state, 27, 0.5123, 0.5 + number / 100)
+        view.rows[number] = row
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as captured:
+        console.print(table(view, knobs, width))
+    lines = captured.get().splitlines()
+    assert len(lines) == 5 and max(map(len, lines)) <= width and "…" not in captured.get()
+    heads = lines[0].split()
+    assert heads[:3] == ["trial", "state", "epoch"] and "best" in heads
+    assert all(state in line and "27/27" in line for state, line in zip(states, lines[1:], strict=True))
+    assert ("rate" in heads or "learning_rate" in heads) == (width >= 60 or cost is None)
+    assert ("learning_rate" in heads) == (width == 140)
+
+
+def test_the_clock_begins_with_the_command(tmp_path: Path) -> None:
+    out = io.StringIO()
+    progress = Progress(sweep(tmp_path), 2, Console(file=out, width=140), started=time.monotonic() - 125)
+    progress.opened()
+    progress.began(trial(0))
+    progress.ended(trial(0), TrialEnd("COMPLETE", Stop("max_epochs", 9, "the last"), 0.5, 1))
+    assert "2m05s elapsed" in out.getvalue()
 
 
 def test_on_a_terminal_it_draws_a_table(tmp_path: Path) -> None:

@@ -58,7 +58,11 @@ def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
     assert forecast(config, MEASURED, 2, PHOTOS).train_seconds == pytest.approx(cost.train_seconds / 2)
     measured, line = forecast_lines(cost, config, MEASURED)
     assert "2 trials at once with 1 thread each: 500 photos/s" in measured
-    assert "about 2m00s" in line
+    # To the 2 minutes: one start, and a probe that starts, passes 1,200 photos once and fits.
+    assert cost.probe_seconds == pytest.approx(15 + 1200 / 100 + 2e-5 * 1200**2)
+    assert "about 3m11s from here" in line and "56s for the probe, 15s to start" in line
+    without = forecast(config.model_copy(update={"probe": False}), MEASURED, 1, PHOTOS)
+    assert without.seconds == pytest.approx(120 + 15) and "probe" not in forecast_lines(without, config, MEASURED)[1]
     assert "0.07 GB" in line
 
 

@@ -87,6 +87,25 @@ def test_a_changed_copy_is_caught(change: str, tmp_path: Path) -> None:
     assert shared(dataset) == {("train", "validation", "group"): 1}
 
 
+def cropped(number: int) -> bytes:
+    """A copy without 5 % of each side."""
+    picture = drawn(number)
+    left, top = round(picture.width * 0.05), round(picture.height * 0.05)
+    return encoded(picture.crop((left, top, picture.width - left, picture.height - top)))
+
+
+def test_a_crop_with_another_label_is_no_leak_but_is_named(tmp_path: Path) -> None:
+    """Of two labels only copies beyond doubt count as one picture."""
+    crops = [(f"p{91 + 2 * number}", "test", cropped(2 * number)) for number in range(4)]
+    proof = prove_disjoint(written(tmp_path, [*honest(), *crops]))
+    named = "\n".join([*proof.leaks, *proof.notes])
+    for number in range(4):
+        assert f"p{2 * number:02d}.jpg (train) and p{91 + 2 * number}.jpg (test)" in named or (
+            f"p{2 * number:02d} (p{2 * number:02d}.jpg) is in train" in named
+        )
+    assert proof.lines()[-len(proof.notes) - 1].startswith("looked for: equal bytes; pictures re-encoded")
+
+
 def test_oversampled_copies_that_were_split_again_are_caught(tmp_path: Path) -> None:
     # The reference study's way to 88 %: two augmented copies of each training photo, and then a new split.
     training = [photo_id for photo_id, split, _ in honest() if split == "train"]

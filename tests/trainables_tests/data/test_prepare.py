@@ -23,6 +23,7 @@ from trainables.data.dataset import (
     Photo,
     open_dataset,
 )
+from trainables.data.leaks import prove_disjoint
 from trainables.data.prepare import PrepareOptions, prepare
 from trainables.data.shards import read_split
 from trainables.errors import UserError
@@ -135,6 +136,27 @@ def test_copies_stay_in_one_split(photos: Path) -> None:
     assert {row.split for row in rows.values() if row.family == "a"} == set(SPLITS)
 
 
+def test_without_test_all_photos_are_for_training_and_validation_and_that_is_said(photos: Path) -> None:
+    dataset = prepared(photos, fractions=(0.8, 0.2, 0.0))
+    assert not dataset.tested and dataset.photos("test") == [] and list(read_split(dataset, "test")) == []
+    assert {split: len(dataset.photos(split)) for split in ("train", "validation")} == {"train": 30, "validation": 7}
+    assert any("no photo is kept for test" in line for line in dataset.manifest.warnings)
+    assert prove_disjoint(dataset).passed
+
+
+def test_like_pictures_with_two_labels_are_listed_and_left_out_on_request(photos: Path) -> None:
+    (photos / "b" / "again.webp").write_bytes(encoded(Image.open(photos / "a" / "000.jpg").convert("RGB"), "WEBP"))
+    dataset = prepared(photos)
+    (line,) = [line for line in dataset.manifest.warnings if "different labels" in line]
+    assert "a/000.jpg and b/again.webp" in line and "--two-labels exclude" in line
+    assert dataset.manifest.two_labels == 2
+    (note,) = prove_disjoint(dataset).notes
+    assert "one picture, two labels: a/000.jpg (a), b/again.webp (b)" in note
+    without = prepared(photos, "without", two_labels="exclude")
+    assert excluded(without) == {"a/000.jpg": "two_labels", "b/again.webp": "two_labels"}
+    assert without.manifest.two_labels == 0 and prove_disjoint(without).notes == []
+
+
 def test_equal_bytes_with_two_labels_are_left_out(photos: Path) -> None:
     (photos / "b/copy.jpg").write_bytes((photos / "a/000.jpg").read_bytes())
     dataset = prepared(photos)
@@ -209,7 +231,7 @@ def test_bursts_and_species_are_kept_together_where_metadata_tell(photos: Path) 
 BAD = {
     "no folder": ("nowhere", {}, "is not a folder"),
     "fractions that miss 1": ("photos", {"fractions": (0.7, 0.2, 0.2)}, "must add up to 1, and .* is 1.1"),
-    "no test": ("photos", {"fractions": (0.8, 0.2, 0.0)}, "needs three numbers between 0 and 1"),
+    "no validation": ("photos", {"fractions": (0.8, 0.0, 0.2)}, "of which only test's may be 0"),
     "unknown level": ("photos", {"label_level": "tribe"}, "no label level is called 'tribe'"),
     "unknown rule": ("photos", {"group": ("scene",)}, "no grouping rule is called 'scene'"),
     "bursts without metadata": ("photos", {"group": ("bursts",)}, "--group bursts needs metadata"),

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from tests.trainables_tests.drawn_photos import drawn
 from trainables.data.dataset import SPLITS
 from trainables.data.photo_files import PhotoFile
-from trainables.data.split import MIN_GROUPS, Split, check_rules, group_photos, split_groups
+from trainables.data.split import Split, check_rules, group_photos, split_groups
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import describe
 
 STUDY = (0.7, 0.15, 0.15)
+NO_TEST = (0.85, 0.15, 0.0)
+THREE = 3  # splits
 SIZES = st.lists(st.integers(1, 12), min_size=1, max_size=25)
 FRACTIONS = st.sampled_from([STUDY, (0.6, 0.2, 0.2), (0.8, 0.1, 0.1), (1 / 3, 1 / 3, 1 / 3)])
 
@@ -37,14 +39,22 @@ def test_three_groups_are_in_every_split_and_fewer_in_training_only(
 ) -> None:
     split, counts = split_sizes({"a": a, "b": b}, fractions, seed)
     for name, sizes in (("a", a), ("b", b)):
-        if len(sizes) >= MIN_GROUPS:
+        if len(sizes) >= THREE:
             assert all(counts[name, place] >= 1 for place in SPLITS)
         else:
             assert counts[name, "train"] == sum(sizes)
-        assert (name in split.train_only) == (len(sizes) < MIN_GROUPS)
+        assert (name in split.train_only) == (len(sizes) < THREE)
 
 
-@given(st.integers(MIN_GROUPS, 400), FRACTIONS, st.integers(0, 99))
+@given(SIZES, st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_without_test_two_groups_are_enough_and_no_photo_is_in_test(sizes: list[int], seed: int) -> None:
+    split, counts = split_sizes({"a": sizes}, NO_TEST, seed)
+    assert counts["a", "test"] == 0
+    assert (counts["a", "validation"] >= 1) == (len(sizes) >= 2) == (split.train_only == [])
+
+
+@given(st.integers(THREE, 400), FRACTIONS, st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_single_photos_are_split_as_close_to_the_fractions_as_rounding_permits(
     photos: int, fractions: tuple[float, float, float], seed: int

@@ -48,7 +48,7 @@ def test_each_family_has_a_row_and_the_most_numerous_stands_first(small_dataset:
 
 def test_the_preview_shows_the_photo_and_pictures_that_differ_from_it(small_dataset: Dataset, tmp_path: Path) -> None:
     photos = make_worker(small_dataset, tmp_path).photos("train", 32)
-    preview = np.asarray(augmentation_preview(photos, SMALL))
+    preview = np.asarray(augmentation_preview(photos, photos.photo_ids, SMALL))
     top = GAP + LABEL_HEIGHT
     tiles = [preview[top : top + SIDE, GAP + n * (SIDE + GAP) : GAP + n * (SIDE + GAP) + SIDE] for n in range(3)]
     assert not np.array_equal(tiles[0], tiles[1])
@@ -57,7 +57,7 @@ def test_the_preview_shows_the_photo_and_pictures_that_differ_from_it(small_data
 
 def test_both_pictures_are_written(small_dataset: Dataset, tmp_path: Path) -> None:
     photos = make_worker(small_dataset, tmp_path).photos("train", 32)
-    write_pictures(photos, small_dataset.class_names, SMALL, tmp_path / "pictures")
+    write_pictures(photos, small_dataset, SMALL, tmp_path / "pictures")
     assert {file.name for file in (tmp_path / "pictures").iterdir()} == {"samples.jpg", "augmentation.jpg"}
 
 

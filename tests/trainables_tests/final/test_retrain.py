@@ -4,15 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import handoff, make_dataset
-from trainables.data.dataset import Dataset
+from tests.trainables_tests.training_example import SMALL, handoff, make_dataset
+from trainables.data.dataset import SPLITS, Dataset
 from trainables.data.images import decode_resized
 from trainables.errors import UserError
+from trainables.final.commands import summary
 from trainables.final.options import FinalOptions
 from trainables.final.retrain import retrain
 from trainables.inference.keras_model import load_classifier
@@ -31,7 +33,8 @@ def test_metrics_hold_both_stages_on_all_three_splits(final: Path) -> None:
     assert metrics["leaks"]["passed"] is True
     assert metrics["chosen"] in ("before", "after")
     assert metrics["copies"] == 2
-    assert metrics["warnings"] == []  # Class weights that were worked out after the copies correct once.
+    # Class weights that were worked out after the copies correct once.
+    assert [line for line in metrics["warnings"] if "test photos say little" not in line] == []
 
 
 def test_the_figures_follow_from_the_predictions(final: Path) -> None:
@@ -87,6 +90,90 @@ def test_without_weak_families_nothing_is_trained_twice(one_training: tuple[Path
     metrics = json.loads((one_training[0] / "metrics.json").read_text())
     assert metrics["stages"]["after"] is None
     assert metrics["chosen"] == "before"
+
+
+@pytest.fixture(scope="module")
+def last_fits(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[str]]]:
+    """Folder and lines of a final stage for each --refit, everything else alike."""
+    found = {}
+    for refit in ("none", "train+validation", "all"):
+        said: list[str] = []
+        out = tmp_path_factory.mktemp("refit") / "final"
+        options = FinalOptions(threshold=0, epochs=2, refit=refit)  # type: ignore[arg-type]
+        retrain(handoff(small_dataset, config=SMALL), out, options, said.append)
+        found[refit] = out, said
+    return found
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return content
+
+
+def test_a_last_fit_leaves_all_that_was_chosen_and_trains_as_long_as_validation_said(
+    last_fits: dict[str, tuple[Path, list[str]]],
+) -> None:
+    without = read_metrics(last_fits["none"][0])
+    assert without["refit"] is None and "refit" not in without["stages"]
+    epochs = max(table(last_fits["none"][0], "history.csv"), key=lambda row: float(row["val_macro_f1"]))["epoch"]
+    for refit, splits in (("train+validation", ["train", "validation"]), ("all", ["train", "validation", "test"])):
+        folder, said = last_fits[refit]
+        metrics = read_metrics(folder)
+        assert metrics["stages"]["before"] == without["stages"]["before"] and metrics["chosen"] == without["chosen"]
+        tested = refit != "all"
+        assert metrics["refit"] == {"splits": splits, "epochs": int(epochs), "tested": tested}
+        assert sum(line.startswith("last fit, epoch ") for line in said) == int(epochs)
+        assert ("refit" in metrics["stages"]) == tested
+
+
+def test_the_model_of_a_last_fit_is_the_one_whose_test_figures_are_quoted(
+    last_fits: dict[str, tuple[Path, list[str]]], small_dataset: Dataset
+) -> None:
+    folder, _ = last_fits["train+validation"]
+    rows = [row for row in table(folder, "predictions.csv") if row["stage"] == "refit"]
+    assert [row["photo_id"] for row in rows] == [photo.photo_id for photo in small_dataset.photos("test")]
+    source = Path(small_dataset.manifest.source)
+    answers = list(load_classifier(folder).answers([source / row["source"] for row in rows], top=1))
+    for answer, row in zip(answers, rows, strict=True):
+        assert answer.guesses[0].probability == pytest.approx(float(row["probability"]), abs=1e-3)
+    truth, guess = [row["family"] for row in rows], [row["predicted"] for row in rows]
+    assert read_metrics(folder)["stages"]["refit"]["test"]["macro_f1"] == pytest.approx(
+        f1_score(truth, guess, average="macro")
+    )
+    assert "the test figures are of the last fit" in (folder / "model_card.md").read_text()
+
+
+def test_after_a_fit_on_all_photos_the_test_figures_are_said_to_be_of_the_model_before_it(
+    last_fits: dict[str, tuple[Path, list[str]]], small_dataset: Dataset
+) -> None:
+    folder, _ = last_fits["all"]
+    (warning,) = [line for line in read_metrics(folder)["warnings"] if "trained on the test photos too" in line]
+    card = (folder / "model_card.md").read_text()
+    assert warning in card and "must not be judged by them" in card
+    assert f"{sum(len(small_dataset.photos(split)) for split in SPLITS)} photos of 4 families" in card
+    # The model that is handed over is another one than was tested.
+    row = next(row for row in table(folder, "predictions.csv") if row["split"] == "test")
+    photo = Path(small_dataset.manifest.source) / row["source"]
+    (answer,) = load_classifier(folder).answers([photo], top=4)
+    given = {guess.family: guess.probability for guess in answer.guesses}
+    assert abs(given[row["family"]] - float(row["probability_true"])) > 1e-4
+
+
+def test_without_test_photos_a_model_is_made_and_nothing_is_said_of_test(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path, fractions=(0.85, 0.15, 0.0))
+    out, said = tmp_path / "e" / "final", list[str]()
+    (out.parent / "tensorboard").mkdir(parents=True)
+    options = FinalOptions(threshold=0, epochs=1, refit="all")
+    metrics = retrain(handoff(dataset, config=SMALL), out, options, said.append)
+    assert set(metrics["stages"]["before"]) == {"train", "validation"} and metrics["alarm"] is None
+    assert metrics["refit"] == {"splits": ("train", "validation"), "epochs": 1, "tested": True}
+    assert any("no photo was kept for test" in line for line in metrics["warnings"])
+    assert {row["split"] for row in table(out, "predictions.csv")} == {"validation"}
+    assert "there are no test photos: only validation tells" in said
+    card = (out / "model_card.md").read_text()
+    assert "No photo was kept for test" in card and "and no test photos" in card and "test F1" not in card
+    assert summary(metrics)[-1].startswith("warning: no photo was kept for test")
+    assert len(load_classifier(out).labels.class_names) == 4
 
 
 def test_a_score_far_above_the_sweeps_own_is_an_alarm(one_training: tuple[Path, CompletedProcess[str]]) -> None:

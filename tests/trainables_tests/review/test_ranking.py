@@ -1,4 +1,5 @@
 import functools
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from tests.trainables_tests.drawn_photos import write_photos
 from trainables.errors import UserError
 from trainables.network.backbones import Weights
 from trainables.review import ranking as review_ranking
+from trainables.review.kept import KeptFeatures
 from trainables.review.ranking import NEIGHBOURS, Floats, Ranking, pooled_features, rank_photos
 
 RANDOM = Weights("random", "drawn", "random")
@@ -28,6 +30,34 @@ def test_each_photo_gets_its_own_row_whatever_the_batch(tmp_path: Path, monkeypa
     monkeypatch.setattr(review_ranking, "_BATCH", 32)
     whole = pooled_features(tmp_path, sources, 75, RANDOM)
     np.testing.assert_allclose(rows, whole, rtol=1e-3, atol=1e-4)
+
+
+def test_a_review_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = write_photos(tmp_path / "photos", {"a": 4, "b": 5})
+    hashes = [hashlib.sha256((tmp_path / "photos" / source).read_bytes()).hexdigest() for source in sources]
+    monkeypatch.setattr(review_ranking, "_BATCH", 2)
+    monkeypatch.setattr(review_ranking, "_KEPT_AT_ONCE", 2)
+    monkeypatch.setattr(review_ranking, "build_backbone", functools.cache(review_ranking.build_backbone))
+    whole = pooled_features(tmp_path / "photos", sources, 75, RANDOM)
+
+    def stop(done: int) -> None:
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    kept = KeptFeatures(tmp_path / "out", hashes, ("random", 75))
+    with pytest.raises(KeyboardInterrupt):
+        pooled_features(tmp_path / "photos", sources, 75, RANDOM, progress=stop, kept=kept)
+    again = KeptFeatures(tmp_path / "out", hashes, ("random", 75))
+    assert again.done == 4
+    reported: list[int] = []
+    rows = pooled_features(tmp_path / "photos", sources, 75, RANDOM, progress=reported.append, kept=again)
+    assert reported == [6, 8, 9]
+    np.testing.assert_allclose(rows, whole, rtol=1e-3, atol=1e-4)
+    # Other photos, or other weights, begin anew.
+    assert KeptFeatures(tmp_path / "out", hashes[1:], ("random", 75)).done == 0
+    assert KeptFeatures(tmp_path / "out", hashes, ("imagenet", 75)).done == 0
+    again.remove()
+    assert not again.folder.exists()
 
 
 def test_no_more_than_two_batches_are_decoded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

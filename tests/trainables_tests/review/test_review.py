@@ -70,6 +70,21 @@ def test_planted_photos_stand_far_above_chance(shared: Path, tmp_path: Path) -> 
     assert len(listed) >= 17, sorted(planted - listed)
 
 
+def test_without_weights_it_warns_first_and_does_not_begin_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(tmp_path / "photos", {"a": 3, "b": 3})
+    weak = Weights("random", "drawn", "random", "there are no ImageNet weights")
+    monkeypatch.setattr(reviewing, "resolve_weights", lambda *_: weak)
+    said: list[str] = []
+    options = QUICK.model_copy(update={"weights": "auto"})
+    with pytest.raises(UserError, match="nobody is here to ask: give the weights' file"):
+        review(tmp_path / "photos", tmp_path / "out", options, said.append, yes=False)
+    assert capsys.readouterr().err.startswith("warning: there are no ImageNet weights; the list will be little better")
+    assert len(said) == 1 and said[0].startswith("found 6 photos")
+    assert not (tmp_path / "out").exists()
+
+
 def test_each_kind_of_bad_photo_is_listed_in_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_backbone(monkeypatch)
     root = tmp_path / "photos"

@@ -1,0 +1,155 @@
+"""Evaluation of the final model on labelled photos of one's own."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import precision_recall_fscore_support
+
+from trainables.data.dataset import open_dataset
+from trainables.data.layouts import find_photos
+from trainables.data.photo_files import PhotoFile
+from trainables.errors import UserError
+from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
+from trainables.files.output import whole_or_nothing, write_json, write_rows
+from trainables.inference.keras_model import Answer, Classifier
+from trainables.intervals import Interval, Scores, scores, share
+
+FAMILIES = ("family", "photos", "right", "recall", "recall_low", "recall_high", "precision", "f1")
+PREDICTIONS = ("source", "family", "predicted", "probability")
+
+
+class FamilyScores(NamedTuple):
+    """One family: `right` of its `photos` were named so; `recall` is their share, with Wilson's interval."""
+
+    family: str
+    photos: int
+    right: int
+    recall: Interval
+    precision: float
+    f1: float
+
+
+class Evaluation(NamedTuple):
+    """A model's answers on the photos of `root`: `rows` are (photo, answer), `families` the lowest F1 first.
+
+    `unreadable` holds the problems of photos that were left out, `unknown` the photos of each family that the model
+    does not know, `seen` the photos, byte for byte, that the model was trained on.
+    """
+
+    root: Path
+    scores: Scores
+    families: list[FamilyScores]
+    rows: list[tuple[PhotoFile, Answer]]
+    unreadable: list[str]
+    unknown: dict[str, int]
+    seen: list[str]
+
+    def warnings(self) -> list[str]:
+        """Sentences on what the figures do not tell, or should not be believed for."""
+        said = []
+        if self.seen:
+            photos = f"{len(self.seen)} of the photos are photos that the model was trained on, such as {self.seen[0]}"
+            said.append(f"{photos}: the figures flatter")
+        if self.unknown:
+            named = ", ".join(f"{family} ({photos})" for family, photos in sorted(self.unknown.items()))
+            said.append(f"left out, because the model does not know their family: {named}")
+        if self.unreadable:
+            said.append(f"left out, because unreadable: {len(self.unreadable)} photos, such as {self.unreadable[0]}")
+        if self.scores.accuracy.wide:
+            said.append(f"{self.scores.photos} photos say little: the intervals are wide")
+        return said
+
+
+def evaluate(classifier: Classifier, model: Path, root: Path) -> Evaluation:
+    """Let a model name the photos below `root`, whose labels are those of `prepare`: class folders, or metadata.
+
+    Args:
+        model: the model's folder or file, for the list of photos that it was trained on, if that is on this machine.
+
+    Raises:
+        UserError: there are no photos, or none of a family that the model knows.
+    """
+    names = set(classifier.labels.class_names)
+    found = find_photos(root).photos
+    known = [photo for photo in found if photo.class_name in names]
+    unknown = Counter(photo.class_name for photo in found if photo.class_name not in names)
+    if not known:
+        raise UserError(
+            f"{root} has no photo of a family that the model knows: its families are {_some(sorted(unknown))}, "
+            f"the model's {_some(sorted(names))}"
+        )
+    answers = classifier.answers([root / photo.source for photo in known], 1)
+    rows = list(zip(known, answers, strict=True))
+    unreadable = [f"{photo.source} {answer.problem}" for photo, answer in rows if answer.problem]
+    rows = [(photo, answer) for photo, answer in rows if not answer.problem]
+    if not rows:
+        raise UserError(f"{root} has no photo that can be read: {unreadable[0]}")
+    trained = _trained_on(model)
+    sources = [photo.source for photo, _ in rows]
+    seen = [source for source in sources if trained and _sha256(root / source) in trained]
+    truth = np.array([photo.class_name for photo, _ in rows])
+    guess = np.array([answer.guesses[0].family for _, answer in rows])
+    return Evaluation(root, scores(truth, guess), _families(truth, guess), rows, unreadable, dict(unknown), seen)
+
+
+def write_evaluation(found: Evaluation, out: Path) -> None:
+    """Write families.csv, predictions.csv and evaluation.json to the new folder `out`."""
+    told: dict[str, Any] = {
+        "photos": found.scores.photos,
+        "accuracy": found.scores.accuracy._asdict(),
+        "macro_f1": found.scores.macro_f1._asdict(),
+        "root": str(found.root.absolute()),
+        "unknown_families": found.unknown,
+        "unreadable": found.unreadable,
+        "trained_on": found.seen,
+        "warnings": found.warnings(),
+    }
+    families = [
+        (each.family, each.photos, each.right, *(f"{part:.6f}" for part in (*each.recall, each.precision, each.f1)))
+        for each in found.families
+    ]
+    predictions = [
+        (photo.source, photo.class_name, answer.guesses[0].family, f"{answer.guesses[0].probability:.6f}")
+        for photo, answer in found.rows
+    ]
+    with whole_or_nothing(out) as folder:
+        write_rows(folder / FAMILIES_FILE, FAMILIES, families)
+        write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, predictions)
+        write_json(told, folder / EVALUATION_FILE)
+
+
+def _families(truth: npt.NDArray[np.str_], guess: npt.NDArray[np.str_]) -> list[FamilyScores]:
+    names = np.unique(truth)
+    tables = precision_recall_fscore_support(truth, guess, labels=names, average=None, zero_division=0.0)
+    found = []
+    for name, precision, _, f1, photos in zip(names, *tables, strict=True):
+        right = int(((truth == name) & (guess == name)).sum())
+        recall = share(right, int(photos))
+        found.append(FamilyScores(str(name), int(photos), right, recall, float(precision), float(f1)))
+    return sorted(found, key=lambda each: (each.f1, each.family))
+
+
+def _sha256(photo: Path) -> str:
+    return hashlib.sha256(photo.read_bytes()).hexdigest()
+
+
+def _trained_on(model: Path) -> set[str]:
+    """SHA-256 (hex) of the photos that the model was trained on; empty where its dataset is not on this machine."""
+    folder = model if model.is_dir() else model.absolute().parent
+    try:
+        metrics = json.loads((folder / METRICS_FILE).read_text())
+        dataset = open_dataset(metrics["dataset"]["folder"])
+    except (OSError, ValueError, KeyError, UserError):
+        return set()
+    splits = (metrics.get("refit") or {}).get("splits", ("train",))
+    return {photo.sha256 for split in splits for photo in dataset.photos(split)}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
