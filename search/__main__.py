@@ -23,6 +23,7 @@ Keep the records in a bucket as they come, and go on from there on any machine:
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,8 +134,8 @@ def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
     print(f"experiment   {experiment}")
     if mirror is not None:
         print(f"mirror       {mirror}")
-    print(f"dashboards   python -m analysis dashboard {experiment}")
-    print(f"next         python -m trainables retrain {mirror or experiment}/best.json")
+    print(f"dashboards   python -m analysis dashboard {shlex.quote(experiment)}")
+    print(f"next         python -m trainables retrain {shlex.quote(f'{mirror or experiment}/best.json')}")
 
 
 if __name__ == "__main__":

@@ -200,6 +200,8 @@ def _knob(name: str, spec: object) -> Knob:
     if not spec:
         raise UserError(f"space.{name}: the list of choices is empty; give at least one value")
     values = tuple(_accepted(name, value) for value in spec)
+    if unlike := [value for value in values if isinstance(value, list | dict)]:
+        raise UserError(f"space.{name}: a choice must be one word or number, not {unlike[0]!r}; fix it in `trial`")
     if name == "precision" and "auto" in values:
         raise UserError("space.precision: auto is no value to try, it stands for float32 or bfloat16; list these")
     twice = [value for index, value in enumerate(values) if value in values[:index]]
