@@ -3,13 +3,14 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.tune.head import JOIN_SECONDS, await_head, said_after
 from search.tune.resources import Node
@@ -76,6 +77,12 @@ def nodes_of_trials() -> list[Node]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(int(node["CPU"]), node.get("GPU", 0.0)) for node in alive if node.get("CPU", 0) >= 1]
+
+
+def on_node(node: str, function: Callable[[], object]) -> Any:
+    """Begin a function on the node of an id, beside its trials; return Ray's reference to what it will return."""
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(function).remote()
 
 
 @contextmanager
