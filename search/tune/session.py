@@ -114,6 +114,8 @@ def _start(address: str | None, gpus: int | None) -> None:
 
 def _join(address: str, said_by: str) -> None:
     """Join a cluster, and say so: `auto` may be anybody's on this machine."""
+    if address != "auto" and "://" not in address and not _HOST_AND_PORT.fullmatch(address):
+        raise UserError(f"{said_by}: must be HOST:PORT, auto, local or ray://HOST:PORT, not {address!r}")
     environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
     own, name = (
         "--set address=local starts one of our own",
