@@ -85,9 +85,10 @@ def message_of(error: BaseException) -> str:
 def one_line(error: "ValidationError", model: "type[BaseModel]") -> str:
     """Say the first problem of a pydantic error as the house does: key, value, rule."""
     problems = error.errors(include_url=False)
-    first = problems[0]
     keys = [".".join(str(part) for part in problem["loc"] if not _KIND.match(str(part))) for problem in problems]
-    key, more = keys[0], len(set(keys)) - 1
+    # Where a value may be of several kinds, one of them may have looked into it.
+    key = max((each for each in keys if f"{each}.".startswith(f"{keys[0]}.")), key=len)
+    first, more = problems[keys.index(key)], len({each for each in keys if not f"{key}.".startswith(f"{each}.")})
     others = f" (and {more} more)" if more else ""
     if first["type"] == "extra_forbidden":
         for part in first["loc"][:-1]:  # To the model in which the key stands, as far as there are models.
@@ -98,7 +99,7 @@ def one_line(error: "ValidationError", model: "type[BaseModel]") -> str:
         return f"unknown key {key!r}; the keys here are: {', '.join(sorted(model.model_fields))}{others}"
     if first["type"] == "missing":
         return f"the key {key!r} is missing{others}"
-    # Where a value may be of several kinds, there is a problem for each.
+    # And there is a problem for each kind.
     messages = [problem["msg"] for at, problem in zip(keys, problems, strict=True) if at == key]
     message = " or ".join([messages[0], *(each.removeprefix("Input should be ") for each in messages[1:])])
     message = message.removeprefix("Value error, ")

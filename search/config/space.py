@@ -66,9 +66,12 @@ def parse_space(raw: object) -> dict[str, Knob]:
     flat: dict[str, Any] = {}
     for name, spec in raw.items():
         if name == "augmentation" and isinstance(spec, dict):
-            flat |= {f"augmentation.{inner}": inner_spec for inner, inner_spec in spec.items()}
+            found = {f"augmentation.{inner}": inner_spec for inner, inner_spec in spec.items()}
         else:
-            flat[str(name)] = spec
+            found = {str(name): spec}
+        for twice in flat.keys() & found.keys():
+            raise UserError(f"space.{twice}: stands there twice, by its whole name and in a section; keep one")
+        flat |= found
     return {name: _knob(name, spec) for name, spec in flat.items()}
 
 
