@@ -44,7 +44,7 @@ class Range(BaseModel):
 
 
 class Choices(BaseModel):
-    """One of a few values, without an order."""
+    """One of a few values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
