@@ -20,6 +20,7 @@ A sweep that outlives the laptop, and the final stage on a GPU of the cluster:
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sent.add_argument("--gpus", type=float, default=0, help="GPUs for the job's own process [none]")
     sent.add_argument("--follow", action="store_true", help="show the log until the job has ended")
     gate = "begin only where the doctor finds no problem; its options as in --doctor='--nodes 4 --shared /mnt/raretune'"
-    sent.add_argument("--doctor", nargs="?", const="", metavar="OPTIONS", help=gate)
+    sent.add_argument("--doctor", nargs="?", const=[], type=_doctor_words, metavar="OPTIONS", help=gate)
 
     def add(name: str, *parents: argparse.ArgumentParser, text: str) -> argparse.ArgumentParser:
         def run(options: argparse.Namespace) -> int:
@@ -102,6 +103,16 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     logs.add_argument("job")
     logs.add_argument("--follow", action="store_true", help="until the job has ended")
     add("stop", text="end a job as Ctrl-C would").add_argument("job")
+
+
+def _doctor_words(text: str) -> list[str]:
+    """The options of a doctor that will run on the cluster, refused here and now where it would not take them."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be words as a shell reads them, not {text!r}: {error}") from None
+    _parser().parse_args(["doctor", *words])
+    return words
 
 
 def _token(_: argparse.Namespace) -> int:

@@ -26,8 +26,7 @@ _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 def submit(options: argparse.Namespace) -> int:
     """Send a sweep or another command; with --follow, show its log and return 1 unless it succeeds."""
     with connected(options) as client:
-        doctor = None if options.doctor is None else shlex.split(options.doctor)
-        name = send(client, options.words, options.name, options.cpus, options.gpus, doctor)
+        name = send(client, options.words, options.name, options.cpus, options.gpus, options.doctor)
         print(f"job {name}", flush=True)
         return follow(client, name) if options.follow else 0
 

@@ -23,6 +23,7 @@ Keep the records in a bucket as they come, and go on from there on any machine:
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -39,7 +40,7 @@ Resume a sweep after Ctrl-C, a crash, or a kill of its driver at any moment; or 
 One at a URL can be resumed on any machine: its records are brought to runs/LAST_PART_OF_THE_URL first.
 
 No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
-What may be changed with --set: trials, trial.epochs (more), probe, resources, max_failures, checkpoint_every,
+What may be changed with --set: trials, trial.epochs (more), budget, probe, resources, max_failures, checkpoint_every,
 keep_checkpoints, checkpoint_gb, store, store_gb, address; the dataset's place, if it is the same dataset; and the
 password of the storage. More epochs are for new trials: one that has begun keeps its own number, and its schedule.
 """
@@ -138,8 +139,8 @@ def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
     print(f"experiment   {experiment}")
     if mirror is not None:
         print(f"mirror       {mirror}")
-    print(f"dashboards   python -m analysis dashboard {experiment}")
-    print(f"next         python -m trainables retrain {mirror or experiment}/best.json")
+    print(f"dashboards   python -m analysis dashboard {shlex.quote(experiment)}")
+    print(f"next         python -m trainables retrain {shlex.quote(f'{mirror or experiment}/best.json')}")
 
 
 if __name__ == "__main__":

@@ -101,15 +101,12 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
     file = experiment / SWEEP_FILE
     if not file.is_file():
         raise UserError(f"{experiment} holds no sweep.yaml, so nothing to resume; `python -m search run` begins one")
-    keys = [override.partition("=")[0] for override in overrides]
-    if twice := [key for key in keys if keys.count(key) > 1]:
-        raise UserError(f"--set {twice[0]}: is given twice, and only one of the values could count")
-    here = {"experiment": str(experiment)} | ({} if url is None else {"mirror": url})
-    before = read_sweep(file, places=here)
-    config = read_sweep(file, overrides, here)
     for key in ("name", "experiment", "mirror"):
         if any(override.startswith(f"{key}=") for override in overrides):
             raise UserError(f"{key}: cannot be changed on resume")
+    here = {"experiment": str(experiment)} | ({} if url is None else {"mirror": url})
+    before = read_sweep(file, places=here)
+    config = read_sweep(file, overrides, here)
     if config.storage != before.storage:
         raise UserError("storage: the study stays where it is; only the password may be given anew")
     if config.max_epochs < before.max_epochs:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
 from trainables.network.backbone_table import BACKBONES
 
-# Text and true are no numbers: YAML gives text where a number was mistyped, and pydantic takes true for 1.
+# Text and true are no numbers: YAML gives text where a number was mistyped, and pydantic takes true for 1. Nor is .nan,
+# which no limit holds, or .inf, which is no limit.
 Whole: TypeAlias = Annotated[int, Strict()]
-Number: TypeAlias = Annotated[float, Strict()]
+Number: TypeAlias = Annotated[float, Strict(), AllowInfNan(False)]
 Backbone: TypeAlias = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
 
 

@@ -31,6 +31,8 @@ _NO_MEMORY = re.compile(
     r"|fail(ed|ure) to (create|initialize) cu",
     re.IGNORECASE,
 )
+# What pydantic puts beside the keys into the place of a problem: the kind that it tried, or that it means the key.
+_KIND = re.compile(r"(int|float|str|bool|\[key\])$|(literal|dict|list|tuple|constrained|function)\b.*[\[(-]")
 _DEVICE = re.compile(r"device:([CG]PU):(\d+)")
 
 
@@ -82,9 +84,12 @@ def message_of(error: BaseException) -> str:
 
 def one_line(error: "ValidationError", model: "type[BaseModel]") -> str:
     """Say the first problem of a pydantic error as the house does: key, value, rule."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    others = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
+    problems = error.errors(include_url=False)
+    keys = [".".join(str(part) for part in problem["loc"] if not _KIND.match(str(part))) for problem in problems]
+    # Where a value may be of several kinds, one of them may have looked into it.
+    key = max((each for each in keys if f"{each}.".startswith(f"{keys[0]}.")), key=len)
+    first, more = problems[keys.index(key)], len({each for each in keys if not f"{key}.".startswith(f"{each}.")})
+    others = f" (and {more} more)" if more else ""
     if first["type"] == "extra_forbidden":
         for part in first["loc"][:-1]:  # To the model in which the key stands, as far as there are models.
             inner: Any = getattr(model.model_fields.get(str(part)), "annotation", None)
@@ -94,6 +99,9 @@ def one_line(error: "ValidationError", model: "type[BaseModel]") -> str:
         return f"unknown key {key!r}; the keys here are: {', '.join(sorted(model.model_fields))}{others}"
     if first["type"] == "missing":
         return f"the key {key!r} is missing{others}"
-    message = first["msg"].removeprefix("Value error, ")
+    # And there is a problem for each kind.
+    messages = [problem["msg"] for at, problem in zip(keys, problems, strict=True) if at == key]
+    message = " or ".join([messages[0], *(each.removeprefix("Input should be ") for each in messages[1:])])
+    message = message.removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     return f"{key}: {message}, not {first['input']!r}{others}" if key else f"{message}{others}"

@@ -3,7 +3,9 @@
 render/macros.html.j2 has a macro for each kind of part, named as its class in small letters.
 """
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -132,6 +134,6 @@ class Section(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def command(line: str) -> Prose:
-    """A command line to copy."""
-    return Prose(Markup("<code>{}</code>").format(line))
+def retrain_command(handoff: Path) -> Prose:
+    """The command line, to copy, that trains a hand-off's configuration to its end."""
+    return Prose(Markup("<code>python -m trainables retrain {}</code>").format(shlex.quote(str(handoff))))

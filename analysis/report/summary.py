@@ -5,7 +5,7 @@ import numpy as np
 from analysis.compare.differences import difference, model_verdict
 from analysis.data.experiment import FinalStage
 from analysis.data.report_data import ReportData
-from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, command
+from analysis.render.section import Heading, Part, Prose, Section, Tile, Tiles, retrain_command
 from analysis.render.wording import (
     SPLITS,
     THIN,
@@ -35,7 +35,7 @@ def section(data: ReportData) -> Section:
     parts: list[Part] = [*(Prose(sentence, style="lead") for sentence in sentences(data)), Tiles(tiles(data))]
     if data.final is None and data.experiment.best is not None:
         what = "To train the best configuration to its end, oversample the weak families and evaluate the test photos"
-        parts += [Prose(f"{what} once:"), command(f"python -m trainables retrain {data.experiment.folder / BEST_FILE}")]
+        parts += [Prose(f"{what} once:"), retrain_command(data.experiment.folder / BEST_FILE)]
     return Section(Heading("summary", "Summary"), tuple(parts))
 
 

@@ -7,10 +7,9 @@ from search.config.schema import SweepConfig
 from trainables.config import TrialConfig
 
 # What a loss contains besides the cross-entropy: with another value of these knobs, the same predictions have another.
-_IN_LOSS = {
-    "val_loss": ("l2", "dense_units"),
-    "train_loss": ("l2", "dense_units", "label_smoothing", "imbalance"),
-}
+_IN_LOSS = {"val_loss": ("l2",), "train_loss": ("l2", "label_smoothing", "imbalance")}
+# Which weights L2 counts, and how large they are from the start on.
+_IN_L2 = ("dense_units", "head", "head_start", "depths", "backbone")
 
 
 def cautions(config: SweepConfig) -> list[str]:
@@ -54,10 +53,10 @@ def _of_the_search(config: SweepConfig) -> Iterator[str]:
 
 
 def _of_the_metric(config: SweepConfig) -> Iterator[str]:
-    l2 = TrialConfig.model_validate(config.trial).l2
-    mixed = [name for name in _IN_LOSS.get(config.metric, ()) if name in config.space]
-    if "l2" not in config.space and l2 == 0 and "dense_units" in mixed:
-        mixed.remove("dense_units")  # Its weights are in the loss by their penalty alone.
+    names = _IN_LOSS.get(config.metric, ())
+    if names and ("l2" in config.space or TrialConfig.model_validate(config.trial).l2 > 0):
+        names = (*names, *_IN_L2)
+    mixed = [name for name in names if name in config.space]
     if mixed:
         yield (
             f"metric: {config.metric} changes with {' and '.join(mixed)} (searched) where predictions are the same, "

@@ -34,11 +34,13 @@ def read_sweep(
     experiment at a URL is one in a folder, runs/LAST_PART_OF_THE_URL, with the URL as its `mirror`.
 
     Raises:
-        UserError: no such file, not YAML, an override without `=`, or a key or value that `sweep_config` refuses.
+        UserError: no such file, not YAML, an override without `=`, one that another one undoes, or a key or value that
+            `sweep_config` refuses.
     """
     values = _read_yaml(file)
     for override in overrides or []:
         _apply(values, override)
+    _refuse_undone([*(override.partition("=")[0] for override in overrides or []), *(places or {})])
     values |= places or {}
     values.setdefault("name", file.stem)
     values.setdefault("experiment", f"runs/{values['name']}")
@@ -73,6 +75,16 @@ def write_sweep(config: SweepConfig, experiment: Path) -> None:
     write_text(dump_sweep(config), experiment / SWEEP_FILE)
 
 
+def _refuse_undone(keys: Sequence[str]) -> None:
+    """Refuse a key that a later one, the same or the section that it lies in, sets again."""
+    for at, key in enumerate(keys):
+        for later in keys[at + 1 :]:
+            if key == later:
+                raise UserError(f"--set {key}: is given twice, and only one of the values could count")
+            if key.startswith(f"{later}."):
+                raise UserError(f"--set {key}: would be undone by the later --set {later}; give that one first")
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         values = parse_yaml(file.read_text())
@@ -81,10 +93,14 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{file} is not YAML: {redact(' '.join(str(error).split()))}") from None
+        raise UserError(f"{file} is not YAML: {redact(_where(error))}") from None
     if not isinstance(values, dict):
         raise UserError(f"{file} must map keys to values; search/sweeps/default.yaml is an example")
     return values
+
+
+def _where(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -212,8 +212,9 @@ class SweepConfig(_Section):
         if self.mode != better(self.metric):
             wanted = "smaller" if self.mode == "max" else "larger"
             raise ValueError(f"mode: {self.metric} is better when {wanted}; use {better(self.metric)}")
-        if self.budget.target is not None and self.metric in HIGHER_IS_BETTER and not 0 < self.budget.target <= 1:
-            raise ValueError(f"budget.target: {self.metric} lies between 0 and 1, and never at {self.budget.target:g}")
+        if (target := self.budget.target) is not None and (target <= 0 or (target > 1 and self.mode == "max")):
+            values = "lies between 0 and 1" if self.mode == "max" else "is above 0"
+            raise ValueError(f"budget.target: {self.metric} {values}, and never at {target:g}")
         for key in ("seed", "sweep_seed"):
             if key in self.trial:
                 raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")

@@ -44,7 +44,7 @@ class Range(BaseModel):
 
 
 class Choices(BaseModel):
-    """One of a few values, without an order."""
+    """One of a few values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,9 +66,12 @@ def parse_space(raw: object) -> dict[str, Knob]:
     flat: dict[str, Any] = {}
     for name, spec in raw.items():
         if name == "augmentation" and isinstance(spec, dict):
-            flat |= {f"augmentation.{inner}": inner_spec for inner, inner_spec in spec.items()}
+            found = {f"augmentation.{inner}": inner_spec for inner, inner_spec in spec.items()}
         else:
-            flat[str(name)] = spec
+            found = {str(name): spec}
+        for twice in flat.keys() & found.keys():
+            raise UserError(f"space.{twice}: stands there twice, by its whole name and in a section; keep one")
+        flat |= found
     return {name: _knob(name, spec) for name, spec in flat.items()}
 
 
@@ -200,6 +203,8 @@ def _knob(name: str, spec: object) -> Knob:
     if not spec:
         raise UserError(f"space.{name}: the list of choices is empty; give at least one value")
     values = tuple(_accepted(name, value) for value in spec)
+    if unlike := [value for value in values if isinstance(value, list | dict)]:
+        raise UserError(f"space.{name}: a choice must be one word or number, not {unlike[0]!r}; fix it in `trial`")
     if name == "precision" and "auto" in values:
         raise UserError("space.precision: auto is no value to try, it stands for float32 or bfloat16; list these")
     twice = [value for index, value in enumerate(values) if value in values[:index]]

@@ -25,15 +25,20 @@ class _Loader(yaml.SafeLoader):
     """Plain scalars by the core schema alone; a key that stands twice is refused, as the specification demands."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [key for index, key in enumerate(keys) if key in keys[:index]]
-        if twice:
-            raise yaml.MarkedYAMLError(problem=f"the key {twice[0]!r} stands twice", problem_mark=node.start_mark)
+        keys: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            keys.append(key)
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(self.construct_scalar(node))
         return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        return float(str(self.construct_scalar(node)).lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -45,7 +50,11 @@ for _name, (_pattern, _first) in _CORE.items():
     for _class in (_Loader, _Dumper):
         _starts = [*_first, ""] if _name == "null" else [*_first]
         _class.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"^(?:{_pattern})$"), _starts)
-_Loader.add_constructor(f"{_TAG}int", _Loader.construct_yaml_int)
+for _name, _construct in (("int", _Loader.construct_yaml_int), ("float", _Loader.construct_yaml_float)):
+    _Loader.add_constructor(f"{_TAG}{_name}", _construct)
+# A tag that a value bears must be one of the core schema, too: `!!timestamp` is YAML 1.1.
+_TAGS = [f"{_TAG}{name}" for name in (*_CORE, "str", "seq", "map")]
+_Loader.yaml_constructors = {tag: _Loader.yaml_constructors[tag] for tag in [*_TAGS, None]}
 
 
 def parse_yaml(text: str) -> Any:
@@ -54,7 +63,10 @@ def parse_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: it is none, or a mapping has a key twice.
     """
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (ValueError, KeyError) as error:  # Of a tag whose value is none, as in `!!int a`, or of endless digits.
+        raise yaml.YAMLError(f"a value cannot be read: {error}") from None
 
 
 def dump_yaml(values: Any) -> str:

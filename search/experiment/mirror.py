@@ -9,6 +9,7 @@ that mark the end of a sweep: broken off at any object, what lies there can be r
 import contextlib
 import hashlib
 import json
+import shlex
 import sqlite3
 import sys
 import tempfile
@@ -191,7 +192,7 @@ def mirrored(config: SweepConfig) -> Iterator[Mirror | None]:
     try:
         mirror.close()
     except (UserError, OSError) as error:
-        again = f"`python -m search resume {folder}` brings them"
+        again = f"`python -m search resume {shlex.quote(str(folder))}` brings them"
         raise UserError(f"all records are in {folder}, but not at {config.mirror}: {error}; {again}") from None
 
 
@@ -209,7 +210,7 @@ def open_mirror(folder: Path, url: str) -> Mirror:
     if found is not None and found.session not in (sent.session, sent.brought) and names != [layout.LEASE]:
         raise UserError(
             f"experiment: {folder} is older than {bucket.url}, where process {found.pid} on {found.host} has gone on; "
-            f"`python -m search resume {bucket.url}` goes on from there"
+            f"`python -m search resume {shlex.quote(bucket.url)}` goes on from there"
         )
     lease = take(bucket, sent.session)
     sent.url, sent.session = bucket.url, lease.session

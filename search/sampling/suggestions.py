@@ -79,21 +79,13 @@ class Suggester:
             trial.params = {name: on_step(config.space[name], value) for name, value in trial.params.items()}
             whole = self._plan.trial_config(number, trial.params)
             same = self._tried.get(identity(whole.model_dump()))
+            reason = None if same is None else _why_a_repeat(trials[same], trial.params)
             if same is None:
                 untried = trial, whole
                 same = self._too_costly.get(_model_of(whole))
+                reason = f"trial {same} has the same model, which costs too much"
             if same is None:
                 return trial, whole
-            before, failed = trials[same].params, trials[same].state == TrialState.FAIL
-            unlike = {name: value for name, value in trial.params.items() if before.get(name) != value}
-            reason = f"trial {same} has the same values"
-            if untried is not None and untried[0] is trial:
-                reason = f"trial {same} has the same model, which costs too much"
-            elif failed:
-                reason = f"trial {same} trains the same and was not the first that failed"
-            elif unlike:
-                pairs = ", ".join(f"{name} {value} for {before.get(name)}" for name, value in unlike.items())
-                reason = f"trial {same} trains the same: {pairs} makes no difference"
             note = {"params": trial.params, "of": same, "reason": reason}
             self._study.set_user_attr(f"{REPEAT}{number}:{attempt}", note)
             if any(trial.params == repeat.params for repeat in repeats):
@@ -101,7 +93,7 @@ class Suggester:
             # The known result under the values that were suggested, for the sampler to learn from.
             repeat = copy.copy(trials[same])
             repeat.params, repeat.number = dict(trial.params), -1
-            if failed:  # Samplers do not see FAIL, and would suggest it for ever.
+            if repeat.state == TrialState.FAIL:  # Samplers do not see FAIL, and would suggest it for ever.
                 repeat.state, repeat.user_attrs = TrialState.PRUNED, {"stop": {"kind": DIVERGED}}
             repeats.append(repeat)
         # Where nearly all models cost too much, a sweep goes on with such trials of an epoch.
@@ -132,14 +124,20 @@ class Suggester:
             return f"the sampler suggested nothing new in {_ATTEMPTS} attempts"
         # Again from the first point: one that failed was passed over while it ran.
         for points in (self._rest, points_of(self._plan.config) or iter(())):
-            different = set()
+            tried, costly = set(), set()
             for params in points:
                 config = self._plan.trial_config(trial.number, params)
-                different.add(what := identity(config.model_dump()))
-                if what not in self._tried and _model_of(config) not in self._too_costly:
+                if (what := identity(config.model_dump())) in self._tried:
+                    tried.add(what)
+                elif _model_of(config) in self._too_costly:
+                    costly.add(what)
+                else:
                     trial.params, self._rest = dict(params), points
                     return trial, config
-        return f"the space is exhausted: all of its {len(different)} different configurations were tried"
+        if costly:
+            every = f"{len(tried)} of its {len(tried | costly)} different configurations were tried"
+            return f"the space is exhausted: {every}, and the model of the others costs too much"
+        return f"the space is exhausted: all of its {len(tried)} different configurations were tried"
 
 
 def identity(config: dict[str, Any]) -> str:
@@ -147,9 +145,8 @@ def identity(config: dict[str, Any]) -> str:
     # What a study of an earlier version does not hold was the default then.
     same = {name: _rounded(value) for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
     backbone, epochs = same["backbone"], same["epochs"]
-    if same["head"] == "study" or from_scratch(
-        backbone
-    ):  # Another head may end at another layer, from which its layers are counted.
+    # Another head may end at another layer, from which its layers are counted.
+    if same["head"] == "study" or from_scratch(backbone):
         same["unfrozen_layers"] = fewest_unfrozen(backbone, same["unfrozen_layers"])
     if isinstance(same["weights"], dict):
         same["weights"] = same["weights"].get(backbone, "auto")
@@ -169,6 +166,17 @@ def _model_of(config: TrialConfig) -> tuple[Any, ...]:
     """Return what a model's cost depends on."""
     # With head_start probe, the depths are the probe's.
     return (config.backbone, config.image_size, config.dense_units, config.head, config.head_start, str(config.depths))
+
+
+def _why_a_repeat(known: FrozenTrial, params: dict[str, Any]) -> str:
+    """Say why what is suggested trains the same as a known trial."""
+    unlike = {name: value for name, value in params.items() if known.params.get(name) != value}
+    if known.state == TrialState.FAIL:
+        return f"trial {known.number} trains the same and was not the first that failed"
+    if not unlike:
+        return f"trial {known.number} has the same values"
+    pairs = ", ".join(f"{name} {value} for {known.params.get(name)}" for name, value in unlike.items())
+    return f"trial {known.number} trains the same: {pairs} makes no difference"
 
 
 def _rounded(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Failures of trials and of the sweep, read from Ray's errors."""
 
 import re
+import shlex
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ _MEMORY = re.compile(r"[\d.]+GB used / [\d.]+GB limit")
 
 def how_to_go_on(experiment: Path) -> str:
     """Return the words that tell a user what to do after a sweep broke off."""
-    return f"nothing is lost: `python -m search resume {experiment}` goes on"
+    return f"nothing is lost: `python -m search resume {shlex.quote(str(experiment))}` goes on"
 
 
 @dataclass(frozen=True)

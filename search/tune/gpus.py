@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.config.schema import Resources
 from search.tune.resources import Node
-from search.tune.session import nodes_of_trials
+from search.tune.session import nodes_of_trials, on_node
 from trainables.device import GPU_REMEDY, count_gpus
 from trainables.errors import UserError
 
@@ -30,7 +29,7 @@ def nodes_with_usable_gpus(settings: Resources, nodes: Sequence[Node]) -> Sequen
     if settings.gpus_per_trial == 0 or not any(node.gpus for node in nodes):
         return nodes
     up = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) > 0]
-    asked = {node["NodeID"]: _ask(node["NodeID"]) for node in up}
+    asked = {node["NodeID"]: on_node(node["NodeID"], count_gpus) for node in up}
     ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_SECONDS)
     seen = {node: _answer(answer) for node, answer in asked.items() if answer in ready}
     # A node that does not answer is another fault's affair (search/tune/quarantine.py).
@@ -44,11 +43,6 @@ def nodes_with_usable_gpus(settings: Resources, nodes: Sequence[Node]) -> Sequen
     line = f"warning: TensorFlow cannot use the GPUs, so trials share the cores: {where}; {GPU_REMEDY}"
     print(line, file=sys.stderr, flush=True)
     return [replace(node, gpus=0.0) for node in nodes_of_trials()]
-
-
-def _ask(node: str) -> Any:
-    here = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(count_gpus).remote()
 
 
 def _answer(reference: Any) -> int:

@@ -11,7 +11,8 @@ import ray
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group_table
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.tune.session import on_node
 
 # The first may have been killed for a reason of its own.
 STARTS_ALLOWED_TO_FAIL = 2
@@ -77,11 +78,9 @@ class StartProbe:
     """A process that does nothing, started on a node to see whether it can start any."""
 
     def __init__(self, node: str) -> None:
-        here = NodeAffinitySchedulingStrategy(node, soft=False)
-        self.node = node
         self._began = time.monotonic()
         # By value: a function of this module would have the worker import Ray Tune first.
-        self._answer = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(lambda: None).remote()
+        self._answer = on_node(node, lambda: None)
 
     def failed(self) -> bool | None:
         """Say whether the node could not start it; None while that is not yet known."""

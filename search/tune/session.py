@@ -3,13 +3,14 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.tune.head import JOIN_SECONDS, await_head, said_after
 from search.tune.resources import Node
@@ -78,6 +79,12 @@ def nodes_of_trials() -> list[Node]:
     return [Node(int(node["CPU"]), node.get("GPU", 0.0)) for node in alive if node.get("CPU", 0) >= 1]
 
 
+def on_node(node: str, function: Callable[[], object]) -> Any:
+    """Begin a function on the node of an id, beside its trials; return Ray's reference to what it will return."""
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(function).remote()
+
+
 @contextmanager
 def _environment() -> Iterator[None]:
     """Ray Tune's settings and the path to the checkout, for this process and the workers that inherit from it."""
@@ -107,6 +114,8 @@ def _start(address: str | None, gpus: int | None) -> None:
 
 def _join(address: str, said_by: str) -> None:
     """Join a cluster, and say so: `auto` may be anybody's on this machine."""
+    if address != "auto" and "://" not in address and not _HOST_AND_PORT.fullmatch(address):
+        raise UserError(f"{said_by}: must be HOST:PORT, auto, local or ray://HOST:PORT, not {address!r}")
     environment = {"working_dir": str(CHECKOUT), "excludes": _EXCLUDES, "env_vars": _TUNE_SETTINGS}
     own, name = (
         "--set address=local starts one of our own",

@@ -29,6 +29,21 @@ def test_a_sweep_to_resume_is_not_named_as_the_laptop_sees_it(capsys: pytest.Cap
     assert capsys.readouterr().err.startswith("error: experiment: runs/first is not an absolute path")
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ("--nodez 4", "unrecognized arguments: --nodez 4"),
+        ("--shared '/mnt", "argument --doctor: must be words as a shell reads them, not"),
+    ],
+)
+def test_options_that_the_doctor_does_not_take_are_refused_before_anything_is_sent(
+    options: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["submit", f"--doctor={options}", "--", "s.yaml"])
+    assert line in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["down", "none.yaml"], ["doctor", "--cluster", "none.yaml"]])
 def test_a_missing_cluster_file_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2

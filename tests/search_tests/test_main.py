@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from search.__main__ import main
+from search.__main__ import _RESUME, main
 from search.config.schema import SweepConfig
 from search.config.space import Range, searchable
+from search.study.study import _FIXED, _MAY_CHANGE
 from tests.checkout import ROOT
 from tests.search_tests.example import empty_dataset
 from trainables.data.dataset import MANIFEST
@@ -72,6 +73,14 @@ def test_the_help_describes_every_key_of_a_sweep_with_its_default_and_choices() 
 def test_resume_shows_its_own_help_alone() -> None:
     text = run("resume", "--help").stdout
     assert "What may be changed with --set" in text and "keys of a sweep file" not in text
+
+
+def test_the_help_of_resume_and_its_refusal_name_every_key_that_may_be_changed() -> None:
+    words = {"name", "experiment", "mirror", "trial", "dataset", "storage"}  # Not to be changed, or told in words.
+    keys = [key for key in SweepConfig.model_fields if key not in {*words, *_FIXED.split()}]
+    assert "budget" in keys
+    for text in (_RESUME, _MAY_CHANGE):
+        assert [key for key in keys if not re.search(rf"\b{key}\b", text)] == []
 
 
 def test_a_bad_sweep_ends_with_one_line_and_status_2(tmp_path: Path) -> None:

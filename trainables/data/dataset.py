@@ -10,6 +10,7 @@ import csv
 import glob
 import hashlib
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -246,7 +247,7 @@ def read_manifest(bucket: Bucket) -> tuple[Manifest, bytes]:
     if text is None:
         raise UserError(
             f"{bucket.url} holds no {MANIFEST}, or there is no such bucket; "
-            f"`python -m trainables prepare PHOTOS {bucket.url}` makes a dataset there"
+            f"`python -m trainables prepare PHOTOS {shlex.quote(bucket.url)}` makes a dataset there"
         )
     manifest = parse_manifest(text, f"{bucket.url}/{MANIFEST}")
     named = [manifest.fingerprint, *(shard.file for shard in manifest.shards)]

@@ -2,7 +2,7 @@
 
 from analysis.data.experiment import FinalStage
 from analysis.data.report_data import ReportData
-from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table, command
+from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table, retrain_command
 from analysis.render.wording import SPLITS, decimals, percent, plural
 from analysis.report.sections.learning_curves import stages_picture
 from trainables.files.experiment import BEST_FILE
@@ -26,8 +26,7 @@ def section(data: ReportData) -> Section:
     heading, table = Heading("final", "Final model"), final_table(data)
     if data.final is None or table is None:
         when = "Run it with" if data.experiment.best else "It can be run once the sweep has ended:"
-        line = f"python -m trainables retrain {data.experiment.folder / BEST_FILE}"
-        return Section(heading, (Prose(f"{NOT_RUN} {when}"), command(line)))
+        return Section(heading, (Prose(f"{NOT_RUN} {when}"), retrain_command(data.experiment.folder / BEST_FILE)))
     parts: list[Part] = [Prose(oversampling_sentences(data.final)), table, Prose(QUOTE if data.test else UNTESTED)]
     if {"train_macro_f1", "val_macro_f1", "train_cross_entropy", "val_cross_entropy"} <= set(data.final.history):
         note = "Dashed for training photos, full for validation photos."

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from analysis.data.frames import COST_COLUMNS, TRIAL_COLUMNS
 from analysis.data.report_data import ReportData
-from analysis.render.section import Heading, Prose, Section, Table, command
+from analysis.render.section import Heading, Prose, Section, Table, retrain_command
 from analysis.render.svg import BLUE, DRAWN, GREEN, INK, VERMILION, Picture, Size, canvas, dots, legend, scale_for, thin
 from analysis.render.wording import UNITS, cost_words, count, drawn_note, metric_words, plural, score, sentence_case
 from analysis.report.sections.trials_table import trials_lines
@@ -43,7 +43,7 @@ def section(data: ReportData) -> Section | None:
     picture = Picture("front", title, describe(found), partial(draw, found), note)
     other = (
         Prose("To train another than the best to its end, the cheapest for one:"),
-        command(f"python -m trainables retrain {data.experiment.front_file(members[-1])}"),
+        retrain_command(data.experiment.front_file(members[-1])),
     )
     retrain = other if len(members) > 1 and data.experiment.best is not None else ()
     return Section(Heading("front", "Score and cost"), (picture, table, *retrain))

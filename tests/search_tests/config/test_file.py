@@ -113,6 +113,16 @@ def test_a_number_is_a_number(tmp_path: Path, override: str, line: str) -> None:
     assert str(caught.value) == line
 
 
+def test_a_section_may_be_given_before_one_of_its_keys(tmp_path: Path) -> None:
+    read = read_sweep(write(tmp_path, "dataset: d\n"), ["budget={epochs: 3}", "budget.hours=1"])
+    assert (read.budget.epochs, read.budget.hours) == (3, 1)
+
+
+def test_a_place_is_not_given_in_two_ways(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--set experiment: is given twice"):
+        read_sweep(write(tmp_path, "dataset: d\n"), ["experiment=a"], {"experiment": "b"})
+
+
 def test_a_number_with_a_leading_zero_is_decimal(tmp_path: Path) -> None:
     assert read_sweep(write(tmp_path, "dataset: d\n"), ["trials=010"]).trials == 10
 
@@ -130,6 +140,9 @@ def test_a_number_with_a_leading_zero_is_decimal(tmp_path: Path) -> None:
         ("dataset: d\ntrials: 3\n", ["trials.most=3"], "--set trials.most=3: trials has no keys, it is 3"),
         ("dataset: d\n", ["space.dropout=[0.1"], "the value is not YAML"),
         ("dataset: d\n", ["no_such_key=1"], "unknown key 'no_such_key'"),
+        ("dataset: d\n", ["trials=!!int a"], "--set trials=!!int a: the value is not YAML"),
+        ("dataset: d\n", ["trials=3", "trials=4"], "--set trials: is given twice, and only one of the values"),
+        ("dataset: d\n", ["budget.hours=1", "budget={epochs: 3}"], "--set budget.hours: would be undone by the later"),
     ],
 )
 def test_a_bad_file_or_override_is_refused_in_one_line(

@@ -63,6 +63,15 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
             {"constraints": {"model_mb": 20}, "objectives": ["val_macro_f1", "latency_ms"]},
             "constraints: a sweep weighs one of model_mb, latency_ms alone",
         ),
+        ({"constraints": {"model_mb": float("nan")}}, "constraints.model_mb: input should be a finite number, not nan"),
+        ({"constraints": {"mb": 20}}, "constraints.mb: input should be 'model_mb' or 'latency_ms', not 'mb'"),
+        ({"budget": {"hours": float("inf")}}, "budget.hours: input should be a finite number, not inf"),
+        ({"metric": "val_loss", "budget": {"target": 0}}, "budget.target: val_loss is above 0, and never at 0"),
+        ({"trial": {"weights": 5}}, "trial.weights: input should be a valid string or a valid dictionary, not 5"),
+        (
+            {"trial": {"weights": {"resnet": "a.h5"}}},
+            "trial.weights.resnet: input should be 'inception_v3', ",
+        ),
         ({"space": {}}, "space: must map at least one knob"),
         (
             {"space": {"dropout": {"low": 0.6, "high": 0}}},

@@ -59,6 +59,12 @@ def test_every_knob_of_a_trial_can_be_searched_but_the_clock_and_the_seeds() -> 
         ({"seed": [1, 2]}, "space.seed: cannot be searched"),
         ({"dropout": []}, "space.dropout: the list of choices is empty"),
         ({"dropout": [0.1, 0.1]}, "space.dropout: 0.1 is listed twice"),
+        (
+            {"augmentation.zoom": [0.1, 0.2], "augmentation": {"zoom": [0.3]}},
+            "space.augmentation.zoom: stands there twice",
+        ),
+        ({"weights": [{"inception_v3": "random"}]}, "space.weights: a choice must be one word or number, not {'incep"),
+        ({"dropout": {"low": "a", "high": 1}}, "space.dropout: low: input should be a valid integer or a valid number"),
         ({"precision": ["auto", "float32"]}, "space.precision: auto is no value to try"),
         ({"dropout": 0.1}, "space.dropout: must be a list of choices or a range {low, high}, not 0.1"),
         ({"dropout": [0.1, 1.5]}, "space.dropout: input should be less than 1, not 1.5"),

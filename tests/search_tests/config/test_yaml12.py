@@ -36,6 +36,14 @@ def test_what_is_written_is_read_back_by_both_versions_of_yaml(value: Any) -> No
     assert parse_yaml(text) == yaml.safe_load(text) == {"key": value}
 
 
-def test_a_key_that_stands_twice_is_refused() -> None:
-    with pytest.raises(yaml.YAMLError, match="the key 'a' stands twice"):
-        parse_yaml("{a: 1, a: 2}")
+def test_a_key_that_stands_twice_is_refused_where_it_stands_again() -> None:
+    with pytest.raises(yaml.YAMLError, match=r"the key 'a' stands twice\n.*line 2, column 1"):
+        parse_yaml("a: 1\na: 2")
+
+
+@pytest.mark.parametrize(
+    "text", ["!!int a", "!!float 1:30", "!!bool maybe", "!!timestamp 2026-13-45", "!!binary eA==", "9" * 5000]
+)
+def test_a_tag_that_is_not_of_the_core_schema_or_does_not_fit_its_value_is_no_yaml(text: str) -> None:
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml(text)

@@ -1,5 +1,6 @@
 """search/tune/failure.py: errors in words."""
 
+import shlex
 import sqlite3
 import traceback
 from pathlib import Path
@@ -11,7 +12,7 @@ from ray.tune import TuneError
 
 from search.study.storage import PATIENT, open_storage
 from search.study.study import create_study
-from search.tune.failure import Failure, broken_off, describe
+from search.tune.failure import Failure, broken_off, describe, how_to_go_on
 from trainables.errors import OutOfMemory, TrialFailed, UserError
 
 
@@ -72,6 +73,11 @@ def test_a_sweep_that_broke_off_names_the_cause_behind_what_ray_and_optuna_say(t
     said = broken_off(of_tune(KeyError("val_f1")), tmp_path)
     assert said.startswith("the sweep broke off: KeyError: 'val_f1' (more in ") and said.endswith(" goes on")
     assert "val_f1" in (tmp_path / "driver_error.txt").read_text()
+
+
+def test_how_to_go_on_is_a_line_that_a_shell_takes_as_it_stands() -> None:
+    line = how_to_go_on(Path("runs/x #2 [1]")).split("`")[1]
+    assert shlex.split(line, comments=True) == ["python", "-m", "search", "resume", "runs/x #2 [1]"]
 
 
 def test_a_sweep_whose_study_another_program_has_locked_says_so(

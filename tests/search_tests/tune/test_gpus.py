@@ -21,7 +21,7 @@ def sees(monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]) -> list[Node]:
         for name, number in held.items()
     ]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
-    monkeypatch.setattr(gpus, "_ask", lambda node: node)
+    monkeypatch.setattr(gpus, "on_node", lambda node, _: node)
     monkeypatch.setattr(gpus, "_answer", counts.__getitem__)
     monkeypatch.setattr(ray, "wait", lambda asked, **_: (asked, []))
     return nodes_of_trials()

@@ -125,6 +125,12 @@ def test_a_ray_found_on_this_machine_that_refuses_is_said_with_who_looked_for_it
         pass
 
 
+def test_an_address_without_a_port_is_refused_with_what_it_may_be() -> None:
+    line = "^the key address: must be HOST:PORT, auto, local or ray://HOST:PORT, not 'localhost'$"
+    with pytest.raises(UserError, match=line), ray_session.ray_session("localhost"):
+        pass
+
+
 def test_every_module_of_ours_travels_to_a_cluster() -> None:
     """A folder named like one that is left out at the top level (data) is not left out inside a package."""
     from ray._private.runtime_env.packaging import _dir_travel, _get_excludes

@@ -10,6 +10,7 @@ from trainables.network.backbone_table import BACKBONES
 from trainables.network.backbones import Weights, build_backbone
 from trainables.network.cut import find_cut
 from trainables.network.trainable_layers import fewest_unfrozen
+from trainables.network.weight_files import SHAPES_FILE
 
 STORED = json.loads(module.FILE.read_text())
 PRETRAINED = [name for name, kind in BACKBONES.items() if kind.application is not None]
@@ -30,9 +31,12 @@ def test_the_command_writes_the_file_for_the_backbones_of_the_registry(
 ) -> None:
     monkeypatch.setattr(module, "BACKBONES", {name: BACKBONES[name] for name in ("mobilenet_v2", "simple_cnn")})
     monkeypatch.setattr(module, "FILE", tmp_path / "places.json")
+    monkeypatch.setattr(module, "SHAPES_FILE", tmp_path / "shapes.json")
+    shapes = json.loads(SHAPES_FILE.read_text())
     module.main()
     assert json.loads((tmp_path / "places.json").read_text()) == {"mobilenet_v2": STORED["mobilenet_v2"]}
-    assert capsys.readouterr().out == f"{tmp_path / 'places.json'}: 1 backbones\n"
+    assert json.loads((tmp_path / "shapes.json").read_text()) == {"mobilenet_v2": shapes["mobilenet_v2"]}
+    assert capsys.readouterr().out == "".join(f"{tmp_path / name}.json: 1 backbones\n" for name in ("places", "shapes"))
 
 
 @pytest.mark.slow
