@@ -369,7 +369,9 @@ def test_a_sweep_begins_with_its_probe_which_stands_in_all_of_its_records(
     assert best.probe == experiment.probe.model_copy(update={"tried": ()}) and experiment.best == best
     assert experiment.summary is not None and experiment.summary["probe"]["val_macro_f1"] == 0.865
     assert sorted(path.name for path in (experiment.folder / "tensorboard").iterdir()) == ["probe", "trial_0000"]
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("sweep        ")  # Before Ray starts.
+    lines = [line for line in said if line.startswith("probe ")]
     assert lines[0].startswith("probe        begins: ") and lines[1].startswith("probe        logistic regression on ")
     assert "(trial 0; the probe has 0.8650)" in lines[-1]
     resume_sweep(experiment.folder, ["trials=2"])
