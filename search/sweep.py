@@ -82,7 +82,7 @@ def run_sweep(
     """
     started = time.monotonic() if started is None else started
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = with_precision(config.model_copy(update={"trials": check_sampler(config)}))
+    asked, config = config, with_precision(config.model_copy(update={"trials": check_sampler(config)}))
     check_new(config)
     experiment = Path(config.experiment)
     if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
@@ -96,6 +96,8 @@ def run_sweep(
     photos = sum(sum(dataset.manifest.counts.get(split, {}).values()) for split in ("train", "validation"))
     of = f"{photos} photos of {len(dataset.class_names)} families"
     print(f"sweep        {config.name}: {config.trials} trials on {of}; Ray starts", flush=True)
+    if asked.trial.get("precision") == "auto":
+        print(f"precision    {config.trial['precision']}, as trial.precision=auto means here", flush=True)
     earlier = gather(config, fingerprint) if config.warm_start else None
     with ray_session(config.address) as nodes:
         if trainable is None and not cluster_grows():
@@ -124,8 +126,6 @@ def with_precision(config: SweepConfig) -> SweepConfig:
         return config
     cluster = (config.address or os.environ.get("RAY_ADDRESS", "local")) != "local"
     precision = "float32" if cluster else fast_precision(gpu=config.resources.gpus_per_trial != 0)
-    if precision != "float32":
-        print(f"precision    {precision}: this processor computes in it; exact and slower: trial.precision=float32")
     return config.model_copy(update={"trial": {**config.trial, "precision": precision}})
 
 

@@ -29,6 +29,7 @@ RUN_BY = {
     "python -m trainables probe": "tests/trainables_tests/probe/test_commands.py",
     "python -m trainables retrain": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables predict": "tests/end_to_end_tests/test_main_job.py",
+    "python -m trainables evaluate": "tests/trainables_tests/inference/test_evaluation.py",
     "python -m trainables explain": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables export": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables review": "tests/trainables_tests/review/test_commands.py",

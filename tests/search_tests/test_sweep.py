@@ -373,7 +373,7 @@ def test_a_sweep_begins_with_its_probe_which_stands_in_all_of_its_records(
     assert said[0].startswith("sweep        ")  # Before Ray starts.
     lines = [line for line in said if line.startswith("probe ")]
     assert lines[0].startswith("probe        begins: ") and lines[1].startswith("probe        logistic regression on ")
-    assert "(trial 0; the probe has 0.8650)" in lines[-1]
+    assert "(trial 0; the probe has 0.8650)" in said[-1]
     resume_sweep(experiment.folder, ["trials=2"])
     assert "probe        " not in capsys.readouterr().out, "its record is there"
     assert main(["resume", config.experiment]) == 0

@@ -54,7 +54,7 @@ def test_an_experiment_at_a_url_is_one_in_a_folder_with_a_mirror(
         (["store=gs://b/a"], "store: must be a folder, not the URL gs://b/a; only the dataset and the experiment may"),
         (["experiment=s3://b/a", "mirror=s3://b/c"], "mirror: is for an experiment in a folder; this one is at a URL"),
         (["mirror=/mnt/a"], "mirror: must be a URL such as s3://bucket/first, not '/mnt/a'"),
-        (["mirror=3"], "mirror: must be a URL such as s3://bucket/first, not 3"),
+        (["mirror=3"], "mirror: must be a URL such as s3://bucket/first, not '3'"),
         (["experiment=s3://b"], "s3://b names no folder; an experiment's URL is such as s3://bucket/first"),
         (["experiment=s3://key:SECRET@b/a"], "a URL of s3:// holds credentials, and would be written into records"),
         (["store=s3://key:SECRET@b/a"], r"store: must be a folder, not the URL s3://key:\*\*\*@b/a; only"),

@@ -125,7 +125,8 @@ def test_a_ray_found_on_this_machine_that_refuses_is_said_with_who_looked_for_it
         pass
 
 
-def test_an_address_without_a_port_is_refused_with_what_it_may_be() -> None:
+def test_an_address_without_a_port_is_refused_with_what_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_session.ray, "is_initialized", lambda: False)  # Whatever ran in this process before.
     line = "^the key address: must be HOST:PORT, auto, local or ray://HOST:PORT, not 'localhost'$"
     with pytest.raises(UserError, match=line), ray_session.ray_session("localhost"):
         pass

@@ -133,7 +133,8 @@ def test_the_model_that_is_handed_over_is_the_probe_fitted_on_validation_photos_
         assert answer.guesses[0].probability == pytest.approx(float(row["probability"]), abs=1e-3)
     stage = open_probe(handoff(small_dataset, probe=record[0]), record[1], worker, lambda line: None)
     assert stage is not None
-    again = evaluate(worker, stage.config, stage.refitted(worker), "test").probabilities.max(axis=1)
+    solution = stage.fitted(worker, ("train", "validation"))
+    again = evaluate(worker, stage.config, solution, "test").probabilities.max(axis=1)
     alone = evaluate(worker, stage.config, stage.probe.solution, "test").probabilities.max(axis=1)
     told = np.array([float(row["probability"]) for row in rows])
     assert told == pytest.approx(again, abs=2e-5) and told != pytest.approx(alone, abs=2e-5)
@@ -143,6 +144,6 @@ def test_its_card_says_what_it_is_and_what_it_is_not(handed_over: tuple[Path, st
     card = (handed_over[0] / "model_card.md").read_text()
     assert "mobilenet_v2 without top, with random weights, none of it trained" in card
     assert "**Handed over** is the search's probe, not its best trial" in card
-    assert "| the probe (kept) | test |" in card and "| before oversampling | test |" in card
+    assert "| the probe (kept) | test |" in card and "| the training | test |" in card
     for untrue in ("dense units", "Augmented by", "were oversampled", "the best of a search by"):
         assert untrue not in card
