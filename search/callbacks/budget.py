@@ -10,7 +10,7 @@ from search.config.schema import Budget, SweepConfig
 from search.records import seconds_of_epochs
 from search.stopping.budget import Spending
 from search.study.study import best_value, cost_of, ended_badly
-from search.study.trial_end import BAD_ENDS, TrialEnd
+from search.study.trial_end import TrialEnd
 from search.tune.observers import EpochResult, ObservedTrial, Observer
 from search.tune.state import SweepState
 from trainables.errors import UserError
@@ -63,12 +63,14 @@ class WatchBudget(Observer):
         """Count the epoch, unless `restore` counted it."""
         if not result.known:
             self._spending.epochs += 1
-        if result.stop is None or result.stop.kind not in ("failed", *BAD_ENDS):
+        # Whether a trial's last epoch is a result is known at its end.
+        if result.stop is None and not result.reported.get("done"):
             self._spending.reported(result.value)
 
     def ended(self, trial: ObservedTrial, end: TrialEnd | None) -> None:
-        """Count the trial for the plateau."""
+        """Count the trial for the target and the plateau."""
         if end is not None:
+            self._spending.reported(end.result)
             self._spending.trial_ended(end.result, end.cost)
 
     def step(self) -> None:

@@ -117,6 +117,24 @@ def test_a_target_ends_the_sweep_at_the_epoch_that_reaches_it(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("kind", "reached"), [("max_epochs", True), ("diverged", False), ("infeasible", False)])
+def test_a_trials_last_epoch_reaches_the_target_only_if_the_trial_ends_well(
+    tmp_path: Path, kind: str, reached: bool
+) -> None:
+    """Ray tells callbacks of a trial's last result before the scheduler judges it."""
+    watched = Watched(tmp_path, target=0.8)
+    watched.start(0)
+    last = {"epoch": 1, "val_macro_f1": 0.9, "done": True}
+    watched.callback.on_trial_result(0, [], watched._trials[0], last)
+    watched.watch.step()
+    assert watched.reason is None
+    state: Any = "COMPLETE" if reached else "PRUNED"
+    watched.sweep_state.trial_ends[0] = TrialEnd(state, Stop(kind, 1, "why"), 0.9, 1)
+    watched.callback.on_trial_complete(0, [], watched._trials[0])
+    watched.watch.step()
+    assert (watched.reason is not None) == reached
+
+
+@pytest.mark.parametrize(("kind", "reached"), [("max_epochs", True), ("diverged", False), ("infeasible", False)])
 def test_a_target_that_an_earlier_run_reached_is_reached(tmp_path: Path, kind: str, reached: bool) -> None:
     watched = Watched(tmp_path, target=0.8)
     attrs = {"stop": {"kind": kind}, "best_epoch": 2}
