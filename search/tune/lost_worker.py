@@ -11,7 +11,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from ray.tune.execution import tune_controller
 
 from search.tune import quarantine
-from search.tune.quarantine import Quarantine, StartProbe, node_of
+from search.tune.quarantine import Quarantine, StartTest, node_of
 
 
 class WorkerLost(RayActorError):
@@ -41,7 +41,7 @@ class _ActorManager(RayActorManager):
         super().__init__(*arguments, **named)
         self._begun: set[Any] = set()  # Actors whose process is up, and set up.
         self._asked: dict[Any, float] = {}  # Actors that have not begun: since when, in monotonic seconds.
-        self._probes: dict[str, StartProbe] = {}
+        self._probes: dict[str, StartTest] = {}
         self._next_look = 0.0
 
     def next(self, timeout: float | None = None) -> bool:
@@ -60,7 +60,7 @@ class _ActorManager(RayActorManager):
         for one, since in self._asked.items():
             node = self._node(one) if time.monotonic() - since > quarantine.ASK_SECONDS else ""
             if node and node not in self._probes:
-                self._probes[node] = StartProbe(node)
+                self._probes[node] = StartTest(node)
                 self._asked[one] = time.monotonic() + quarantine.ASK_AGAIN_SECONDS
         for node, probe in list(self._probes.items()):
             failed = probe.failed()

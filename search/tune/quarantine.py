@@ -74,7 +74,7 @@ def node_of(group: PlacementGroup) -> str:
     return str(next(iter(placed.values()), ""))
 
 
-class StartProbe:
+class StartTest:
     """A process that does nothing, started on a node to see whether it can start any."""
 
     def __init__(self, node: str) -> None:

@@ -109,7 +109,7 @@ def test_a_node_that_starts_nothing_for_long_is_asked_and_its_trials_are_given_u
         asked.append(name)
         return SimpleNamespace(failed=lambda: answers[name])
 
-    monkeypatch.setattr(lost_worker, "StartProbe", probe)
+    monkeypatch.setattr(lost_worker, "StartTest", probe)
     manager = managed(monkeypatch, {"a": "1", "b": "1", "c": "2", "d": "3"})
     monkeypatch.setattr(lost_worker.RayActorManager, "_actor_start_resolved", lambda *_, **__: None)
     manager._actor_start_resolved("d", "future")
