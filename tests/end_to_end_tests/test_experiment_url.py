@@ -51,8 +51,8 @@ def test_a_killed_sweep_goes_on_on_a_fresh_machine_and_ends_as_one_that_never_wa
         make_stale()
         resumed = drive(second, data, "--fetch", "--seconds", "0.1")
         assert resumed.returncode == 0, resumed.stderr
-        reported = on_machine(third, "analysis", "report", URL)
-        assert reported.returncode == 0, reported.stderr
+        drawn = on_machine(third, "analysis", "report", URL)
+        assert drawn.returncode == 0, drawn.stderr
         monkeypatch.chdir(third)
         experiment = read_experiment(URL)
         checkpoints = newest_first(open_store(f"{URL}/checkpoints").sizes())
@@ -64,7 +64,7 @@ def test_a_killed_sweep_goes_on_on_a_fresh_machine_and_ends_as_one_that_never_wa
     assert (experiment.best.trial, experiment.best.score) == (expected.best.trial, expected.best.score)
     assert all([epoch["epoch"] for epoch in trial.epochs] == sorted(trial.values) for trial in experiment.trials)
     assert {name[:4] for name in checkpoints} == {f"{experiment.best.trial:04d}"}
-    page = Path(reported.stdout.splitlines()[-1].removeprefix("report: "))
+    page = Path(drawn.stdout.splitlines()[-1].removeprefix("report: "))
     assert page.is_file() and page.is_relative_to(third / "runs")
 
 
