@@ -12,7 +12,7 @@ import pytest
 
 from search.records import read_experiment
 from tests.checkout import ROOT
-from tests.end_to_end_tests.test_sigkill import clear_away
+from tests.end_to_end_tests.test_sigkill import clear_away, reported
 from tests.s3_server import s3_server
 from trainables.files.bucket import open_bucket, open_store
 from trainables.files.experiment import LEASE
