@@ -115,7 +115,7 @@ def read_resumed(experiment: Path, overrides: list[str], url: str | None = None)
 
 
 def _refuse_without_effect(config: SweepConfig, before: SweepConfig, ended: int, begun: int, has_results: bool) -> None:
-    """Refuse a change of which nothing would come: nobody must believe that it was made.
+    """Refuse a change that would have no effect, rather than accept it in silence.
 
     Args:
         ended: how many trials have ended.

@@ -120,8 +120,7 @@ def _norms(part: Any) -> dict[str, Any]:
     for layer in part.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer._inbound_nodes:
             before = layer._inbound_nodes[0].input_tensors[0]._keras_history.operation
-            plain = type(before) is keras.layers.Conv2D and before.data_format == "channels_last"
-            if plain and before.activation is keras.activations.linear and len(before._outbound_nodes) == 1:
+            if _is_plain(before) and before.activation is keras.activations.linear and len(before._outbound_nodes) == 1:
                 found[layer.name] = before
     return found
 
@@ -139,12 +138,16 @@ def _folded(convolution: Any, norm: Any) -> list[Any]:
 
 def _fastest(layer: Any) -> Any:
     """The class that computes what the layer does."""
-    plain = type(layer) is keras.layers.Conv2D and layer.data_format == "channels_last"
-    if not plain or (*layer.strides, *layer.dilation_rate, layer.groups) != (1,) * 5:
+    if not _is_plain(layer) or (*layer.strides, *layer.dilation_rate, layer.groups) != (1,) * 5:
         return type(layer)
     if tuple(layer.kernel_size) == (1, 1):
         return PointwiseConv2D
     return SmallMapConv2D if layer.padding == "same" else type(layer)
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether a layer is Keras' own Conv2D, channels last: what is known here of its arithmetic holds."""
+    return type(layer) is keras.layers.Conv2D and layer.data_format == "channels_last"
 
 
 class _OnePass:
