@@ -125,10 +125,10 @@ class FineTuning:
             self._average()
         return figures
 
-    def judge(self) -> Evaluation:
-        """Evaluate the weights that are judged on the validation photos."""
+    def judge(self, part: TrainingSet | None = None) -> Evaluation:
+        """Evaluate the weights that are judged, on validation where no other photos are given."""
         with self._judged():
-            return self.evaluate(self.validation)
+            return self.evaluate(part or self.validation)
 
     @property
     def last_rate(self) -> float:
