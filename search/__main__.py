@@ -42,7 +42,8 @@ One at a URL can be resumed on any machine: its records are brought to runs/LAST
 No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
 What may be changed with --set: trials, trial.epochs (more), budget, probe, confirm, resources, max_failures,
 checkpoint_every, keep_checkpoints, checkpoint_gb, store, store_gb, address; the dataset's place, if it is the same
-dataset; and the password of the storage. More epochs are for new trials: one that has begun keeps its own number, and its schedule.
+dataset; and the password of the storage. More epochs are for new trials: one that has begun keeps its own number, and
+its schedule.
 """
 
 
