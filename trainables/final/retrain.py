@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, Validation
 from trainables.data.dataset import open_dataset_at
+from trainables.data.folds import partings_of
 from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.ledger import record_reading
 from trainables.device import device_name, usable_cores
@@ -125,6 +126,7 @@ def _prepare(handoff: Handoff, out: Path, options: FinalOptions) -> tuple[Worker
         # What is tested and exported is a float32 network, however the search computed.
         "precision": "float32",
         "store_dtype": "float32",
+        "validation": Validation(),
     }
     config = handoff.config.model_copy(update=changes)
     store_bytes = None if options.store_gb is None else int(options.store_gb * 1e9)
@@ -134,7 +136,8 @@ def _prepare(handoff: Handoff, out: Path, options: FinalOptions) -> tuple[Worker
         raise UserError(
             f"weights: the sweep used {handoff.weights['kind']}, here {config.weights!r} means {weights.kind}"
         )
-    proof = prove_disjoint(dataset)
+    trial = handoff.config
+    proof = prove_disjoint(dataset, partings_of(dataset, trial.validation, trial.sweep_seed, trial.seed))
     if not proof.passed:
         more = f" (and {len(proof.leaks) - 1} more)" if len(proof.leaks) > 1 else ""
         raise UserError(
