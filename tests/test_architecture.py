@@ -43,7 +43,7 @@ def imports(file: Path) -> Iterator[str]:
 LAYERS = {
     "trainables": (
         (
-            *("errors", "device", "versions", "intervals", "guarantee", "consent", "near_duplicates"),
+            *("errors", "device", "versions", "intervals", "guarantee", "taxonomy", "consent", "near_duplicates"),
             "network.backbone_table",
         ),
         ("files", "config", "command_line"),

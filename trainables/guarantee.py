@@ -5,8 +5,9 @@ families holds the right one at least as often as is asked (split conformal pred
 and Bates 2023, section 1). That holds on average over photos, so common families decide it; its score is therefore the
 probability over the family's share of the training photos, which keeps rare families in the set (Ding, Fermanian and
 Salmon 2025, "Conformal Prediction for Long-Tailed Classification", arXiv 2507.06867). A photo is unknown where the
-evidence for all families together is small: the energy of its logits (Liu et al. 2020, "Energy-based
-Out-of-distribution Detection").
+evidence for all families together is small for what the network sees in it: the energy of its logits (Liu et al. 2020,
+"Energy-based Out-of-distribution Detection") over a root of the length of the features that they are made of, which is
+large for photos unlike all others. tests/benchmarks/bench_sets.py measures this.
 
 Both promises are of new photos of the same kind as the held-out ones, on which the model was not trained.
 """
@@ -31,15 +32,16 @@ RARE = 40  # photos: the figures of families with fewer are given by themselves
 BINS = 10
 _WIDTH = 1.0  # deviation of log temperature before any photo is seen: a few photos, all right, prove no certainty
 _HOTTEST = 50.0
+POWER = 0.25  # of the features' length; with 0.5 to 1 more of other objects and fewer of other families are told
 
 
 class Guarantee(BaseModel):
     """What was fitted on `photos` held-out photos.
 
     `temperature` divides the logits; `shares` are the families' shares of the training photos, by label; `scores` are
-    the held-out photos' own, ascending, from which the set for any coverage follows. A photo whose `evidence` is below
-    `evidence_below` is unknown; `probability_below` is the same for the largest calibrated probability, which tells
-    less well, for readers who have no logits. Both are None where the photos are too few to tell.
+    the held-out photos' own, ascending, from which the set for any coverage follows. A photo whose `evidence` (with
+    this `power`) is below `evidence_below` is unknown; `probability_below` is the same for the largest calibrated
+    probability, which tells less well, for readers who have no logits. Both are None where the photos are too few.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +49,7 @@ class Guarantee(BaseModel):
     temperature: float = Field(gt=0)
     shares: tuple[float, ...]
     scores: tuple[float, ...]
+    power: float = 0.0
     evidence_below: float | None
     probability_below: float | None
     false_alarms: float = FALSE_ALARMS
@@ -72,20 +75,24 @@ class Guarantee(BaseModel):
         held[np.arange(len(held)), probabilities.argmax(axis=1)] = True
         return held
 
-    def unknown(self, logits: npt.NDArray[Any]) -> Bools:
-        """Whether each photo is unlike all that the model was trained on, [n], from its logits [n, families]."""
+    def unknown(self, logits: npt.NDArray[Any], lengths: npt.NDArray[Any] | None) -> Bools:
+        """Whether each photo is unlike all that the model was trained on, [n]; see `evidence`."""
         below = -math.inf if self.evidence_below is None else self.evidence_below
-        return evidence(logits) < below
+        return evidence(logits, lengths, self.power) < below
 
 
-def fit_guarantee(logits: npt.NDArray[Any], labels: Ints, train_counts: Sequence[int]) -> Guarantee:
+def fit_guarantee(
+    logits: npt.NDArray[Any], labels: Ints, train_counts: Sequence[int], lengths: npt.NDArray[Any] | None = None
+) -> Guarantee:
     """Fit on photos that the model was not trained on.
 
     Args:
         logits: [n, families], of n >= 1 photos.
         labels: int64 [n].
         train_counts: the training photos of each family.
+        lengths: of the features that the last layer reads, [n]; None where they are not known.
     """
+    power = 0.0 if lengths is None else POWER
     counts = np.maximum(np.asarray(train_counts, np.float64), 1)
     shares = counts / counts.sum()
     temperature = fit_temperature(logits, labels)
@@ -95,7 +102,8 @@ def fit_guarantee(logits: npt.NDArray[Any], labels: Ints, train_counts: Sequence
         temperature=temperature,
         shares=tuple(shares.tolist()),
         scores=tuple(np.sort(own).tolist()),
-        evidence_below=_lowest(evidence(logits)),
+        power=power,
+        evidence_below=_lowest(evidence(logits, lengths, power)),
         probability_below=_lowest(probabilities.max(axis=1)),
     )
 
@@ -119,11 +127,19 @@ def misfit(probabilities: Floats, shares: Floats) -> Floats:
     return np.log(shares) - np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
 
 
-def evidence(logits: npt.NDArray[Any]) -> Floats:
-    """How much in each photo speaks for any of the families, [n]: the negative energy of its logits."""
+def evidence(logits: npt.NDArray[Any], lengths: npt.NDArray[Any] | None = None, power: float = 0.0) -> Floats:
+    """How much in each photo speaks for any of the families, [n], positive.
+
+    Args:
+        logits: [n, families]; a number added to all of a photo's changes nothing.
+        lengths: of the features that they are made of, [n]; not needed where `power` is 0.
+    """
     from scipy.special import logsumexp
 
-    found: Floats = logsumexp(np.asarray(logits, np.float64), axis=1)
+    exact = np.asarray(logits, np.float64)
+    found: Floats = logsumexp(exact - exact.mean(axis=1, keepdims=True), axis=1)
+    if power and lengths is not None:
+        found = found / (1 + np.asarray(lengths, np.float64)) ** power  # Features of 0 are no evidence either.
     return found
 
 
@@ -169,6 +185,7 @@ def measure(
     logits: npt.NDArray[Any],
     labels: Ints,
     rare: Bools,
+    lengths: npt.NDArray[Any] | None = None,
     groups: npt.NDArray[Any] | None = None,
     coverage: float = COVERAGE,
 ) -> Figures:
@@ -178,6 +195,7 @@ def measure(
         logits: [n, families].
         labels: int64 [n].
         rare: whether each family has fewer than `RARE` photos, [families].
+        lengths: see `evidence`.
         groups: what each photo belongs to, [n], for the intervals.
     """
     probabilities, plain = guarantee.probabilities(logits), np.exp(_log_softmax(logits, 1.0))
@@ -194,7 +212,7 @@ def measure(
         single=float((sizes == 1).mean()),
         error_before=calibration_error(plain.max(axis=1), right),
         error=calibration_error(probabilities.max(axis=1), right),
-        alarms=float(guarantee.unknown(logits).mean()),
+        alarms=float(guarantee.unknown(logits, lengths).mean()),
     )
 
 

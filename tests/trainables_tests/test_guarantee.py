@@ -35,7 +35,7 @@ def test_a_set_holds_the_family_as_often_as_is_asked_over_a_thousand_repeats() -
         for coverage, found in covered.items():
             sets = guarantee.sets(guarantee.probabilities(logits), coverage)
             found.append(sets[np.arange(NEW), labels].mean())
-        alarms.append(guarantee.unknown(logits).mean())
+        alarms.append(guarantee.unknown(logits, None).mean())
     # Standard error of the mean of a thousand: below 0.002. The likeliest family, always in, adds some points at 0.8.
     for coverage, found in covered.items():
         assert coverage - 0.004 < np.mean(found) < coverage + 0.05
@@ -56,7 +56,7 @@ def test_rare_families_are_covered_as_well_as_common_ones() -> None:
             found.append(covered[labels >= 6].mean())
             if one is guarantee:
                 common.append(covered[labels < 6].mean())
-    assert np.mean(rare) > 0.9 and np.mean(common) > 0.88
+    assert np.mean(common) > 0.88 and np.mean(rare) > np.mean(common) - 0.02
     assert np.mean(plain) < np.mean(rare) - 0.1
 
 
@@ -69,7 +69,7 @@ def test_no_set_is_empty_and_too_few_photos_give_full_ones() -> None:
         assert (sets.argmax(axis=1) == logits.argmax(axis=1))[sets.sum(axis=1) == 1].all()
     few = fit_guarantee(logits[:8], labels[:8], COUNTS)
     assert few.sets(few.probabilities(logits), 0.9).all()
-    assert few.evidence_below is None and not few.unknown(logits).any()
+    assert few.evidence_below is None and not few.unknown(logits, None).any()
 
 
 @pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
@@ -93,7 +93,20 @@ def test_what_speaks_for_no_family_is_unknown() -> None:
     random = np.random.default_rng(4)
     guarantee = fit_guarantee(*photos(random, 300, 6.0), COUNTS)
     strange = 6.0 * random.normal(size=(200, FAMILIES)) + np.log(COUNTS / COUNTS.sum())
-    assert guarantee.unknown(strange).mean() > 0.95
+    assert guarantee.unknown(strange, None).mean() > 0.95
+
+
+def test_long_features_that_speak_for_little_are_unknown() -> None:
+    random = np.random.default_rng(7)
+    logits, labels = photos(random, 600, 4.0)
+    lengths = random.normal(10, 1, 600)
+    guarantee = fit_guarantee(logits[:300], labels[:300], COUNTS, lengths[:300])
+    assert guarantee.unknown(logits[300:], lengths[300:]).mean() < 0.1
+    # The same logits of features ten times as long: what is seen is strong, and little of it is of these families.
+    assert guarantee.unknown(logits[300:], 10 * lengths[300:]).mean() > 0.2
+    # A number added to all logits of a photo says nothing.
+    shifted = logits + random.normal(size=(600, 1))
+    assert (guarantee.unknown(shifted, lengths) == guarantee.unknown(logits, lengths)).all()
 
 
 def test_the_figures_are_those_of_the_sets() -> None:

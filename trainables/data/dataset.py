@@ -26,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from trainables.errors import UserError, one_line
 from trainables.files.bucket import Bucket, is_url, open_bucket
 from trainables.files.output import read_rows, whole_or_nothing
+from trainables.taxonomy import Taxonomy
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
@@ -58,7 +59,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
 
     `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
     `created` is UTC, ISO 8601; `source` is the absolute path of the photos; `two_labels` counts the training photos of
-    pictures that carry different labels.
+    pictures that carry different labels; `taxonomy` is None where the metadata has no ranks above the labels.
     """
 
     format: Literal[1] = 1
@@ -81,6 +82,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     source: str
     created: str
     versions: dict[str, str]
+    taxonomy: Taxonomy | None = None
 
 
 class Photo(NamedTuple):

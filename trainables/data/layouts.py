@@ -1,11 +1,13 @@
 """The layouts in which photos and their labels may lie."""
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.data.photo_files import Found, Layout, PhotoFile, path_id, photo_files
 from trainables.data.rare_species import HUB, LEVELS, STUDY
 from trainables.errors import UserError
+from trainables.taxonomy import Taxonomy
 
 
 class ClassFolders:
@@ -37,6 +39,12 @@ class ClassFolders:
 
 # The first that recognises a folder is used: the hub's copy has a metadata.csv too, for its web viewer.
 LAYOUTS: tuple[Layout, ...] = (HUB, STUDY, ClassFolders())
+
+
+def taxonomy(root: Path, layout: str, level: str, labels: Sequence[str]) -> Taxonomy | None:
+    """The ranks above the class names `labels`, where the layout of that name has metadata with ranks."""
+    known = {HUB.name: HUB, STUDY.name: STUDY}
+    return known[layout].taxonomy(root, level, labels) if layout in known else None
 
 
 def find_photos(root: Path, level: str = "family") -> Found:

@@ -22,7 +22,7 @@ from trainables.data.dataset import (
     Shard,
     fingerprint_of,
 )
-from trainables.data.layouts import find_photos
+from trainables.data.layouts import find_photos, taxonomy
 from trainables.data.options import PrepareOptions
 from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, apply_exclusion_list, inspect_files
 from trainables.data.shards import write_split
@@ -223,5 +223,6 @@ def _manifest(
         shards=shards,
         source=str(root),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        taxonomy=taxonomy(root, found.layout, options.label_level, names),
         versions={name: version(name) for name in ("tensorflow", "pillow", "ImageHash", "numpy")},
     )

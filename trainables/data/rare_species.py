@@ -10,6 +10,7 @@ from typing import NamedTuple
 from trainables.data.photo_files import Found, PhotoFile, path_id, path_key, photo_files
 from trainables.errors import UserError
 from trainables.files.output import named_errors, parse_table, read_text
+from trainables.taxonomy import Taxonomy, taxonomy_of
 
 LEVELS = ("phylum", "class", "order", "family", "genus", "species")
 _FILES = ("metadata.csv", "metadata/rarespecies-catalog.csv")
@@ -88,9 +89,7 @@ class MetadataLayout:
         Raises:
             UserError: unreadable, a column missing, a line too short, or a level that it does not have.
         """
-        with named_errors(file, "save it as CSV, UTF-8"):
-            there, rows_by_line = parse_table(read_text(file))
-            lines = list(rows_by_line)
+        there, lines = _table(file)
         needed = ", ".join(self.columns)
         missing = [column for column in self.columns if column not in there]
         if missing:
@@ -99,18 +98,38 @@ class MetadataLayout:
         if level not in (*there, "species"):
             levels = ", ".join([name for name in LEVELS if name in there] + ["species"])
             raise UserError(f"{file} has no column for the label level {level!r}; it has {levels}")
-        # Families are named alike, so that a family is the same class whichever layout it came in.
-        label = {"family": ("phylum", "family"), "species": self.species}.get(level, (level,))
-        rows = []
+        label, rows = self._label(level), []
         for number, row in lines:
             where = f"{file.name} line {number}"
             if any(row[column] is None for column in self.columns):
                 raise UserError(f"{where} has fewer fields than the header line; give it all of {needed}")
-            words = [row[column].strip().lower().replace(" ", "_") for column in label]
-            class_name = "_".join(words) if all(words) else ""
+            class_name = _class_name(row, label)
             page, content = row["eol_page_id"].strip(), _number(row["eol_content_id"])
             rows.append(Row(self.row_key(row), where, row[self.columns[0]].strip(), class_name, page, content))
         return rows
+
+    def taxonomy(self, root: Path, level: str, labels: Sequence[str]) -> Taxonomy | None:
+        """The ranks down to `level`, for the class names `labels`; None where there is no rank above it.
+
+        Raises:
+            UserError: the metadata cannot be read.
+        """
+        there, lines = _table(root / self.file)
+        ranks = [rank for rank in LEVELS[: LEVELS.index(level) + 1] if rank in there]
+        known, rows = {*labels}, []
+        for _, row in lines:
+            class_name = _class_name(row, self._label(level))
+            if class_name in known:
+                names = [row[rank].strip().lower().replace(" ", "_") for rank in ranks]
+                # A label without a column of its own, as a species by its page, is its class's name.
+                rows.append((class_name, tuple(names) if level in ranks else (*names, class_name)))
+        ranks = ranks if level in ranks else [*ranks, level]
+        return taxonomy_of(ranks, rows, labels) if len(ranks) > 1 else None
+
+    def _label(self, level: str) -> tuple[str, ...]:
+        """The columns that make a class's name."""
+        # Families are named alike, so that a family is the same class whichever layout it came in.
+        return {"family": ("phylum", "family"), "species": self.species}.get(level, (level,))
 
 
 def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) -> None:
@@ -126,6 +145,19 @@ def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) 
             found.exclude(source, "no_label", f"{where}: the label is empty")
         else:
             found.photos.append(PhotoFile(row.photo_id, source, row.class_name, row.species or None, row.content_id))
+
+
+def _table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns of a metadata file, and its rows with their line numbers."""
+    with named_errors(file, "save it as CSV, UTF-8"):
+        there, rows_by_line = parse_table(read_text(file))
+        return there, list(rows_by_line)
+
+
+def _class_name(row: dict[str, str], label: Sequence[str]) -> str:
+    """The words of the columns `label`; "" where one is empty."""
+    words = [row[column].strip().lower().replace(" ", "_") for column in label]
+    return "_".join(words) if all(words) else ""
 
 
 def _number(text: str) -> int | None:

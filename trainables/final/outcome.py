@@ -14,7 +14,7 @@ from trainables.data.leaks import LeakProof
 from trainables.data.ledger import Reading, times_read
 from trainables.files.experiment import FAMILIES_FILE, HISTORY_FILE, PREDICTIONS_FILE
 from trainables.files.output import write_rows
-from trainables.final.held_out import COLUMNS, columns, guarantee_of, told
+from trainables.final.held_out import COLUMNS, by_rank, columns, guarantee_of, told
 from trainables.final.options import FinalOptions
 from trainables.final.probe import ProbeStage
 from trainables.guarantee import Guarantee
@@ -105,7 +105,12 @@ class Outcome:
     def guarantee(self, dataset: Dataset) -> Guarantee:
         """That of the handed-over model, from its validation logits before any last fit."""
         name, _ = self.handed_over
-        return guarantee_of(dataset, self.evaluations[name]["validation"].logits)
+        return guarantee_of(dataset, self.evaluations[name]["validation"])
+
+    def kept(self, dataset: Dataset) -> dict[str, Any]:
+        """What metrics.json says of the guarantee and the ranks."""
+        tested = self.test[self.tested] if self.test else None
+        return {"guarantee": told(dataset, self.guarantee(dataset), tested), "taxonomy": by_rank(dataset, tested)}
 
     @property
     def evaluations(self) -> dict[str, dict[str, Evaluation]]:
@@ -174,7 +179,6 @@ class Outcome:
             "copies": options.copies,
             "sweep_metric": handoff.metric,
             "sweep_score": handoff.score,
-            "guarantee": told(dataset, self.guarantee(dataset), self.test[self.tested].logits if self.test else None),
             "alarm": self._alarm(handoff),
             "test_read_before": [reading.model_dump() for reading in self.read_before],
             "warnings": [
@@ -238,9 +242,10 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     guarantee = outcome.guarantee(dataset)
     for name, parts in outcome.evaluations.items():
         for split in (split for split in ("validation", "test") if split in parts):
-            photos, more = dataset.photos(split), [[""] * len(COLUMNS)] * len(parts[split].logits)
+            photos = dataset.photos(split)
+            more: list[list[object]] = [[""] * len(COLUMNS)] * len(photos)
             if (name, split) == (outcome.tested, "test"):
-                more = columns(guarantee, parts[split].logits, np.array([photo.label for photo in photos]))
+                more = columns(guarantee, parts[split], np.array([photo.label for photo in photos]))
             for photo, row, cells in zip(photos, parts[split].probabilities, more, strict=True):
                 guess = int(row.argmax())
                 names = (photo.photo_id, photo.source, photo.group, photo.family, dataset.class_names[guess])

@@ -64,8 +64,9 @@ def open_probe(handoff: Handoff, experiment: Path, worker: Worker, say: Say) -> 
 def evaluate(worker: Worker, config: TrialConfig, solution: Solution, split: str) -> Evaluation:
     """A solution's figures on a split; without a penalty its loss is the cross-entropy."""
     labels = worker.photos(split, config.image_size).labels
-    logits = solution.logits(worker.pooled(split, config, solution.depths))
-    return Evaluation(judge(labels, logits), logits)
+    features = worker.pooled(split, config, solution.depths)
+    logits = solution.logits(features)
+    return Evaluation(judge(labels, logits), logits, solution.lengths(features))
 
 
 def _probe(record: ProbeRecord, file: Path, worker: Worker, config: TrialConfig, say: Say) -> Probe:

@@ -98,7 +98,7 @@ def retrain(
     outcome = replace(outcome, test=_test(worker, config, outcome, solutions))
     with whole_or_nothing(out) as folder:
         used = _write_model_and_files(worker, config, outcome, solutions, folder)
-        metrics = outcome.metrics(handoff, config, options, worker.dataset, proof)
+        metrics = outcome.metrics(handoff, config, options, worker.dataset, proof) | outcome.kept(worker.dataset)
         metrics |= {"weights": asdict(worker.weights(used)), "seconds": round(time.monotonic() - started, 1)}
         title, rows = (experiment or out.absolute().parent).name, read_rows(folder / FAMILIES_FILE)
         card = model_card(title, metrics, worker.dataset.manifest, rows)
@@ -270,14 +270,14 @@ def _write_model_and_files(
         raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")
     names, pictures = worker.dataset.class_names, folder / PICTURES_FOLDER
     guarantee = outcome.guarantee(worker.dataset)
-    save_model(model, names, used, folder, guarantee)
+    save_model(model, names, used, folder, guarantee, worker.dataset.manifest.taxonomy)
     write_tables(outcome, worker.dataset, folder)
     write_pictures(worker.photos("train", config.image_size), worker.dataset, config, pictures)
     if outcome.test:
         if outcome.last_fit is not None and not outcome.last_fit.tested:  # What is shown is what was tested.
             model = _model(worker, config, outcome, solutions and solutions.tested, last=False).model
         test = worker.photos("test", used.image_size)
-        probabilities = guarantee.probabilities(outcome.test[outcome.tested].logits)
+        probabilities = guarantee.probabilities(outcome.test[outcome.tested].logits).astype(np.float32)
         draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
         write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
         write_mistakes(model, test, probabilities, worker.dataset, pictures)

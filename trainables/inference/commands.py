@@ -19,10 +19,12 @@ _PREDICT = """\
 example:
   python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
   python -m trainables predict runs/first/final album --coverage 0.9
+  python -m trainables predict runs/first/final album --sure 0.95
 
 Prints the likeliest families of each photo with their probabilities, or writes them as CSV. With --coverage it prints a
 set of families instead, which holds the right one that often, over photos like those that the model was made with. A
-photo unlike all of those is called unknown. A photo in a folder that cannot be read is listed with its problem; one
+photo unlike all of those is called unknown. With --sure, where the metadata had ranks, each photo is first named at the
+deepest rank that is as likely as that. A photo in a folder that cannot be read is listed with its problem; one
 that is named must be readable.
 """
 
@@ -70,6 +72,8 @@ def add_commands(subparsers: Any) -> None:
     add("--top", type=int, default=5, help="families to print (default: 5)")
     help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
     add("--coverage", type=float, metavar="SHARE", help=help_text)
+    help_text = "name each photo at the deepest rank, such as family or phylum, whose probability is at least this"
+    add("--sure", type=float, metavar="SHARE", help=help_text)
     add("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
     predict.set_defaults(run=run_predict)
 
@@ -108,11 +112,13 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Print the families of the photos, or write them."""
     if arguments.top < 1:
         raise UserError(f"--top: must be at least 1, not {arguments.top}")
-    if arguments.coverage is not None and not 0 < arguments.coverage < 1:
-        raise UserError(f"--coverage: must lie between 0 and 1, such as 0.9, not {arguments.coverage:g}")
+    for option in ("coverage", "sure"):
+        value = getattr(arguments, option)
+        if value is not None and not 0 < value < 1:
+            raise UserError(f"--{option}: must lie between 0 and 1, such as 0.9, not {value:g}")
     classifier, photos = _load(arguments)
     started = time.monotonic()
-    answers = list(classifier.answers(photos, arguments.top, arguments.coverage))
+    answers = list(classifier.answers(photos, arguments.top, arguments.coverage, arguments.sure))
     seconds = time.monotonic() - started
     for answer in answers:
         if answer.problem and answer.photo in arguments.images:
@@ -123,7 +129,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
         write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
     else:
         for answer in answers:
-            print_answer(answer)
+            print_answer(answer, arguments.sure)
     if arguments.csv or any(image.is_dir() for image in arguments.images):
         unread = sum(answer.problem is not None for answer in answers)
         print(
@@ -133,11 +139,14 @@ def run_predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def print_answer(answer: "Answer") -> None:
-    """Print the photo, its set or else its likeliest families, and what is wrong with it."""
+def print_answer(answer: "Answer", sure: float | None) -> None:
+    """Print the photo, its set or else its likeliest families, its name at a rank, and what is wrong with it."""
     print(answer.photo)
     if answer.unknown:
         print("  unknown: unlike the photos that the model was trained on; the likeliest of its families:")
+    if sure is not None and not answer.problem:
+        at = answer.taxon
+        print(f"  {at.probability:6.1%}  {at.rank} {at.name}" if at else f"  no rank reaches {sure:.0%}")
     for guess in answer.held or answer.guesses:
         print(f"  {guess.probability:6.1%}  {guess.family}")
     if answer.problem:

@@ -24,6 +24,7 @@ from trainables.guarantee import Guarantee
 from trainables.network.backbones import scaling_layer
 from trainables.network.head import head_layers, pooled_backbone
 from trainables.network.tail import Tail
+from trainables.taxonomy import AtRank, Taxonomy
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +36,7 @@ class Labels(BaseModel):
     """What a model's numbers mean: the families by label, and the side in pixels of the photos that it takes.
 
     `guarantee` makes its probabilities honest and gives sets of families; None in models of earlier versions.
+    `taxonomy` is None where the dataset's metadata had no ranks above the labels.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +45,7 @@ class Labels(BaseModel):
     image_size: int
     backbone: str
     guarantee: Guarantee | None = None
+    taxonomy: Taxonomy | None = None
 
 
 def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
@@ -86,12 +89,17 @@ def headed_model(
 
 
 def save_model(
-    model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path, guarantee: Guarantee | None = None
+    model: Any,
+    class_names: tuple[str, ...],
+    config: TrialConfig,
+    folder: Path,
+    guarantee: Guarantee | None = None,
+    taxonomy: Taxonomy | None = None,
 ) -> None:
     """Write model.keras, its labels inside, and labels.json for readers without Keras."""
     file = folder / MODEL_FILE
     told = {"class_names": class_names, "image_size": config.image_size, "backbone": config.backbone}
-    labels = Labels(**told, guarantee=guarantee).model_dump(mode="json")
+    labels = Labels(**told, guarantee=guarantee, taxonomy=taxonomy).model_dump(mode="json")
     model.save(file)
     # The labels go into the metadata: a fourth entry would make Keras unpack all of the archive to load it.
     written = file.with_name(f".{file.name}.labels")
@@ -137,7 +145,8 @@ class Answer(NamedTuple):
     """The likeliest families of a photo, likeliest first; or the problem that kept it from being read.
 
     `held` is the set of families that was asked for, likeliest first, `unknown` whether the photo is unlike all that
-    the model was trained on.
+    the model was trained on; `taxon` is the answer at the deepest rank that is as sure as was asked, None where no rank
+    is, or none was asked for.
     """
 
     photo: Path
@@ -145,6 +154,7 @@ class Answer(NamedTuple):
     problem: str | None = None
     held: Sequence[Guess] = ()
     unknown: bool = False
+    taxon: AtRank | None = None
 
 
 @dataclass(frozen=True)
@@ -165,15 +175,23 @@ class Classifier:
         """Calibrated probabilities [n, families] of photos [n, size, size, 3], where the model has a guarantee."""
         return self._calibrated(np.asarray(self.model.predict_on_batch(pixels)))
 
-    def answers(self, photos: Sequence[Path], top: int, coverage: float | None = None) -> Iterator[Answer]:
+    def answers(
+        self, photos: Sequence[Path], top: int, coverage: float | None = None, sure: float | None = None
+    ) -> Iterator[Answer]:
         """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read.
 
         Args:
             coverage: how often a set of families must hold the right one, 0..1; None: no sets.
+            sure: the least probability of the answer at a rank, 0..1; None: no such answers.
 
         Raises:
-            UserError: sets are asked for, and the model has no guarantee.
+            UserError: sets are asked for, and the model has no guarantee; or ranks, and it knows none.
         """
+        if sure is not None and self.labels.taxonomy is None:
+            raise UserError(
+                "--sure: this model knows no ranks above its labels; `prepare` takes them from metadata with columns "
+                "such as phylum and family, and `retrain` or `probe` on such a dataset writes a model that does"
+            )
         if coverage is not None and self.labels.guarantee is None:
             raise UserError(
                 "--coverage: this model has no guarantee, because an earlier version wrote it; `python -m trainables "
@@ -194,7 +212,10 @@ class Classifier:
                     ranked = [int(label) for label in np.argsort(-row, kind="stable")]
                     guesses = [Guess(names[label], float(row[label])) for label in ranked[:top]]
                     held = [Guess(names[label], float(row[label])) for label in ranked if inside[label]]
-                    yield Answer(photo, guesses, None, held, bool(unknown))
+                    taxon = None
+                    if sure is not None and self.labels.taxonomy is not None:
+                        [taxon] = self.labels.taxonomy.deepest(row[None], sure)
+                    yield Answer(photo, guesses, None, held, bool(unknown), taxon)
 
     def _told(self, pixels: npt.NDArray[np.uint8], coverage: float | None) -> tuple[Array, Array, Array]:
         """Of photos [n, size, size, 3]: probabilities and sets, both [n, families], and which are unknown, [n]."""
@@ -203,12 +224,24 @@ class Classifier:
         if guarantee is None:
             probabilities = np.asarray(self.model.predict_on_batch(pixels))
             return probabilities, np.zeros(probabilities.shape, np.bool_), np.zeros(len(pixels), np.bool_)
+        probabilities, _, unknown = self.seen(pixels)
+        none = np.zeros(probabilities.shape, np.bool_)
+        return probabilities, none if coverage is None else guarantee.sets(probabilities, coverage), unknown
+
+    def seen(self, pixels: npt.NDArray[np.uint8]) -> tuple[Array, Array, Array]:
+        """What a model with a guarantee sees in photos [n, size, size, 3].
+
+        Returns:
+            Calibrated probabilities [n, families]; what its last layer reads, float32 [n, channels]; whether each photo
+            is unlike all that it was trained on, [n].
+        """
         plain, features = (np.asarray(each) for each in self._two_ends.predict_on_batch(pixels))
-        last, probabilities = self.model.layers[-1], self._calibrated(plain)
+        last = self.model.layers[-1]
         logits = features.astype(np.float64) @ np.asarray(last.kernel) + np.asarray(last.bias)
-        none = np.zeros(plain.shape, np.bool_)
-        held = none if coverage is None else guarantee.sets(probabilities, coverage)
-        return probabilities, held, guarantee.unknown(logits)
+        unknown = np.zeros(len(plain), np.bool_)
+        if self.labels.guarantee is not None:
+            unknown = self.labels.guarantee.unknown(logits, np.linalg.norm(features, axis=1))
+        return self._calibrated(plain), features, unknown
 
     def _calibrated(self, probabilities: Array) -> Array:
         guarantee = self.labels.guarantee
@@ -263,19 +296,21 @@ def find_photos(named: Sequence[Path]) -> list[Path]:
 def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
     """Write a CSV with a row per photo: photo, problem (empty for most), then family_1, probability_1, family_2, …
 
-    The last columns are unknown (true or false), set_size and set: families joined by "; ", empty where no set was
-    asked for.
+    The last columns are unknown (true or false), set_size and set (families joined by "; "), rank, taxon and
+    taxon_probability; empty where none was asked for.
     """
     ranks = range(1, top + 1)
     header = ["photo", "problem", *(name for rank in ranks for name in (f"family_{rank}", f"probability_{rank}"))]
-    header += ["unknown", "set_size", "set"]
+    header += ["unknown", "set_size", "set", "rank", "taxon", "taxon_probability"]
     rows = []
     for answer in answers:
         shown = [text for guess in answer.guesses for text in (guess.family, f"{guess.probability:.6f}")]
         shown += [""] * (2 * top - len(shown))
         unknown = "" if answer.problem else str(answer.unknown).lower()
         held = [len(answer.held) or "", "; ".join(guess.family for guess in answer.held)]
-        rows.append([answer.photo, answer.problem or "", *shown, unknown, *held])
+        taxon = answer.taxon
+        at_rank = [taxon.rank, taxon.name, f"{taxon.probability:.6f}"] if taxon else [""] * 3
+        rows.append([answer.photo, answer.problem or "", *shown, unknown, *held, *at_rank])
     try:
         write_rows(file, header, rows)
     except OSError as error:

@@ -30,8 +30,14 @@ class Solution:
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """Logits float32 [n, classes] of pooled features [n, features], which `Worker.pooled` gives for `depths`."""
-        standardised = (np.asarray(features, np.float32) - self.mean) / self.deviation
-        return np.asarray(standardised @ self.kernel + self.bias, np.float32)
+        return np.asarray(self._standardised(features) @ self.kernel + self.bias, np.float32)
+
+    def lengths(self, features: npt.NDArray[Any]) -> Floats:
+        """Lengths of the standardised features, float32 [n]."""
+        return np.asarray(np.linalg.norm(self._standardised(features), axis=1), np.float32)
+
+    def _standardised(self, features: npt.NDArray[Any]) -> Floats:
+        return np.asarray((np.asarray(features, np.float32) - self.mean) / self.deviation, np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All of it as named arrays; `from_arrays` makes it again."""

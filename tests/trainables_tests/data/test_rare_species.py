@@ -85,3 +85,18 @@ def test_a_file_that_is_not_utf8_says_so(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
     file = written(tmp_path, "\ufeff" + STUDY_HEAD + "id1,1,2,animalia,mollusca,unionidae,a/x.jpg\n")
     assert STUDY.read_rows(file, "family")[0].photo_id == "id1"
+
+
+def test_the_ranks_above_a_family_are_those_of_the_metadata(tmp_path: Path) -> None:
+    written(
+        tmp_path, STUDY_HEAD + "id1,1,2,animalia,Mollusca,Unionidae,a.jpg\nid2,2,3,animalia,Chordata,Felidae,b.jpg\n"
+    )
+    tree = STUDY.taxonomy(tmp_path, "family", ("chordata_felidae", "mollusca_unionidae"))
+    assert tree is not None and tree.ranks == ("phylum", "family")
+    assert tree.names == (("chordata", "felidae"), ("mollusca", "unionidae"))
+    species = STUDY.taxonomy(tmp_path, "species", ("mollusca_unionidae_2",))
+    assert species is not None and species.ranks == ("phylum", "family", "species")
+    assert STUDY.taxonomy(tmp_path, "phylum", ("mollusca",)) is None
+    written(tmp_path, HUB_HEAD + HUB_ROW, HUB.file)
+    hub = HUB.taxonomy(tmp_path, "genus", ("cyprogenia",))
+    assert hub is not None and hub.names == (("mollusca", "bivalvia", "unionida", "unionidae", "cyprogenia"),)
