@@ -13,14 +13,17 @@ from trainables.files.remote_experiment import model_here
 from trainables.inference.formats import FORMATS
 
 if TYPE_CHECKING:
-    from trainables.inference.keras_model import Classifier
+    from trainables.inference.keras_model import Answer, Classifier
 
 _PREDICT = """\
 example:
   python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
+  python -m trainables predict runs/first/final album --coverage 0.9
 
-Prints the likeliest families of each photo with their probabilities, or writes them as CSV. A photo in a folder that
-cannot be read is listed with its problem; one that is named must be readable.
+Prints the likeliest families of each photo with their probabilities, or writes them as CSV. With --coverage it prints a
+set of families instead, which holds the right one that often, over photos like those that the model was made with. A
+photo unlike all of those is called unknown. A photo in a folder that cannot be read is listed with its problem; one
+that is named must be readable.
 """
 
 _EVALUATE = """\
@@ -65,6 +68,8 @@ def add_commands(subparsers: Any) -> None:
     add = predict.add_argument
     add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
     add("--top", type=int, default=5, help="families to print (default: 5)")
+    help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
+    add("--coverage", type=float, metavar="SHARE", help=help_text)
     add("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
     predict.set_defaults(run=run_predict)
 
@@ -103,9 +108,11 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Print the families of the photos, or write them."""
     if arguments.top < 1:
         raise UserError(f"--top: must be at least 1, not {arguments.top}")
+    if arguments.coverage is not None and not 0 < arguments.coverage < 1:
+        raise UserError(f"--coverage: must lie between 0 and 1, such as 0.9, not {arguments.coverage:g}")
     classifier, photos = _load(arguments)
     started = time.monotonic()
-    answers = list(classifier.answers(photos, arguments.top))
+    answers = list(classifier.answers(photos, arguments.top, arguments.coverage))
     seconds = time.monotonic() - started
     for answer in answers:
         if answer.problem and answer.photo in arguments.images:
@@ -116,11 +123,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
         write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
     else:
         for answer in answers:
-            print(answer.photo)
-            for guess in answer.guesses:
-                print(f"  {guess.probability:6.1%}  {guess.family}")
-            if answer.problem:
-                print(f"  {answer.problem}")
+            print_answer(answer)
     if arguments.csv or any(image.is_dir() for image in arguments.images):
         unread = sum(answer.problem is not None for answer in answers)
         print(
@@ -128,6 +131,17 @@ def run_predict(arguments: argparse.Namespace) -> int:
             f"photos a second{f'; written to {arguments.csv}' if arguments.csv else ''}"
         )
     return 0
+
+
+def print_answer(answer: "Answer") -> None:
+    """Print the photo, its set or else its likeliest families, and what is wrong with it."""
+    print(answer.photo)
+    if answer.unknown:
+        print("  unknown: unlike the photos that the model was trained on; the likeliest of its families:")
+    for guess in answer.held or answer.guesses:
+        print(f"  {guess.probability:6.1%}  {guess.family}")
+    if answer.problem:
+        print(f"  {answer.problem}")
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

@@ -46,10 +46,17 @@ class Metrics(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """A model's figures on a split, and what they come from: `probabilities` float32 [n, classes]."""
+    """A model's figures on a split, and what they come from: `logits` float32 [n, classes]."""
 
     metrics: Metrics
-    probabilities: Array
+    logits: Array
+
+    @property
+    def probabilities(self) -> Array:
+        """The model's own, float32 [n, classes]: without a temperature."""
+        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        found: Array = shifted / shifted.sum(axis=1, keepdims=True)
+        return found
 
 
 class FineTuning:
@@ -154,7 +161,7 @@ class FineTuning:
             accuracy=float(np.mean(predicted == part.labels)),
             macro_f1=macro_f1(part.labels, predicted),
         )
-        return Evaluation(metrics, np.exp(log_probabilities))
+        return Evaluation(metrics, logits)
 
     def state(self) -> State:
         """All that is needed to go on: weights, optimizer, epoch, the best epoch and its weights."""
