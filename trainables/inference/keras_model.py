@@ -14,7 +14,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
+from trainables.data.crops import Box
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
+from trainables.data.photo_files import photo_bytes
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
@@ -125,11 +127,16 @@ class Guess(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The likeliest families of a photo, likeliest first; or the problem that kept it from being read."""
+    """The likeliest families of a photo, likeliest first; or the problem that kept it from being read.
+
+    Of a crop `box` is the box that was asked for, and `share` the same as shares of the photo's sides.
+    """
 
     photo: Path
     guesses: list[Guess]
     problem: str | None = None
+    box: Box | None = None
+    share: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -139,28 +146,37 @@ class Classifier:
     model: Any
     labels: Labels
 
-    def answers(self, photos: Sequence[Path], top: int) -> Iterator[Answer]:
-        """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read."""
+    def answers(
+        self, photos: Sequence[Path], top: int, boxes: Sequence[Box | None] = (), padding: float = 0.0
+    ) -> Iterator[Answer]:
+        """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read.
+
+        Args:
+            boxes: of each photo the part that is asked about, cropped as `prepare --crop` does it.
+        """
         names = self.labels.class_names
+        asked = list(zip(photos, boxes or [None] * len(photos), strict=True))
         with ThreadPoolExecutor(usable_cores()) as pool:
-            for first in range(0, len(photos), BATCH):
-                chosen = photos[first : first + BATCH]
-                read = list(pool.map(self._read, chosen))
-                pixels = [each for each in read if not isinstance(each, str)]
+            for first in range(0, len(asked), BATCH):
+                chosen = asked[first : first + BATCH]
+                read = list(pool.map(lambda each: self._read(each[0], each[1], padding), chosen))
+                pixels = [each[0] for each in read if not isinstance(each, str)]
                 # Not `predict`, which sets up a data pipeline for every call.
                 rows = iter(np.asarray(self.model.predict_on_batch(np.stack(pixels)))) if pixels else iter(())
-                for photo, each in zip(chosen, read, strict=True):
+                for (photo, box), each in zip(chosen, read, strict=True):
                     if isinstance(each, str):
-                        yield Answer(photo, [], each)
+                        yield Answer(photo, [], each, box)
                         continue
                     row = next(rows)
                     best = np.argsort(-row, kind="stable")[:top]
-                    yield Answer(photo, [Guess(names[label], float(row[label])) for label in best])
+                    guesses = [Guess(names[label], float(row[label])) for label in best]
+                    yield Answer(photo, guesses, None, box, each[1])
 
-    def _read(self, photo: Path) -> npt.NDArray[np.uint8] | str:
-        """A photo's pixels, or what is wrong with it."""
+    def _read(self, photo: Path, box: Box | None, padding: float) -> tuple[npt.NDArray[np.uint8], Box | None] | str:
+        """The pixels of a photo or of a crop, and the crop's box; or what is wrong with it."""
         try:
-            return decode_resized(photo.read_bytes(), self.labels.image_size)
+            image, share = photo_bytes(photo.parent, photo.name, box, padding)
+            return decode_resized(image, self.labels.image_size), share
         except (OSError, ImageUnreadable) as error:
             return problem(error)
 
@@ -202,13 +218,21 @@ def find_photos(named: Sequence[Path]) -> list[Path]:
 
 
 def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
-    """Write a CSV with a row per photo: photo, problem (empty for most), then family_1, probability_1, family_2, …"""
-    ranks = range(1, top + 1)
-    header = ["photo", "problem", *(name for rank in ranks for name in (f"family_{rank}", f"probability_{rank}"))]
+    """Write a CSV with a row per photo: photo, problem (empty for most), then family_1, probability_1, family_2, …
+
+    Where there are crops, a row is one of them, and the columns box (left, top, width, height as shares of the photo's
+    sides) and confidence (the detector's) stand before the families.
+    """
+    ranks, boxed = range(1, top + 1), any(answer.box for answer in answers)
+    between = ["box", "confidence"] if boxed else []
+    header = ["photo", "problem", *between, *(f"{name}_{rank}" for rank in ranks for name in ("family", "probability"))]
     rows = []
     for answer in answers:
         shown = [text for guess in answer.guesses for text in (guess.family, f"{guess.probability:.6f}")]
-        rows.append([answer.photo, answer.problem or "", *shown, *[""] * (2 * top - len(shown))])
+        where = [(answer.share or answer.box).text(), answer.box.confidence] if answer.box else ["", ""]
+        rows.append(
+            [answer.photo, answer.problem or "", *where[: len(between)], *shown, *[""] * (2 * top - len(shown))]
+        )
     try:
         write_rows(file, header, rows)
     except OSError as error:
