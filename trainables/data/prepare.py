@@ -23,6 +23,7 @@ from trainables.data.dataset import (
     Shard,
     fingerprint_of,
 )
+from trainables.data.exif_times import with_times
 from trainables.data.formats.megadetector import crop_photos, read_detections
 from trainables.data.groups import group_photos, rules_for
 from trainables.data.layouts import find_photos
@@ -74,7 +75,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     crops = _cropped(found, options)
     usable = _usable_photos(place, found, options)
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
-    rows, train_only, two_labels = _split_rows(usable, found, options, rules)
+    rows, train_only, two_labels = _split_rows(place, usable, found, options, rules)
     sizes = {file.photo_id: seen.bytes for file, seen in usable}
     del usable  # Its descriptors take as much memory as TensorFlow, which comes next.
     with whole_or_nothing(out, needed_bytes=sum(sizes.values())) as folder:
@@ -138,7 +139,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
 
 
 def _split_rows(
-    usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
+    place: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
 ) -> tuple[list[Photo], list[str], int]:
     """The photos in shard order, shard names still empty; the families in training only; the photos with two labels.
 
@@ -150,7 +151,7 @@ def _split_rows(
         usable, groups, alike = _with_one_label(usable, groups, alike, found)
     classes = [file.class_name for file, _ in usable]
     if options.split_by_time:
-        split = split_by_time([file for file, _ in usable], groups, options.fractions)
+        split = split_by_time(with_times(place, [file for file, _ in usable]), groups, options.fractions)
     else:
         split = split_groups(groups, classes, options.fractions, options.seed, alike)
     class_names = sorted(set(classes))

@@ -26,8 +26,8 @@ def split_by_time(photos: Sequence[PhotoFile], groups: Sequence[str], fractions:
     """
     spans, untimed = _spans(photos, groups)
     if len({span.last for span in spans.values()}) < 2:
-        raise UserError("--split-by-time needs photos with different times; these formats have them: Camtrap DP, COCO "
-                        "Camera Traps, Darwin Core Archives, Parquet tables with a column of times")  # fmt: skip
+        raise UserError("--split-by-time needs photos with different times, from a list (Camtrap DP, COCO Camera "
+                        "Traps, Darwin Core, a Parquet column) or their EXIF data; these have none")  # fmt: skip
     of_group = dict.fromkeys(untimed, SPLITS[0])
     sizes = Counter(groups)
     passed = sum(sizes[group] for group in untimed)
