@@ -54,6 +54,18 @@ class ExclusionList(BaseModel, extra="forbid", frozen=True):
     matched: int
 
 
+class Crops(BaseModel, extra="forbid", frozen=True):
+    """How photos were cropped: by which boxes, from which confidence on, and how much wider (share of the longer side).
+
+    `file` and its SHA-256 are the detector's results; None where the boxes are those of the data.
+    """
+
+    file: str | None
+    sha256: str | None
+    min_confidence: float
+    padding: float
+
+
 class Manifest(BaseModel, extra="forbid", frozen=True):
     """What a prepared dataset is and how it was made; written last, so that its presence means the rest is whole.
 
@@ -77,6 +89,8 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     min_photos: int
     train_only_families: list[str]
     two_labels: int = 0
+    crops: Crops | None = None
+    split_by_time: bool = False
     warnings: list[str]
     shards: list[Shard]
     source: str
@@ -89,7 +103,8 @@ class Photo(NamedTuple):
     """A row of photos.csv: one photo that is used.
 
     `group` is shared by photos that must not be parted; `source` is the path below the folder of photos; `sha256` is
-    of the file's bytes; `width` and `height` are pixels as shown.
+    of the file's bytes; `width` and `height` are pixels as shown. Of a crop they are the crop's, and `box` is what was
+    cropped before it was widened: left, top, width and height as shares of the photo's sides, apart by blanks.
     """
 
     photo_id: str
@@ -102,6 +117,7 @@ class Photo(NamedTuple):
     width: int
     height: int
     shard: str
+    box: str = ""
 
 
 class EncodedPhoto(NamedTuple):

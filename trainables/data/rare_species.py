@@ -1,6 +1,7 @@
 """The Rare Species set with metadata: the study's copy and the hub's."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import NamedTuple
 from trainables.data.photo_files import Found, PhotoFile, path_id, path_key, photo_files
 from trainables.errors import UserError
 from trainables.files.output import named_errors, parse_table, read_text
-from trainables.taxonomy import Taxonomy, taxonomy_of
 
 LEVELS = ("phylum", "class", "order", "family", "genus", "species")
 _FILES = ("metadata.csv", "metadata/rarespecies-catalog.csv")
@@ -19,7 +19,7 @@ _FILES = ("metadata.csv", "metadata/rarespecies-catalog.csv")
 class Row(NamedTuple):
     """One line of a metadata file: `key` finds its photo, `where` finds the line again.
 
-    `class_name` is "" where the level is not given; `species` is the eol_page_id.
+    `class_name` is "" where the level is not given; `species` is the eol_page_id; `values` are those of all columns.
     """
 
     key: str
@@ -28,6 +28,7 @@ class Row(NamedTuple):
     class_name: str
     species: str
     content_id: int | None
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class MetadataLayout:
         """See Layout; a photo whose id is empty or stands for another photo too gets one from its path."""
         file, found = root / self.file, Found(self.name)
         rows: dict[str, list[Row]] = {}
-        for row in self.read_rows(file, level):
+        found.columns, all_rows = self.read_rows(file, level)
+        for row in all_rows:
             rows.setdefault(row.key, []).append(row)
         sources: dict[str, list[str]] = {}
         for source in photo_files(root, found, _FILES):
@@ -83,13 +85,15 @@ class MetadataLayout:
             found.warnings.append(problem)
         return found
 
-    def read_rows(self, file: Path, level: str) -> list[Row]:
-        """Read a metadata file with the label taken from `level`.
+    def read_rows(self, file: Path, level: str) -> tuple[tuple[str, ...], list[Row]]:
+        """Read a metadata file with the label taken from `level`: its columns and its rows.
 
         Raises:
             UserError: unreadable, a column missing, a line too short, or a level that it does not have.
         """
-        there, lines = _table(file)
+        with named_errors(file, "save it as CSV, UTF-8"):
+            there, rows_by_line = parse_table(read_text(file))
+            lines = list(rows_by_line)
         needed = ", ".join(self.columns)
         missing = [column for column in self.columns if column not in there]
         if missing:
@@ -98,38 +102,19 @@ class MetadataLayout:
         if level not in (*there, "species"):
             levels = ", ".join([name for name in LEVELS if name in there] + ["species"])
             raise UserError(f"{file} has no column for the label level {level!r}; it has {levels}")
-        label, rows = self._label(level), []
+        # Families are named alike, so that a family is the same class whichever layout it came in.
+        label = {"family": ("phylum", "family"), "species": self.species}.get(level, (level,))
+        rows = []
         for number, row in lines:
             where = f"{file.name} line {number}"
             if any(row[column] is None for column in self.columns):
                 raise UserError(f"{where} has fewer fields than the header line; give it all of {needed}")
-            class_name = _class_name(row, label)
+            words = [row[column].strip().lower().replace(" ", "_") for column in label]
+            class_name = "_".join(words) if all(words) else ""
             page, content = row["eol_page_id"].strip(), _number(row["eol_content_id"])
-            rows.append(Row(self.row_key(row), where, row[self.columns[0]].strip(), class_name, page, content))
-        return rows
-
-    def taxonomy(self, root: Path, level: str, labels: Sequence[str]) -> Taxonomy | None:
-        """The ranks down to `level`, for the class names `labels`; None where there is no rank above it.
-
-        Raises:
-            UserError: the metadata cannot be read.
-        """
-        there, lines = _table(root / self.file)
-        ranks = [rank for rank in LEVELS[: LEVELS.index(level) + 1] if rank in there]
-        known, rows = {*labels}, []
-        for _, row in lines:
-            class_name = _class_name(row, self._label(level))
-            if class_name in known:
-                names = [row[rank].strip().lower().replace(" ", "_") for rank in ranks]
-                # A label without a column of its own, as a species by its page, is its class's name.
-                rows.append((class_name, tuple(names) if level in ranks else (*names, class_name)))
-        ranks = ranks if level in ranks else [*ranks, level]
-        return taxonomy_of(ranks, rows, labels) if len(ranks) > 1 else None
-
-    def _label(self, level: str) -> tuple[str, ...]:
-        """The columns that make a class's name."""
-        # Families are named alike, so that a family is the same class whichever layout it came in.
-        return {"family": ("phylum", "family"), "species": self.species}.get(level, (level,))
+            values = tuple(sys.intern((row[column] or "").strip()) for column in there)
+            rows.append(Row(self.row_key(row), where, row[self.columns[0]].strip(), class_name, page, content, values))
+        return tuple(there), rows
 
 
 def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) -> None:
@@ -144,20 +129,10 @@ def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) 
         elif not row.class_name:
             found.exclude(source, "no_label", f"{where}: the label is empty")
         else:
-            found.photos.append(PhotoFile(row.photo_id, source, row.class_name, row.species or None, row.content_id))
-
-
-def _table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The columns of a metadata file, and its rows with their line numbers."""
-    with named_errors(file, "save it as CSV, UTF-8"):
-        there, rows_by_line = parse_table(read_text(file))
-        return there, list(rows_by_line)
-
-
-def _class_name(row: dict[str, str], label: Sequence[str]) -> str:
-    """The words of the columns `label`; "" where one is empty."""
-    words = [row[column].strip().lower().replace(" ", "_") for column in label]
-    return "_".join(words) if all(words) else ""
+            species = row.species or None
+            found.photos.append(
+                PhotoFile(row.photo_id, source, row.class_name, species, row.content_id, values=row.values)
+            )
 
 
 def _number(text: str) -> int | None:

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import TrialConfig
+from trainables.data.crops import Box
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
+from trainables.data.photo_files import photo_bytes
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
@@ -147,6 +149,7 @@ class Answer(NamedTuple):
     `held` is the set of families that was asked for, likeliest first, `unknown` whether the photo is unlike all that
     the model was trained on; `taxon` is the answer at the deepest rank that is as sure as was asked, None where no rank
     is, or none was asked for.
+    Of a crop `box` is the box that was asked for, and `share` the same as shares of the photo's sides.
     """
 
     photo: Path
@@ -154,6 +157,8 @@ class Answer(NamedTuple):
     problem: str | None = None
     held: Sequence[Guess] = ()
     unknown: bool = False
+    box: Box | None = None
+    share: Box | None = None
     taxon: AtRank | None = None
 
 
@@ -176,11 +181,18 @@ class Classifier:
         return self._calibrated(np.asarray(self.model.predict_on_batch(pixels)))
 
     def answers(
-        self, photos: Sequence[Path], top: int, coverage: float | None = None, sure: float | None = None
+        self,
+        photos: Sequence[Path],
+        top: int,
+        boxes: Sequence[Box | None] = (),
+        padding: float = 0.0,
+        coverage: float | None = None,
+        sure: float | None = None,
     ) -> Iterator[Answer]:
         """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read.
 
         Args:
+            boxes: of each photo the part that is asked about, cropped as `prepare --crop` does it.
             coverage: how often a set of families must hold the right one, 0..1; None: no sets.
             sure: the least probability of the answer at a rank, 0..1; None: no such answers.
 
@@ -198,15 +210,16 @@ class Classifier:
                 "retrain` or `probe` writes one with it"
             )
         names = self.labels.class_names
+        asked = list(zip(photos, boxes or [None] * len(photos), strict=True))
         with ThreadPoolExecutor(usable_cores()) as pool:
-            for first in range(0, len(photos), BATCH):
-                chosen = photos[first : first + BATCH]
-                read = list(pool.map(self._read, chosen))
-                pixels = [each for each in read if not isinstance(each, str)]
+            for first in range(0, len(asked), BATCH):
+                chosen = asked[first : first + BATCH]
+                read = list(pool.map(lambda each: self._read(each[0], each[1], padding), chosen))
+                pixels = [each[0] for each in read if not isinstance(each, str)]
                 rows = zip(*self._told(np.stack(pixels), coverage), strict=True) if pixels else iter(())
-                for photo, each in zip(chosen, read, strict=True):
+                for (photo, box), each in zip(chosen, read, strict=True):
                     if isinstance(each, str):
-                        yield Answer(photo, [], each)
+                        yield Answer(photo, [], each, box=box)
                         continue
                     row, inside, unknown = next(rows)
                     ranked = [int(label) for label in np.argsort(-row, kind="stable")]
@@ -215,7 +228,7 @@ class Classifier:
                     taxon = None
                     if sure is not None and self.labels.taxonomy is not None:
                         [taxon] = self.labels.taxonomy.deepest(row[None], sure)
-                    yield Answer(photo, guesses, None, held, bool(unknown), taxon)
+                    yield Answer(photo, guesses, None, held, bool(unknown), box, each[1], taxon)
 
     def _told(self, pixels: npt.NDArray[np.uint8], coverage: float | None) -> tuple[Array, Array, Array]:
         """Of photos [n, size, size, 3]: probabilities and sets, both [n, families], and which are unknown, [n]."""
@@ -249,10 +262,11 @@ class Classifier:
             return probabilities
         return guarantee.probabilities(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)))
 
-    def _read(self, photo: Path) -> npt.NDArray[np.uint8] | str:
-        """A photo's pixels, or what is wrong with it."""
+    def _read(self, photo: Path, box: Box | None, padding: float) -> tuple[npt.NDArray[np.uint8], Box | None] | str:
+        """The pixels of a photo or of a crop, and the crop's box; or what is wrong with it."""
         try:
-            return decode_resized(photo.read_bytes(), self.labels.image_size)
+            image, share = photo_bytes(photo.parent, photo.name, box, padding)
+            return decode_resized(image, self.labels.image_size), share
         except (OSError, ImageUnreadable) as error:
             return problem(error)
 
@@ -296,21 +310,24 @@ def find_photos(named: Sequence[Path]) -> list[Path]:
 def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
     """Write a CSV with a row per photo: photo, problem (empty for most), then family_1, probability_1, family_2, …
 
-    The last columns are unknown (true or false), set_size and set (families joined by "; "), rank, taxon and
-    taxon_probability; empty where none was asked for.
+    Where there are crops, a row is one of them, and the columns box (left, top, width, height as shares of the photo's
+    sides) and confidence (the detector's) stand before the families. The last columns are unknown (true or false),
+    set_size and set (families joined by "; "), rank, taxon and taxon_probability; empty where none was asked for.
     """
-    ranks = range(1, top + 1)
-    header = ["photo", "problem", *(name for rank in ranks for name in (f"family_{rank}", f"probability_{rank}"))]
+    ranks, boxed = range(1, top + 1), any(answer.box for answer in answers)
+    between = ["box", "confidence"] if boxed else []
+    header = ["photo", "problem", *between, *(f"{name}_{rank}" for rank in ranks for name in ("family", "probability"))]
     header += ["unknown", "set_size", "set", "rank", "taxon", "taxon_probability"]
-    rows = []
+    rows: list[list[object]] = []
     for answer in answers:
         shown = [text for guess in answer.guesses for text in (guess.family, f"{guess.probability:.6f}")]
         shown += [""] * (2 * top - len(shown))
+        where = [(answer.share or answer.box).text(), answer.box.confidence] if answer.box else ["", ""]
         unknown = "" if answer.problem else str(answer.unknown).lower()
         held = [len(answer.held) or "", "; ".join(guess.family for guess in answer.held)]
         taxon = answer.taxon
         at_rank = [taxon.rank, taxon.name, f"{taxon.probability:.6f}"] if taxon else [""] * 3
-        rows.append([answer.photo, answer.problem or "", *shown, unknown, *held, *at_rank])
+        rows.append([answer.photo, answer.problem or "", *where[: len(between)], *shown, unknown, *held, *at_rank])
     try:
         write_rows(file, header, rows)
     except OSError as error:

@@ -17,11 +17,11 @@ import jinja2
 from PIL import Image, ImageOps
 
 from trainables.consent import warn_and_ask
+from trainables.data.groups import group_photos, rules_for
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
 from trainables.data.photo_files import Exclusion, Found, PhotoFile, inspect_files
-from trainables.data.split import check_rules, group_photos
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.output import check_free, data_uri, whole_or_nothing, write_rows
@@ -65,7 +65,11 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
     check_weights(BACKBONE, options.weights)
     check_image_size(BACKBONE, options.image_size)
     found = find_photos(root, options.label_level)
-    check_rules(options.group, found.photos)
+    rules_for(found, options.group)
+    if found.unpacked:
+        raise UserError(
+            f"{root} holds its photos inside of tables; a review shows them where they lie, so write them out first"
+        )
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     weights = resolve_weights(BACKBONE, options.weights)
     if weights.warning:
@@ -96,7 +100,8 @@ def _reviewed(
     usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Exclusion)]
     photos, seen = [photo for photo, _ in usable], [seen for _, seen in usable]
     hashes, descriptors = [each.sha256 for each in seen], [each.descriptor for each in seen]
-    groups = group_photos(photos, hashes, descriptors, options.group)
+    rules = rules_for(found, options.group)
+    groups, alike = group_photos(photos, hashes, descriptors, rules, found.columns)
     tiny = {row for row, each in enumerate(seen) if findings_of.is_tiny(each, options.tiny)}
     blank = {row for row, each in enumerate(seen) if findings_of.is_blank(each)} - tiny
     # Neither shows what its family looks like, and both are listed anyway.
@@ -106,8 +111,8 @@ def _reviewed(
     kept = KeptFeatures(out, [hashes[row] for row in rows], depends)
     ranking = _ranking(root, judged, [groups[row] for row in rows], weights, options, say, kept)
     # What counts as a copy does not depend on what else must not be judged together, such as bursts.
-    usual = set(options.group) == {NEAR_DUPLICATES}
-    copies = groups if usual else group_photos(photos, hashes, descriptors, DEFAULT_RULES)
+    usual = NEAR_DUPLICATES in rules and not {"bursts", "species"} & set(rules)
+    copies = alike if usual else group_photos(photos, hashes, descriptors, DEFAULT_RULES).alike
     findings = [
         *findings_of.irrelevant(judged, ranking, options.top or max(_FEWEST, round(_SHARE * len(judged)))),
         *findings_of.undecodable(broken),

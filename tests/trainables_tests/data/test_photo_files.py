@@ -75,7 +75,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_a_photo_is_described_by_its_bytes_and_its_size_as_shown(photos: tuple[Path, list[str]]) -> None:
     root, sources = photos
     image = (root / sources[0]).read_bytes()
-    seen = inspect_file(root, sources[0])
+    seen = inspect_file(root, 0, sources[0])
     assert isinstance(seen, Inspection)
     assert seen[:4] == (hashlib.sha256(image).hexdigest(), len(image), 96, 72)
 
@@ -87,8 +87,8 @@ def test_worker_processes_see_what_one_process_sees_in_the_same_order(photos: tu
 
 def test_what_cannot_be_read_is_a_problem_not_an_error(photos: tuple[Path, list[str]]) -> None:
     root, sources = photos
-    assert inspect_file(root, sources[7]) == Exclusion(sources[7], "empty", "the file has no bytes")
-    assert inspect_file(root, "a/gone.jpg") == Exclusion("a/gone.jpg", "unreadable", "No such file or directory")
+    assert inspect_file(root, 0, sources[7]) == Exclusion(sources[7], "empty", "the file has no bytes")
+    assert inspect_file(root, 0, "a/gone.jpg") == Exclusion("a/gone.jpg", "unreadable", "No such file or directory")
 
 
 def found() -> Found:
