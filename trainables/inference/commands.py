@@ -23,7 +23,6 @@ example:
   python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
   python -m trainables predict runs/first/final album --coverage 0.9
   python -m trainables predict runs/first/final album --sure 0.95
-
   python -m trainables predict runs/first/final station_1 --crop megadetector.json --megadetector classified.json
   python -m trainables predict runs/first/final package --camtrap-dp package_with_observations
 
@@ -101,6 +100,8 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("--top", type=int, default=5, help="families to print (default: 5)")
     help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
     add("--coverage", type=float, metavar="SHARE", help=help_text)
+    help_text = "name each photo at the deepest rank, such as family or phylum, whose probability is at least this"
+    add("--sure", type=float, metavar="SHARE", help=help_text)
     add("--csv", type=Path, metavar="FILE", help="write a row per photo (or crop) instead of printing")
     add("--crop", type=Path, metavar="FILE", help="MegaDetector's results: ask about the animals in the photos")
     help_text = "ask about what the detector is so sure of (default: 0.2)"
