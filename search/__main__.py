@@ -33,16 +33,17 @@ from trainables.errors import run_command
 from trainables.files.bucket import folder_or_url
 
 if TYPE_CHECKING:
-    from trainables.handoff import Handoff
+    from trainables.handoff import Confirmation, Handoff
 
 _RESUME = """\
 Resume a sweep after Ctrl-C, a crash, or a kill of its driver at any moment; or after its end, with more trials.
 One at a URL can be resumed on any machine: its records are brought to runs/LAST_PART_OF_THE_URL first.
 
 No trial that ended is run again. One that was running goes on from its newest whole checkpoint, as the same trial.
-What may be changed with --set: trials, trial.epochs (more), budget, probe, resources, max_failures, checkpoint_every,
-keep_checkpoints, checkpoint_gb, store, store_gb, address; the dataset's place, if it is the same dataset; and the
-password of the storage. More epochs are for new trials: one that has begun keeps its own number, and its schedule.
+What may be changed with --set: trials, trial.epochs (more), budget, probe, confirm, resources, max_failures,
+checkpoint_every, keep_checkpoints, checkpoint_gb, store, store_gb, address; the dataset's place, if it is the same
+dataset; and the password of the storage. More epochs are for new trials: one that has begun keeps its own number, and
+its schedule.
 """
 
 
@@ -114,6 +115,21 @@ def _resume(options: argparse.Namespace) -> int:
     return 0
 
 
+def _confirmed(confirmation: Confirmation, mode: str) -> str:
+    """The line that says which trial is handed over, and what the first choice's own value was worth."""
+    row, runs = confirmation.row, len(confirmation.row.values)
+    judged = f"judged by {confirmation.folds} folds" if confirmation.folds > 1 else "with further seeds"
+    within = "" if confirmation.half_width is None else f" ± {confirmation.half_width:.4f}"
+    mean = f"mean {row.mean():.4f}{within} of {runs} {judged}"
+    line = f"confirmed    trial {row.trial} of the best {len(confirmation.rows)}: {mean}"
+    flattered = confirmation.flattered(mode)
+    if flattered is None or confirmation.folds > 1:
+        return line
+    word = "above" if (flattered > 0) == (mode == "max") else "below"
+    first = confirmation.rows[0]
+    return f"{line}; trial {first.trial}, the first choice, had been {abs(flattered):.4f} {word} its own mean"
+
+
 def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
     from search.forecast.forecast import saved_line
     from search.results import read_summary
@@ -126,6 +142,8 @@ def _say(best: Handoff, experiment: str, mirror: str | None) -> None:
         better = best.score > value if best.mode == "max" else best.score < value
         said = f"beats it by {abs(best.score - value):.4f}" if better else "does not beat it"
         print(f"probe {best.metric} {value:.4f}: the sweep {said}")
+    if best.confirmation is not None:
+        print(_confirmed(best.confirmation, best.mode))
     if best.weights.get("warning"):
         print(f"warning: {best.weights['warning']}")
     print(saved_line(summary))

@@ -18,7 +18,7 @@ from search.tune.probe import probe_of
 from trainables.errors import UserError
 from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
 from trainables.files.output import write_json
-from trainables.handoff import Handoff, ProbeRecord, write_handoff
+from trainables.handoff import Confirmation, Handoff, ProbeRecord, write_handoff
 from trainables.versions import git_commit, versions
 
 
@@ -29,8 +29,12 @@ def write_results(
     ended_because: str,
     seconds: float,
     expected: Forecast | None = None,
+    confirmation: Confirmation | None = None,
 ) -> Handoff:
     """Write the summary, the front of two objectives, and last the best configuration, which says that all are there.
+
+    Args:
+        confirmation: which of the best trials is handed over; None is the best.
 
     Raises:
         UserError: no trial has a result; the line says why the first one failed.
@@ -53,7 +57,8 @@ def write_results(
         for member in front_trials(trials, config):
             write_handoff(_handoff(member, config, fingerprint, probe), front_file(folder, member.number))
     write_json(summary, folder / SUMMARY_FILE)
-    handoff = _handoff(trials[summary["best_trial"]], config, fingerprint, probe)
+    chosen = summary["best_trial"] if confirmation is None else confirmation.chosen
+    handoff = _handoff(trials[chosen], config, fingerprint, probe).model_copy(update={"confirmation": confirmation})
     write_handoff(handoff, folder / BEST_FILE)
     return handoff
 

@@ -30,6 +30,7 @@ from search.sampling.samplers import check_sampler
 from search.study.storage import opened_storage
 from search.study.study import continued_study, open_trials, settle
 from search.sweep import SweepDriver, allocate, check, drive
+from search.tune.confirm import confirmed
 from search.tune.session import ray_session
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
@@ -77,7 +78,7 @@ def resume_sweep(
         if left == 0 and has_results:
             _name_dataset(folder, config.dataset)
             return read_handoff(folder / BEST_FILE), False
-        if left == 0:  # The driver was killed before it had written the results.
+        if left == 0 and config.confirm is None:  # The driver was killed before it had written the results.
             return write_results(study, config, fingerprint, "all trials ended", time.monotonic() - started), True
         for line in cautions(config):
             print(f"warning: {line}", file=sys.stderr)
@@ -85,6 +86,10 @@ def resume_sweep(
             part, expected = allocate(config, nodes, dataset, trainable)
             _reopen(config, record, overrides or [])
             plan = replace(plan, threads=part.threads)
+            if left == 0:
+                confirmation, because = confirmed(plan, part, study, trainable), "all trials ended"
+                seconds = time.monotonic() - started
+                return write_results(study, config, fingerprint, because, seconds, expected, confirmation), True
             return drive(SweepDriver(plan, part, trainable, expected, mirror, started), study, left, started), True
 
 

@@ -35,6 +35,7 @@ from search.study.storage import opened_storage
 from search.study.study import check_name, close_open_trials, open_study, open_trials, own_trials
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
+from search.tune.confirm import confirmed
 from search.tune.failure import broken_off, how_to_go_on
 from search.tune.gpus import nodes_with_usable_gpus
 from search.tune.head import head_watched
@@ -208,7 +209,13 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
         raise sweep_state.error
     because = sweep_state.ending.reason if sweep_state.ending else sweep_state.finished or "all trials ended"
     fingerprint = plan.origin["dataset_fingerprint"]
-    return write_results(study, config, fingerprint, because, time.monotonic() - started, driver.expected)
+    confirmation = None
+    if sweep_state.ending is None:
+        confirmation = confirmed(plan, driver.part, study, driver.trainable)
+    elif config.confirm is not None:
+        print("confirming   nothing: the sweep was to end, and its best trial is handed over as it is", flush=True)
+    seconds = time.monotonic() - started
+    return write_results(study, config, fingerprint, because, seconds, driver.expected, confirmation)
 
 
 def _probe(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState) -> ProbeRecord | None:

@@ -39,6 +39,42 @@ class Augmentation(BaseModel):
         return ", ".join([*flips, *turned, *shares]) or "nothing"
 
 
+class Validation(BaseModel):
+    """Which photos judge a trial; test photos never do.
+
+    One fold is the dataset's own validation photos. More folds part the training and validation photos: a trial trains
+    as many models, and its figures are of all these photos, each judged by the model that did not see it. `reshuffled`
+    draws as many photos as the dataset's validation has, other ones for every trial (Nagler et al. 2024, "Reshuffling
+    Resampling Splits Can Improve Generalization of Hyperparameter Optimization").
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folds: Whole = Field(default=1, ge=1, le=20, description="models of a trial, each judged by a part of the photos")
+    reshuffled: bool = Field(default=False, description="a holdout of each trial's own")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Validation":
+        if self.folds > 1 and self.reshuffled:
+            raise ValueError(f"validation: folds {self.folds} are the same for every trial; leave out reshuffled")
+        return self
+
+    @property
+    def parted(self) -> bool:
+        """Whether other photos judge than the dataset's validation alone."""
+        return self.folds > 1 or self.reshuffled
+
+    def words(self) -> str:
+        """Say which photos judge, such as "5 folds of training and validation photos"."""
+        if self.reshuffled:
+            return "a holdout of each trial's own"
+        return f"{self.folds} folds of training and validation photos" if self.parted else "the validation photos"
+
+
+SWEEP_WIDE = ("sweep_seed", "validation")
+"""Fields of a trial's configuration that are keys of the sweep, not of `trial` or `space`."""
+
+
 class TrialConfig(BaseModel):
     """One configuration: the four searched knobs of the default space, and all others a sweep may fix or search.
 
@@ -63,9 +99,9 @@ class TrialConfig(BaseModel):
     TF32 (10 bits of mantissa), TensorFlow's default there. "auto" is for sweep files and commands, which put what
     `device.fast_precision` says in its place before anything is computed. `store_dtype` is what stored activations
     are rounded to. Both are for the search: the final stage computes in float32.
-    `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that. `seed` is
-    the trial's own (the head's first weights, dropout, the order of batches), `sweep_seed` that of all trials alike
-    (augmentation, a random backbone).
+    `augment_views` is how many augmented pictures a photo has; epoch e shows the one numbered e modulo that.
+    `validation` is the sweep's: which photos judge. `seed` is the trial's own (the head's first weights, dropout, the
+    order of batches), `sweep_seed` that of all trials alike (augmentation, a random backbone).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,6 +133,7 @@ class TrialConfig(BaseModel):
     augment_views: Whole = Field(default=3, ge=1, le=1000)
     precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     store_dtype: Literal["float32", "float16"] = "float32"
+    validation: Validation = Validation()
     seed: Whole = Field(default=0, ge=0)
     sweep_seed: Whole = Field(default=0, ge=0)
 

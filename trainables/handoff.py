@@ -1,5 +1,6 @@
 """The hand-off from sweep to final stage: best.json and pareto/; and the probe's record."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,12 +53,61 @@ class ProbeRecord(BaseModel):
         return f"{self.depths[0]} to {self.depths[-1]}" if many else " + ".join(self.depths)
 
 
+class Confirmed(BaseModel):
+    """A trial that was trained again: its own value, which it was chosen by, and those of further seeds or folds.
+
+    `values` are of the epoch that was the trial's best; None where a run gave none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trial: int
+    first: float
+    values: tuple[float | None, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every run gave a value."""
+        return bool(self.values) and None not in self.values
+
+    def mean(self, *, with_first: bool = False) -> float:
+        """Mean of the values that there are; NaN of none."""
+        values = [value for value in ((self.first,) if with_first else ()) + self.values if value is not None]
+        return sum(values) / len(values) if values else math.nan
+
+
+class Confirmation(BaseModel):
+    """The best trials trained again, and the `chosen` one; `rows` begin with the sweep's first choice.
+
+    `folds` above 1 judged the further runs, so that their values are of other photos than the trials' own. `half_width`
+    is half of the 95 % interval of a mean of further values, with the deviation of all trials together; None where
+    each has one alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chosen: int
+    rows: tuple[Confirmed, ...]
+    folds: int = 1
+    half_width: float | None = None
+
+    @property
+    def row(self) -> Confirmed:
+        """The chosen trial's."""
+        return next(row for row in self.rows if row.trial == self.chosen)
+
+    def flattered(self, mode: str) -> float | None:
+        """By how much the first choice's own value was better than the mean of its further ones; None without any."""
+        gain = self.rows[0].first - self.rows[0].mean()
+        return None if math.isnan(gain) else gain if mode == "max" else -gain
+
+
 class Handoff(BaseModel):
     """The best configuration of a study, with all that is needed to train it again and to trace it.
 
     `score` is the objective's value (`metric`, `mode`) at `epoch`; `costs` are those that the sweep weighed too
     ({"model_mb": 88.9}); `dataset` is the prepared folder's absolute path or its URL, `dataset_fingerprint` its
-    content; `git_commit` is None outside a checkout; `probe` is None where the sweep had none.
+    content; `git_commit` is None outside a checkout; `probe` and `confirmation` are None where the sweep had none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,6 +127,7 @@ class Handoff(BaseModel):
     versions: dict[str, str]
     git_commit: str | None
     probe: ProbeRecord | None = None
+    confirmation: Confirmation | None = None
 
 
 def write_handoff(handoff: Handoff, file: Path) -> None:

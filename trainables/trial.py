@@ -17,6 +17,7 @@ from trainables.errors import OutOfMemory, UserError, out_of_memory
 from trainables.network.backbones import Weights
 from trainables.training.checkpoint import Checkpoints
 from trainables.training.fine_tune import FineTuning, Result
+from trainables.training.folds import FoldedTuning
 
 # One per process: Ray hands a finished trial's actor to the next trial, which finds all of this still warm.
 _WORKERS: dict[tuple[str, Path], Any] = {}
@@ -42,10 +43,9 @@ class FineTuneTrial(tune.Trainable):
         values = TrialConfig.model_validate({name: value for name, value in config.items() if name != "run"})
         self._worker = warm_worker(run)
         self._weights: Weights = self._worker.weights(values)
-        from trainables.probe.head_start import find_start  # It loads scikit-learn's models.
+        from trainables.probe.head_start import start_run  # It loads scikit-learn's models.
 
-        values, start = find_start(self._worker, values)
-        self._run: FineTuning = self._worker.start(values, run.plan, start=start)
+        self._run: FineTuning | FoldedTuning = start_run(self._worker, values, run.plan)
         self._checkpoints = Checkpoints(run.checkpoint_dir, run.checkpoint_every)
         checkpoint, self._note = self._checkpoints.newest()
         self._again = checkpoint.unheard(run.known_epochs) if checkpoint else []

@@ -12,7 +12,7 @@ from trainables.errors import UserError
 from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
 
 _NEEDED = ("name", "metric", "mode", "space", "dataset")
-_TEXT = {"stage", "split", "photo_id", "source", "family", "predicted", "oversampled"}
+_TEXT = {"stage", "split", "photo_id", "source", "group", "family", "predicted", "oversampled"}
 _TABLES = {
     "history": {"epoch"},
     "predictions": {"stage", "split", "family", "predicted", "probability"},

@@ -61,7 +61,8 @@ def sentences(data: ReportData) -> list[str]:
     model = backbone_words(data.config.get("backbone", "the model"))
     knobs = join_words([knob_words(name) for name in data.experiment.sweep["space"]])
     tried = f"This sweep tried {plural(len(data.frames.trials), 'configuration')} of {model}, varying {knobs}."
-    swept = (tried, best_sentence(data), probe_sentence(data), front_sentence(data), saved_sentence(data))
+    compared = (best_sentence(data), confirmed_sentence(data), probe_sentence(data), front_sentence(data))
+    swept = (tried, judged_sentence(data), *compared, saved_sentence(data))
     said = (*swept, final_sentence(data), probe_test_sentence(data))
     return [text for text in said if text]
 
@@ -95,6 +96,43 @@ def best_sentence(data: ReportData) -> str:
     return f"{said}."
 
 
+def judged_sentence(data: ReportData) -> str:
+    """Which photos judged the trials; "" where the dataset's validation photos did."""
+    validation = data.config.get("validation") or {}
+    if validation.get("reshuffled"):
+        return "Each trial was judged by a holdout of its own, drawn from the training and validation photos."
+    folds = int(validation.get("folds", 1))
+    if folds == 1:
+        return ""
+    said = f"Each trial trained {folds} models, and every training and validation photo was judged"
+    return f"{said} by one that did not see it."
+
+
+def confirmed_sentence(data: ReportData) -> str:
+    """What the best trials reached with further seeds; "" where none was trained again."""
+    found = data.experiment.best.confirmation if data.experiment.best else None
+    if found is None or not found.row.whole:
+        return ""
+    runs, metric = plural(len(found.row.values), "further run"), metric_words(data.metric)
+    judged = f", judged by {found.folds} folds" if found.folds > 1 else " with other seeds"
+    mean = score(found.row.mean(), data.metric)
+    within = "" if found.half_width is None else f" (95{THIN}% interval ± {_by(found.half_width, data.metric)})"
+    has = f"trial {found.chosen} has a mean {metric} of {mean}{within} in {runs}{judged}"
+    said = f"The best {count(len(found.rows))} trials were trained again: {has}."
+    flattered = found.flattered(data.mode)
+    if flattered is None or found.folds > 1:
+        return said
+    first = found.rows[0]
+    if flattered <= 0:
+        return f"{said} The sweep’s first choice, trial {first.trial}, had not flattered itself."
+    value = f"The value that trial {first.trial} was first chosen by"
+    return f"{said} {value} had flattered it by {_by(flattered, data.metric)}."
+
+
+def _by(difference: float, metric: str) -> str:
+    return f"{points(abs(difference)).lstrip('+')} points" if is_share(metric) else decimals(abs(difference), 4)
+
+
 def probe_sentence(data: ReportData) -> str:
     """Whether the sweep beat the probe on validation; "" without a probe, and where it has no figure of the metric."""
     probe = data.experiment.probe
@@ -106,7 +144,7 @@ def probe_sentence(data: ReportData) -> str:
     if data.best_value is None:
         return f"{has}."
     gain = data.best_value - value if data.mode == "max" else value - data.best_value
-    by = f"{points(abs(gain)).lstrip('+')} points" if is_share(data.metric) else decimals(abs(gain), 4)
+    by = _by(gain, data.metric)
     if gain > 0:
         return f"{has}: the sweep’s best trial beats it by {by}."
     return f"{has}, and the sweep did not beat it: its best trial is {f'{by} worse' if gain else 'as good'}."

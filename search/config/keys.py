@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from search.config.schema import SweepConfig
 from search.config.space import DEFAULT_SPACE, Range, in_words, parse_space
-from trainables.config import TrialConfig
+from trainables.config import SWEEP_WIDE, TrialConfig
 
 
 def keys_help() -> str:
@@ -44,9 +44,9 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
 
 def _knobs(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if isinstance(field.default, BaseModel):
+        if isinstance(field.default, BaseModel) and name not in SWEEP_WIDE:
             yield from _knobs(type(field.default), f"{name}.")
-        elif name not in ("seed", "sweep_seed"):
+        elif name not in ("seed", *SWEEP_WIDE):
             yield f"{prefix}{name} {_shown(field)}"
 
 

@@ -18,7 +18,7 @@ from search.config.portfolio import portfolio
 from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, Scalar, check_point, dump_space, parse_space
 from search.config.storage_url import Source, StorageUrl, parse_sources, parse_url
-from trainables.config import Number, TrialConfig, Whole
+from trainables.config import Number, TrialConfig, Validation, Whole
 from trainables.errors import UserError, one_line
 from trainables.network.cost import COSTS
 
@@ -117,6 +117,14 @@ class Budget(_Section):
     target: Number | None = Field(None, description="value of the metric that is good enough [no limit]")
 
 
+class Confirm(_Section):
+    """The best trials are trained again before one is handed over."""
+
+    trials: Whole = Field(3, ge=2, le=100, description="how many of the best")
+    seeds: Whole = Field(2, ge=1, le=100, description="runs of each, with further seeds")
+    folds: Whole = Field(1, ge=1, le=20, description="folds that judge each run; 1: the photos that judged the trials")
+
+
 class SweepConfig(_Section):
     """A sweep: what is searched, how, on which data, and where the records go."""
 
@@ -166,6 +174,16 @@ class SweepConfig(_Section):
         description="before the first trial, find the best linear classifier on the frozen backbone's features: what "
         "fine-tuning has to beat; false: no probe",
     )
+    validation: Validation = Field(
+        Validation(),
+        description="which photos judge a trial: {folds: 5} trains five models of it, each judged by a fifth of the "
+        "training and validation photos; {reshuffled: true} draws a holdout for each trial [the validation photos]",
+    )
+    confirm: Confirm | None = Field(
+        None,
+        description="train the best trials again with further seeds, and hand over the one with the best mean: "
+        "{trials: 3, seeds: 2} [the best trial is handed over as it is]",
+    )
     early_stopping: EarlyStopping = Field(EarlyStopping(), description="of trials that do worse than others")
     resources: Resources = Field(Resources(), description="how trials share the machine")
     max_failures: Whole = Field(
@@ -207,6 +225,8 @@ class SweepConfig(_Section):
         for name, most in self.constraints.items():
             if most <= 0:
                 raise ValueError(f"constraints.{name}: must be above 0, not {most}")
+        if self.confirm and self.cost:
+            raise ValueError("confirm: chooses one trial; with two objectives every one of the front is handed over")
         if self.metric not in REPORTED:
             raise ValueError(f"metric: no trial reports {self.metric!r}; reported are: {', '.join(REPORTED)}")
         if self.mode != better(self.metric):
@@ -215,9 +235,9 @@ class SweepConfig(_Section):
         if (target := self.budget.target) is not None and (target <= 0 or (target > 1 and self.mode == "max")):
             values = "lies between 0 and 1" if self.mode == "max" else "is above 0"
             raise ValueError(f"budget.target: {self.metric} {values}, and never at {target:g}")
-        for key in ("seed", "sweep_seed"):
+        for key, own in (("seed", "seed"), ("sweep_seed", "seed"), ("validation", "validation")):
             if key in self.trial:
-                raise ValueError(f"trial.{key}: follows from the sweep's own seed; set `seed` instead")
+                raise ValueError(f"trial.{key}: follows from the sweep's own {own}; set `{own}` instead")
         for name in self.space:
             outer, _, inner = name.partition(".")
             if outer in self.trial and (not inner or inner in self.trial[outer]):

@@ -21,6 +21,7 @@ _NOT_SEARCHED = {
     "epochs": "it is the clock of early stopping",
     "seed": "it follows from the sweep's seed",
     "sweep_seed": "it is the sweep's seed",
+    "validation": "trials are compared by it",
 }
 
 DEFAULT_SPACE: dict[str, Any] = {
@@ -192,8 +193,8 @@ def searchable() -> list[str]:
 
 
 def _knob(name: str, spec: object) -> Knob:
-    if name in _NOT_SEARCHED:
-        raise UserError(f"space.{name}: cannot be searched, {_NOT_SEARCHED[name]}")
+    if (outer := name.partition(".")[0]) in _NOT_SEARCHED:
+        raise UserError(f"space.{name}: cannot be searched, {_NOT_SEARCHED[outer]}")
     if name not in searchable():
         raise UserError(f"space.{name}: unknown knob; searchable are: {', '.join(searchable())}")
     if isinstance(spec, dict):

@@ -67,8 +67,8 @@ class Plan:
 
     def trial_config(self, number: int, params: dict[str, Any]) -> TrialConfig:
         """Return the full configuration of a trial, with its own seed."""
-        seeds = {"seed": trial_seed(self.config.seed, number, "training"), "sweep_seed": self.config.seed}
-        return assemble({**self.config.trial, **seeds}, params)
+        own = {"seed": trial_seed(self.config.seed, number, "training"), **sweep_wide(self.config)}
+        return assemble({**self.config.trial, **own}, params)
 
     def settings(self, number: int, trial: TrialConfig, known_epochs: int = 0) -> dict[str, Any]:
         """Return what the trainable gets: the fields of the configuration and, as "run", the `RunSettings`."""
@@ -85,6 +85,11 @@ class Plan:
             cost=self.config.weighed,
         )
         return {**trial.model_dump(), "run": run}
+
+
+def sweep_wide(config: SweepConfig) -> dict[str, Any]:
+    """Return what a sweep gives to all of its trials alike, besides the knobs that it fixes."""
+    return {"sweep_seed": config.seed, "validation": config.validation.model_dump()}
 
 
 def run_settings(trial: Trial) -> RunSettings:

@@ -6,7 +6,7 @@ from typing import Any
 
 from search.config.registry import LEARNING, STOP_RULES
 from search.config.schema import EarlyStopping, SweepConfig
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, Validation
 
 # A process that trains: Ray's start of it, TensorFlow's import, building the network, tracing its first steps.
 START_SECONDS = 15.0
@@ -76,26 +76,36 @@ def forecast(config: SweepConfig, measured: Throughput, nodes: int, photos: Mapp
     """
     trial = TrialConfig.model_validate(config.trial)
     views = min(trial.augment_views, config.max_epochs)
-    rows = photos["train"] * views + photos["validation"]
-    epoch = photos["train"] / measured.train + photos["validation"] / measured.evaluate
+    used = photos["train"] + photos["validation"]
+    trained, judged, stored = _shown(config.validation, photos)
+    rows = stored * views + (used if config.validation.parted else photos["validation"])
+    epoch = trained / measured.train + judged / measured.evaluate
     epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
     fill = rows / measured.prefix
-    used = photos["train"] + photos["validation"]
     pixels = used * trial.image_size**2 * 3
     # The probe passes each photo once, and then fits in the space of the photos.
     probe = used / measured.prefix + PROBE_FIT_SECONDS * used**2 + START_SECONDS if config.probe else 0.0
     start = START_SECONDS
     before = start + probe + fill
+    again = config.confirm.trials * config.confirm.seeds * config.max_epochs * epoch / nodes if config.confirm else 0.0
     return Forecast(
         fill_seconds=fill,
-        train_seconds=config.trials * epochs * epoch / nodes,
+        train_seconds=config.trials * epochs * epoch / nodes + again,
         store_bytes=rows * measured.bytes_per_photo + pixels,
         epochs=epochs,
-        most_seconds=before + config.trials * config.max_epochs * epoch / nodes,
+        most_seconds=before + config.trials * config.max_epochs * epoch / nodes + again,
         concurrent=measured.concurrent * nodes,
         probe_seconds=probe,
         start_seconds=start,
     )
+
+
+def _shown(validation: Validation, photos: Mapping[str, int]) -> tuple[int, int, int]:
+    """How many photos an epoch trains on and judges by, and how many are stored in augmented views."""
+    both = photos["train"] + photos["validation"]
+    if validation.folds > 1:
+        return both * (validation.folds - 1), both, both
+    return photos["train"], photos["validation"], both if validation.reshuffled else photos["train"]
 
 
 def forecast_lines(expected: Forecast, config: SweepConfig, measured: Throughput) -> list[str]:

@@ -28,7 +28,7 @@ from search.config.trial_plan import Plan
 from search.sampling.samplers import make_sampler
 from search.study.study import best_value, cost_of, ended_badly
 from search.study.trial_end import DIVERGED, INFEASIBLE
-from trainables.config import TrialConfig
+from trainables.config import SWEEP_WIDE, TrialConfig
 from trainables.network.backbones import from_scratch
 from trainables.network.trainable_layers import fewest_unfrozen
 
@@ -143,7 +143,7 @@ class Suggester:
 def identity(config: dict[str, Any]) -> str:
     """Return what a trial's configuration (all fields of TrialConfig) trains, as text: equal where that is equal."""
     # What a study of an earlier version does not hold was the default then.
-    same = {name: _rounded(value) for name, value in (_DEFAULTS | config).items() if name not in ("seed", "sweep_seed")}
+    same = {name: _rounded(value) for name, value in (_DEFAULTS | config).items() if name not in ("seed", *SWEEP_WIDE)}
     backbone, epochs = same["backbone"], same["epochs"]
     # Another head may end at another layer, from which its layers are counted.
     if same["head"] == "study" or from_scratch(backbone):

@@ -22,7 +22,7 @@ from search.records import read_experiment
 from search.sampling.suggestions import blank_trial
 from search.study.storage import StoredStudy, read_study
 from search.study.study import COST, DEFINITION, best_value, finite_values, state_of
-from trainables.config import TrialConfig
+from trainables.config import SWEEP_WIDE, TrialConfig, Validation
 from trainables.errors import UserError
 from trainables.files.experiment import WARM_START_FILE
 
@@ -217,6 +217,8 @@ def _knobs(trial: dict[str, Any], space: Collection[str]) -> dict[str, Any]:
 def _differs(first: dict[str, Any], data: str | None, config: SweepConfig, fingerprint: str) -> tuple[str, ...]:
     """What else is different there: its values may lie on another level, though their order usually holds."""
     unlike = [] if data == fingerprint else ["dataset"]
-    own = {*(name.partition(".")[0] for name in config.space), "seed", "sweep_seed"}
+    if first and Validation.model_validate(first.get("validation", {})) != config.validation:
+        unlike.append("validation")
+    own = {*(name.partition(".")[0] for name in config.space), "seed", *SWEEP_WIDE}
     fixed = TrialConfig.model_validate(config.trial).model_dump().items() if first else ()
     return (*unlike, *(f"trial.{name}" for name, value in fixed if name not in own and first.get(name) != value))

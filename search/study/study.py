@@ -13,16 +13,18 @@ from optuna.trial import FrozenTrial, TrialState
 from search.config.schema import SweepConfig
 from search.study.storage import opened_storage
 from search.study.trial_end import BAD_ENDS, STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd, shown_state
-from trainables.config import TrialConfig
+from trainables.config import SWEEP_WIDE, TrialConfig, Validation
 from trainables.errors import UserError
 from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 # User attributes: of the study, what it is about; of a trial, the experiment that began it, and its model's cost.
 DEFINITION, DRIVER, COST = "definition", "driver", "cost"
-_FIXED = "metric mode objectives constraints seed space sampler startup_trials early_stopping points warm_start"
+_FIXED = (
+    "metric mode objectives constraints seed space sampler startup_trials validation early_stopping points warm_start"
+)
 _MAY_CHANGE = (
-    "trials, trial.epochs (more), budget, probe, resources, max_failures, checkpoint_every, keep_checkpoints, "
+    "trials, trial.epochs (more), budget, probe, confirm, resources, max_failures, checkpoint_every, keep_checkpoints, "
     "checkpoint_gb, store, store_gb, address, and where the same dataset and storage are found"
 )
 
@@ -270,7 +272,7 @@ def best_epoch(values: dict[int, float], mode: Mode) -> int | None:
 def _definition(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
     """Return what the study's record rests on, as JSON."""
     values = config.model_dump(mode="json", include=set(_FIXED.split()))
-    trial = TrialConfig.model_validate(config.trial).model_dump(mode="json", exclude={"epochs", "seed", "sweep_seed"})
+    trial = TrialConfig.model_validate(config.trial).model_dump(mode="json", exclude={"epochs", "seed", *SWEEP_WIDE})
     searched = {name.partition(".")[0] for name in config.space}
     fixed = {f"trial.{name}": value for name, value in trial.items() if name not in searched or name == "augmentation"}
     return {**values, **fixed, "dataset": fingerprint}
@@ -278,7 +280,8 @@ def _definition(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
 
 def _check_same(config: SweepConfig, fingerprint: str, stored: dict[str, Any]) -> None:
     """Refuse to resume or join a study with other keys than it began with."""
-    stored = {"objectives": [], "constraints": {}, **stored}  # A study of before there were any has none.
+    # What a study of before there were any of these has not.
+    stored = {"objectives": [], "constraints": {}, "validation": Validation().model_dump(), **stored}
     for key, value in _definition(config, fingerprint).items():
         if key in stored and stored[key] != value:
             if key == "dataset":

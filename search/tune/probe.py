@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 
 from search.config.schema import SweepConfig
 from search.config.space import Choices, Range, assemble
-from search.config.trial_plan import Plan
+from search.config.trial_plan import Plan, sweep_wide
 from search.tune.failure import describe
 from search.tune.resources import Node, Share
 from search.tune.session import nodes_of_trials
@@ -54,7 +54,7 @@ class Prober:
             UserError: what every trial would meet as well: the weights do not fit, the photos find no room.
             TrialFailed: what concerns the probe alone.
         """
-        from trainables.probe.probe import find_probe
+        from trainables.probe.probe import find_probe, judged_as_trials
         from trainables.trial import memory_errors
 
         worker, config = self._worker, self._config
@@ -64,9 +64,9 @@ class Prober:
                 worker.photos(split, config.image_size)
             try:
                 found = find_probe(worker, config)
+                figures = judged_as_trials(worker, config, found)._asdict()
             except UserError as error:
                 raise TrialFailed(str(error)) from error
-        figures = found.validation._asdict()
         record = ProbeRecord(
             classifier=found.classifier,
             depths=tuple(found.solution.depths),
@@ -131,7 +131,7 @@ def probe_config(config: SweepConfig) -> tuple[TrialConfig, dict[str, Any]]:
             chosen[name] = knob.values[0]
         elif isinstance(knob, Range):
             chosen[name] = int(knob.low)
-    return assemble({**config.trial, "sweep_seed": config.seed}, chosen), chosen
+    return assemble({**config.trial, **sweep_wide(config)}, chosen), chosen
 
 
 def whole_share(part: Share, nodes: Sequence[Node]) -> Share:

@@ -8,6 +8,7 @@ from itertools import combinations, islice
 from pydantic import BaseModel
 
 from trainables.data.dataset import SPLITS, Dataset, Photo
+from trainables.data.folds import Parting
 from trainables.data.images import ImageUnreadable
 from trainables.data.options import NEAR_DUPLICATES
 from trainables.data.photo_files import inspect_bytes
@@ -60,8 +61,8 @@ class LeakProof(BaseModel, extra="forbid", frozen=True):
         return [f"{verdict} ({counts} photos)", *rows, LOOKED_FOR, *self.notes]
 
 
-def prove_disjoint(dataset: Dataset) -> LeakProof:
-    """Compare the splits by photo id, by the hash of the stored bytes, and by group.
+def prove_disjoint(dataset: Dataset, partings: Sequence[Parting] = ()) -> LeakProof:
+    """Compare the splits, and the two sides of each parting, by photo id, by the stored bytes' hash, and by group.
 
     Groups are what the dataset recorded, exact copies, and, where its rule keeps near-duplicates together, what the
     pictures themselves show. Hashes and descriptors are computed anew: photos.csv is not believed.
@@ -91,11 +92,17 @@ def prove_disjoint(dataset: Dataset) -> LeakProof:
     for by, values in keys.items():
         of_split: dict[str, dict[object, str]] = {split: {} for split in SPLITS}
         for row, key in zip(rows, values, strict=True):
-            of_split[row.split][key] = f"{row.photo_id} ({row.source})"
+            of_split[row.split][key] = _named(row)
         for a, b in combinations(SPLITS, 2):
             shared = [(name, of_split[b][key]) for key, name in of_split[a].items() if key in of_split[b]]
             pairs.append(SplitPair(a=a, b=b, by=by, shared=len(shared)))
             leaks += [f"leak by {by}: {left} is in {a}, {right} in {b}" for left, right in shared]
+        for number, parting in enumerate(partings, 1):
+            a, b = f"fold {number}, trained on", f"fold {number}, held back"
+            fit, judged = ({values[row]: row for row in side.tolist()} for side in parting)
+            shared = [(_named(rows[fit[key]]), _named(rows[judged[key]])) for key in judged.keys() & fit.keys()]
+            pairs.append(SplitPair(a=a, b=b, by=by, shared=len(shared)))
+            leaks += [f"leak by {by}: {left} is in {a}, {right} in {b}" for left, right in sorted(shared)]
     counts = {split: sum(row.split == split for row in rows) for split in SPLITS}
     return LeakProof(fingerprint=dataset.fingerprint, photos=counts, pairs=pairs, leaks=leaks, notes=notes)
 
@@ -130,6 +137,10 @@ def _look_alikes(rows: Sequence[Photo], doubtful: Sequence[tuple[int, int]]) -> 
         lines += [f"  {_where(one)} and {_where(other)}" for one, other in apart[:MOST_SHOWN]]
         lines += [f"  and {len(apart) - MOST_SHOWN} more"] if len(apart) > MOST_SHOWN else []
     return lines
+
+
+def _named(row: Photo) -> str:
+    return f"{row.photo_id} ({row.source})"
 
 
 def _where(row: Photo) -> str:

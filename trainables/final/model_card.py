@@ -59,6 +59,7 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
         accuracy=share(round(accuracy * photos["test"]), photos["test"]),
         stage=stage,
         refit=refit,
+        again=_times_before(len(metrics.get("test_read_before", ()))),
         fitted=join_splits(refit["splits"]) if refit else "",
         fitted_photos=sum(photos[split] for split in refit["splits"]) if refit else photos["train"],
         long_tailed=max(counts) >= LONG_TAIL * min(counts),
@@ -69,3 +70,8 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
         few=sum(0 < int(family["test_photos"]) < FEW_TEST_PHOTOS for family in families),
         few_photos=FEW_TEST_PHOTOS,
     )
+
+
+def _times_before(times: int) -> str:
+    """How often the test photos had been read before, as it stands behind "Test was read once"."""
+    return f" here, and {'once' if times == 1 else f'{times} times'} before by other stages" if times else ""

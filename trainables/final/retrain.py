@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, Validation
 from trainables.data.dataset import open_dataset_at
+from trainables.data.folds import partings_of
 from trainables.data.leaks import LeakProof, prove_disjoint
+from trainables.data.ledger import record_reading
 from trainables.device import device_name, usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import (
@@ -89,6 +91,9 @@ def retrain(
         say(f"{outcome.verdict}: handing over {_MODELS[outcome.handed_over[0]]}")
     outcome = replace(outcome, last_fit=_fit_again(worker, config, outcome, start, options, say))
     say("reading test now, once" if worker.dataset.tested else "there are no test photos: only validation tells")
+    if worker.dataset.tested:
+        whose = str((experiment or out.parent).absolute())
+        outcome = replace(outcome, read_before=record_reading(worker.dataset, whose, "final stage", say))
     solutions = _solutions(worker, outcome)
     outcome = replace(outcome, test=_test(worker, config, outcome, solutions))
     with whole_or_nothing(out) as folder:
@@ -121,6 +126,7 @@ def _prepare(handoff: Handoff, out: Path, options: FinalOptions) -> tuple[Worker
         # What is tested and exported is a float32 network, however the search computed.
         "precision": "float32",
         "store_dtype": "float32",
+        "validation": Validation(),
     }
     config = handoff.config.model_copy(update=changes)
     store_bytes = None if options.store_gb is None else int(options.store_gb * 1e9)
@@ -130,7 +136,8 @@ def _prepare(handoff: Handoff, out: Path, options: FinalOptions) -> tuple[Worker
         raise UserError(
             f"weights: the sweep used {handoff.weights['kind']}, here {config.weights!r} means {weights.kind}"
         )
-    proof = prove_disjoint(dataset)
+    trial = handoff.config
+    proof = prove_disjoint(dataset, partings_of(dataset, trial.validation, trial.sweep_seed, trial.seed))
     if not proof.passed:
         more = f" (and {len(proof.leaks) - 1} more)" if len(proof.leaks) > 1 else ""
         raise UserError(
@@ -262,13 +269,15 @@ def _write_model_and_files(
     if difference > (MOST_DIFFERENCE if device_name() == "CPU" else MOST_ON_GPU):
         raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")
     names, pictures = worker.dataset.class_names, folder / PICTURES_FOLDER
-    save_model(model, names, used, folder)
+    guarantee = outcome.guarantee(worker.dataset)
+    save_model(model, names, used, folder, guarantee)
     write_tables(outcome, worker.dataset, folder)
     write_pictures(worker.photos("train", config.image_size), worker.dataset, config, pictures)
     if outcome.test:
         if outcome.last_fit is not None and not outcome.last_fit.tested:  # What is shown is what was tested.
             model = _model(worker, config, outcome, solutions and solutions.tested, last=False).model
-        test, probabilities = worker.photos("test", used.image_size), outcome.test[outcome.tested].probabilities
+        test = worker.photos("test", used.image_size)
+        probabilities = guarantee.probabilities(outcome.test[outcome.tested].logits)
         draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
         write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
         write_mistakes(model, test, probabilities, worker.dataset, pictures)

@@ -16,19 +16,22 @@ from trainables.inference.formats import FORMATS
 if TYPE_CHECKING:
     from trainables.data.formats.megadetector import Detections
     from trainables.inference.crops import Result
-    from trainables.inference.keras_model import Classifier
+    from trainables.inference.keras_model import Answer, Classifier
 
 _PREDICT = """\
 example:
   python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
+  python -m trainables predict runs/first/final album --coverage 0.9
 
   python -m trainables predict runs/first/final station_1 --crop megadetector.json --megadetector classified.json
   python -m trainables predict runs/first/final package --camtrap-dp package_with_observations
 
 Prints the likeliest families of each photo with their probabilities, or writes them: as CSV; as MegaDetector's results
-1.6, which Timelapse and AddaxAI read; as the observations of the Camtrap DP package that IMAGE is. With --crop, each
-animal of the detector's file is asked about; crop as the model's photos were. A photo in a folder that cannot be read
-is listed with its problem; one that is named must be readable.
+1.6, which Timelapse and AddaxAI read; as the observations of the Camtrap DP package that IMAGE is. With --coverage it
+prints a set of families instead, which holds the right one that often, over photos like those that the model was made
+with. A photo unlike all of those is called unknown. With --crop, each animal of the detector's file is asked about;
+crop as the model's photos were. A photo in a folder that cannot be read is listed with its problem; one that is named
+must be readable.
 """
 
 _EVALUATE = """\
@@ -94,6 +97,8 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
     add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
     add("--top", type=int, default=5, help="families to print (default: 5)")
+    help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
+    add("--coverage", type=float, metavar="SHARE", help=help_text)
     add("--csv", type=Path, metavar="FILE", help="write a row per photo (or crop) instead of printing")
     add("--crop", type=Path, metavar="FILE", help="MegaDetector's results: ask about the animals in the photos")
     help_text = "ask about what the detector is so sure of (default: 0.2)"
@@ -122,13 +127,15 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Print the families of the photos, or write them."""
     if arguments.top < 1:
         raise UserError(f"--top: must be at least 1, not {arguments.top}")
+    if arguments.coverage is not None and not 0 < arguments.coverage < 1:
+        raise UserError(f"--coverage: must lie between 0 and 1, such as 0.9, not {arguments.coverage:g}")
     detections = _checked(arguments)
     classifier, photos = _load(arguments)
     from trainables.inference.crops import ask, sources_of
 
     started, sources = time.monotonic(), sources_of(photos, arguments.images)
     sizes = arguments.min_confidence, arguments.crop_padding
-    results = ask(classifier, photos, sources, arguments.top, detections, *sizes)
+    results = ask(classifier, photos, sources, arguments.top, detections, *sizes, coverage=arguments.coverage)
     seconds = time.monotonic() - started
     for result in results:
         for answer in result.answers:
@@ -175,10 +182,7 @@ def _print_results(results: "Sequence[Result]") -> None:
         for answer in result.answers:
             if answer.box:
                 print(f"  box {(answer.share or answer.box).text()} (detector {answer.box.confidence:.2f})")
-            for guess in answer.guesses:
-                print(f"  {guess.probability:6.1%}  {guess.family}")
-            if answer.problem:
-                print(f"  {answer.problem}")
+            print_answer(answer)
 
 
 def _write_results(
@@ -207,6 +211,16 @@ def _write_results(
         write_package(arguments.images[0], arguments.camtrap_dp, results, model)
         written.append(arguments.camtrap_dp)
     return " and ".join(map(str, written))
+
+
+def print_answer(answer: "Answer") -> None:
+    """Print a photo's set or else its likeliest families, and what is wrong with it."""
+    if answer.unknown:
+        print("  unknown: unlike the photos that the model was trained on; the likeliest of its families:")
+    for guess in answer.held or answer.guesses:
+        print(f"  {guess.probability:6.1%}  {guess.family}")
+    if answer.problem:
+        print(f"  {answer.problem}")
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

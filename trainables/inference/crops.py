@@ -44,8 +44,12 @@ def ask(
     detections: Detections | None = None,
     min_confidence: float = 0.0,
     padding: float = 0.0,
+    coverage: float | None = None,
 ) -> list[Result]:
     """Ask about each photo, or about each animal in it of which a detector is sure enough.
+
+    Args:
+        coverage: of the sets of families, as in `Classifier.answers`.
 
     Raises:
         UserError: the detector's file knows none of the photos.
@@ -53,7 +57,9 @@ def ask(
     if detections is None:
         return [
             Result(photo, source, [answer])
-            for photo, source, answer in zip(photos, sources, classifier.answers(photos, top), strict=True)
+            for photo, source, answer in zip(
+                photos, sources, classifier.answers(photos, top, coverage=coverage), strict=True
+            )
         ]
     keys, _ = detections.of_photos(sources)
     if not keys:
@@ -64,7 +70,8 @@ def ask(
     results = [_planned(photo, source, keys, detections) for photo, source in zip(photos, sources, strict=True)]
     boxes = [_sure(result, detections, min_confidence) for result in results]
     asked = [(result.photo, box) for result, of_photo in zip(results, boxes, strict=True) for box in of_photo]
-    answers = iter(list(classifier.answers([photo for photo, _ in asked], top, [box for _, box in asked], padding)))
+    named, wanted = [photo for photo, _ in asked], [box for _, box in asked]
+    answers = iter(list(classifier.answers(named, top, wanted, padding, coverage)))
     return [
         result._replace(answers=[next(answers) for _ in of_photo], why=result.why or (None if of_photo else EMPTY))
         for result, of_photo in zip(results, boxes, strict=True)

@@ -127,7 +127,7 @@ def explain(
     for first in range(0, len(photos), BATCH):
         rows = range(first, min(first + BATCH, len(photos)))
         pixels = np.stack([pictures[row][1] for row in rows])
-        probabilities = np.asarray(classifier.model.predict_on_batch(pixels))
+        probabilities = classifier.probabilities(pixels)
         about = probabilities.argmax(axis=1) if family is None else np.full(len(rows), names.index(family))
         for row, label, chances, heat in zip(rows, about, probabilities, cam.heat(pixels, about.tolist()), strict=True):
             photo = pictures[row][0]

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
 from trainables.files.output import write_json, write_rows
+from trainables.guarantee import Guarantee
 from trainables.network.backbones import scaling_layer
 from trainables.network.head import head_layers, pooled_backbone
 from trainables.network.tail import Tail
@@ -32,13 +34,17 @@ _METADATA = "metadata.json"  # Keras' own entry in a .keras file; Keras writes i
 
 
 class Labels(BaseModel):
-    """What a model's numbers mean: the families by label, and the side in pixels of the photos that it takes."""
+    """What a model's numbers mean: the families by label, and the side in pixels of the photos that it takes.
+
+    `guarantee` makes its probabilities honest and gives sets of families; None in models of earlier versions.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     class_names: tuple[str, ...]
     image_size: int
     backbone: str
+    guarantee: Guarantee | None = None
 
 
 def whole_model(base: Any, tail: Tail, config: TrialConfig) -> Any:
@@ -81,10 +87,13 @@ def headed_model(
     return keras.Model(pixels, features, name="raretune")
 
 
-def save_model(model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path) -> None:
+def save_model(
+    model: Any, class_names: tuple[str, ...], config: TrialConfig, folder: Path, guarantee: Guarantee | None = None
+) -> None:
     """Write model.keras, its labels inside, and labels.json for readers without Keras."""
     file = folder / MODEL_FILE
-    labels = {"class_names": class_names, "image_size": config.image_size, "backbone": config.backbone}
+    told = {"class_names": class_names, "image_size": config.image_size, "backbone": config.backbone}
+    labels = Labels(**told, guarantee=guarantee).model_dump(mode="json")
     model.save(file)
     # The labels go into the metadata: a fourth entry would make Keras unpack all of the archive to load it.
     written = file.with_name(f".{file.name}.labels")
@@ -129,31 +138,60 @@ class Guess(NamedTuple):
 class Answer(NamedTuple):
     """The likeliest families of a photo, likeliest first; or the problem that kept it from being read.
 
+    `held` is the set of families that was asked for, likeliest first, `unknown` whether the photo is unlike all that
+    the model was trained on.
     Of a crop `box` is the box that was asked for, and `share` the same as shares of the photo's sides.
     """
 
     photo: Path
     guesses: list[Guess]
     problem: str | None = None
+    held: Sequence[Guess] = ()
+    unknown: bool = False
     box: Box | None = None
     share: Box | None = None
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A final stage's model with its labels: `model` maps pixels 0..255 to probabilities."""
+    """A final stage's model with its labels: `model` maps pixels 0..255 to probabilities, without a temperature."""
 
     model: Any
     labels: Labels
 
+    @cached_property
+    def _two_ends(self) -> Any:
+        """The model with a second output: what goes into its last layer, whose logits are lost behind softmax."""
+        import keras
+
+        return keras.Model(self.model.inputs, [self.model.output, self.model.layers[-1].input])
+
+    def probabilities(self, pixels: npt.NDArray[np.uint8]) -> Array:
+        """Calibrated probabilities [n, families] of photos [n, size, size, 3], where the model has a guarantee."""
+        return self._calibrated(np.asarray(self.model.predict_on_batch(pixels)))
+
     def answers(
-        self, photos: Sequence[Path], top: int, boxes: Sequence[Box | None] = (), padding: float = 0.0
+        self,
+        photos: Sequence[Path],
+        top: int,
+        boxes: Sequence[Box | None] = (),
+        padding: float = 0.0,
+        coverage: float | None = None,
     ) -> Iterator[Answer]:
         """The `top` likeliest families photo by photo, in their order; or the problem of one that cannot be read.
 
         Args:
             boxes: of each photo the part that is asked about, cropped as `prepare --crop` does it.
+            coverage: how often a set of families must hold the right one, 0..1; None: no sets.
+
+        Raises:
+            UserError: sets are asked for, and the model has no guarantee.
         """
+        if coverage is not None and self.labels.guarantee is None:
+            raise UserError(
+                "--coverage: this model has no guarantee, because an earlier version wrote it; `python -m trainables "
+                "retrain` or `probe` writes one with it"
+            )
         names = self.labels.class_names
         asked = list(zip(photos, boxes or [None] * len(photos), strict=True))
         with ThreadPoolExecutor(usable_cores()) as pool:
@@ -161,16 +199,36 @@ class Classifier:
                 chosen = asked[first : first + BATCH]
                 read = list(pool.map(lambda each: self._read(each[0], each[1], padding), chosen))
                 pixels = [each[0] for each in read if not isinstance(each, str)]
-                # Not `predict`, which sets up a data pipeline for every call.
-                rows = iter(np.asarray(self.model.predict_on_batch(np.stack(pixels)))) if pixels else iter(())
+                rows = zip(*self._told(np.stack(pixels), coverage), strict=True) if pixels else iter(())
                 for (photo, box), each in zip(chosen, read, strict=True):
                     if isinstance(each, str):
-                        yield Answer(photo, [], each, box)
+                        yield Answer(photo, [], each, box=box)
                         continue
-                    row = next(rows)
-                    best = np.argsort(-row, kind="stable")[:top]
-                    guesses = [Guess(names[label], float(row[label])) for label in best]
-                    yield Answer(photo, guesses, None, box, each[1])
+                    row, inside, unknown = next(rows)
+                    ranked = [int(label) for label in np.argsort(-row, kind="stable")]
+                    guesses = [Guess(names[label], float(row[label])) for label in ranked[:top]]
+                    held = [Guess(names[label], float(row[label])) for label in ranked if inside[label]]
+                    yield Answer(photo, guesses, None, held, bool(unknown), box, each[1])
+
+    def _told(self, pixels: npt.NDArray[np.uint8], coverage: float | None) -> tuple[Array, Array, Array]:
+        """Of photos [n, size, size, 3]: probabilities and sets, both [n, families], and which are unknown, [n]."""
+        guarantee = self.labels.guarantee
+        # Not `predict`, which sets up a data pipeline for every call.
+        if guarantee is None:
+            probabilities = np.asarray(self.model.predict_on_batch(pixels))
+            return probabilities, np.zeros(probabilities.shape, np.bool_), np.zeros(len(pixels), np.bool_)
+        plain, features = (np.asarray(each) for each in self._two_ends.predict_on_batch(pixels))
+        last, probabilities = self.model.layers[-1], self._calibrated(plain)
+        logits = features.astype(np.float64) @ np.asarray(last.kernel) + np.asarray(last.bias)
+        none = np.zeros(plain.shape, np.bool_)
+        held = none if coverage is None else guarantee.sets(probabilities, coverage)
+        return probabilities, held, guarantee.unknown(logits)
+
+    def _calibrated(self, probabilities: Array) -> Array:
+        guarantee = self.labels.guarantee
+        if guarantee is None:
+            return probabilities
+        return guarantee.probabilities(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)))
 
     def _read(self, photo: Path, box: Box | None, padding: float) -> tuple[npt.NDArray[np.uint8], Box | None] | str:
         """The pixels of a photo or of a crop, and the crop's box; or what is wrong with it."""
@@ -221,18 +279,21 @@ def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
     """Write a CSV with a row per photo: photo, problem (empty for most), then family_1, probability_1, family_2, …
 
     Where there are crops, a row is one of them, and the columns box (left, top, width, height as shares of the photo's
-    sides) and confidence (the detector's) stand before the families.
+    sides) and confidence (the detector's) stand before the families. The last columns are unknown (true or false),
+    set_size and set: families joined by "; ", empty where no set was asked for.
     """
     ranks, boxed = range(1, top + 1), any(answer.box for answer in answers)
     between = ["box", "confidence"] if boxed else []
     header = ["photo", "problem", *between, *(f"{name}_{rank}" for rank in ranks for name in ("family", "probability"))]
-    rows = []
+    header += ["unknown", "set_size", "set"]
+    rows: list[list[object]] = []
     for answer in answers:
         shown = [text for guess in answer.guesses for text in (guess.family, f"{guess.probability:.6f}")]
+        shown += [""] * (2 * top - len(shown))
         where = [(answer.share or answer.box).text(), answer.box.confidence] if answer.box else ["", ""]
-        rows.append(
-            [answer.photo, answer.problem or "", *where[: len(between)], *shown, *[""] * (2 * top - len(shown))]
-        )
+        unknown = "" if answer.problem else str(answer.unknown).lower()
+        held = [len(answer.held) or "", "; ".join(guess.family for guess in answer.held)]
+        rows.append([answer.photo, answer.problem or "", *where[: len(between)], *shown, unknown, *held])
     try:
         write_rows(file, header, rows)
     except OSError as error:

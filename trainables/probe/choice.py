@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainables.data.folds import Parting
 from trainables.device import usable_cores
 from trainables.probe.fits import Linear, discriminant, log_softmax, logistic_path
 from trainables.probe.solution import Floats
@@ -38,13 +39,6 @@ class Tried(NamedTuple):
     class_weight: ClassWeight
     macro_f1: float
     cross_entropy: float
-
-
-class Parting(NamedTuple):
-    """Rows to fit on and rows to judge by."""
-
-    fit: Ints
-    judged: Ints
 
 
 @dataclass(frozen=True)

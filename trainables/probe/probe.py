@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from trainables.config import TrialConfig
+from trainables.data.folds import PARTED, Parting, folds_of
 from trainables.device import device_name
 from trainables.inference.keras_model import headed_model
 from trainables.network.cut import block_ends
@@ -20,13 +21,12 @@ from trainables.probe.choice import (
     ClassWeight,
     Features,
     Ints,
-    Parting,
     Tried,
     choose,
     fit,
     judge,
 )
-from trainables.probe.solution import Solution, save_arrays, standardisation
+from trainables.probe.solution import Floats, Solution, save_arrays, standardisation
 from trainables.training.fine_tune import Metrics
 from trainables.training.worker import Worker
 from trainables.versions import versions
@@ -65,9 +65,7 @@ def find_probe(worker: Worker, config: TrialConfig, say: Callable[[str], None] |
     """
     started, say = time.monotonic(), say or (lambda line: None)
     key = _key(worker, config)
-    folder = worker.store_root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]}.npz"
+    file = _file(worker, key)
     with FileLock(file.with_suffix(".lock")):
         if file.is_file():
             return _read(file)
@@ -77,18 +75,42 @@ def find_probe(worker: Worker, config: TrialConfig, say: Callable[[str], None] |
 
 
 def refit(
-    worker: Worker, config: TrialConfig, probe: Probe, splits: Sequence[str] = ("train", "validation")
+    worker: Worker,
+    config: TrialConfig,
+    probe: Probe,
+    splits: Sequence[str] = ("train", "validation"),
+    rows: Ints | None = None,
 ) -> Solution:
-    """Fit what the probe chose on the photos of all `splits` together."""
+    """Fit what the probe chose on the photos of all `splits` together, or on those of them at `rows`."""
     depths = probe.solution.depths
-    parts = [worker.pooled(split, config, depths) for split in splits]
-    labels = np.concatenate([worker.photos(split, config.image_size).labels for split in splits])
-    features = np.concatenate(parts)
+    features, labels = _together(worker, config, depths, splits)
+    if rows is not None:
+        features, labels = features[rows], labels[rows]
     mean, deviation = standardisation(features)
     table = Features({"all": (features - mean) / deviation}, labels, worker.classes)
     choice = Tried(("all",), probe.classifier, probe.strength, probe.class_weight, 0.0, 0.0)
     linear = fit(table, np.arange(len(labels)), choice)
     return Solution(depths, mean, deviation, linear.kernel, linear.bias)
+
+
+def fitted_on(worker: Worker, config: TrialConfig, probe: Probe, rows: Ints) -> Solution:
+    """Fit what the probe chose on some of the training and validation photos, or recall it, as `find_probe` does."""
+    chosen = [probe.solution.depths, probe.classifier, probe.strength, rows.tolist()]
+    file = _file(worker, {**_key(worker, config), "rows": chosen})
+    with FileLock(file.with_suffix(".lock")):
+        if not file.is_file():
+            refit(worker, config, probe, rows=rows).save(file)
+        return Solution.load(file)
+
+
+def judged_as_trials(worker: Worker, config: TrialConfig, probe: Probe) -> Metrics:
+    """The probe's figures by the photos that judge trials: with folds, each by a fit that did not see it."""
+    if not config.validation.parted:
+        return probe.validation
+    features, labels = _together(worker, config, probe.solution.depths, PARTED)
+    folds = folds_of(worker.dataset, config.validation, config.sweep_seed)
+    judged = [fitted_on(worker, config, probe, fit).logits(features[others]) for fit, others in folds]
+    return judge(labels[np.concatenate([others for _, others in folds])], np.concatenate(judged))
 
 
 def probe_model(worker: Worker, config: TrialConfig, solution: Solution) -> Any:
@@ -109,6 +131,12 @@ def probe_model(worker: Worker, config: TrialConfig, solution: Solution) -> Any:
 def class_weight(config: TrialConfig) -> ClassWeight:
     """How the configuration's correction of the imbalance is done here."""
     return "balanced" if config.imbalance in ("class_weights", "effective_number") else "none"
+
+
+def _together(worker: Worker, config: TrialConfig, depths: Sequence[str], splits: Sequence[str]) -> tuple[Floats, Ints]:
+    """Pooled features and labels of several splits, laid end to end."""
+    parts = [worker.pooled(split, config, depths) for split in splits]
+    return np.concatenate(parts), np.concatenate([worker.photos(split, config.image_size).labels for split in splits])
 
 
 def _find(worker: Worker, config: TrialConfig, started: float, say: Callable[[str], None]) -> Probe:
@@ -154,6 +182,13 @@ def _channels(worker: Worker, config: TrialConfig, depth: str) -> int:
     """How many features a depth has."""
     outputs = {operation.name: operation.output for operation in worker.base(config).operations}
     return int(outputs[depth].shape[-1])
+
+
+def _file(worker: Worker, key: dict[str, Any]) -> Path:
+    """Where a node remembers what depends on `key`."""
+    folder = worker.store_root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]}.npz"
 
 
 def _key(worker: Worker, config: TrialConfig) -> dict[str, Any]:

@@ -11,11 +11,14 @@ import numpy as np
 from trainables.config import TrialConfig
 from trainables.data.dataset import SPLITS, Dataset, open_dataset_at
 from trainables.data.leaks import LeakProof, prove_disjoint
+from trainables.data.ledger import record_reading, times_read
 from trainables.device import fast_precision, usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
+from trainables.final.held_out import COLUMNS, columns, guarantee_of, told
 from trainables.final.outcome import PREDICTIONS
+from trainables.guarantee import Guarantee
 from trainables.inference.keras_model import save_model
 from trainables.network.backbones import check_weights
 from trainables.probe.choice import judge, words
@@ -58,6 +61,9 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
     solution = refit(worker, config, probe)
     read = "reading test now, once" if worker.dataset.tested else "there are no test photos"
     say(f"fitted again on train and validation ({seconds():.0f} s); {read}")
+    earlier = record_reading(worker.dataset, str(out), STAGE, say) if worker.dataset.tested else []
+    if earlier:
+        warn(times_read(earlier))
     # The model that is kept computes in float32, however the features were found.
     exact = config.model_copy(update={"precision": "float32", "store_dtype": "float32"})
     logits = {"validation": probe.solution.logits(worker.pooled("validation", config, solution.depths))}
@@ -68,11 +74,14 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
     with whole_or_nothing(out) as folder:
         model = probe_model(worker, config, solution)
         _check(model, worker, exact, solution)
-        save_model(model, worker.dataset.class_names, config, folder)
-        write_tables(worker.dataset, logits, folder)
+        guarantee = guarantee_of(worker.dataset, logits["validation"])
+        save_model(model, worker.dataset.class_names, config, folder, guarantee)
+        write_tables(worker.dataset, logits, guarantee, folder)
         metrics = {
             **_metrics(worker.dataset, config, probe, proof),
             "stages": {STAGE: figures},
+            "guarantee": told(worker.dataset, guarantee, logits.get("test")),
+            "test_read_before": [reading.model_dump() for reading in earlier],
             "weights": asdict(weights),
             "seconds": round(seconds(), 1),
         }
@@ -117,14 +126,17 @@ def _metrics(dataset: Dataset, config: TrialConfig, probe: Probe, proof: LeakPro
     }
 
 
-def write_tables(dataset: Dataset, logits: dict[str, Floats], folder: Path) -> None:
+def write_tables(dataset: Dataset, logits: dict[str, Floats], guarantee: Guarantee, folder: Path) -> None:
     """Write predictions.csv, as the final stage does, and families.csv; `logits` are those of validation and test."""
     rows: list[list[object]] = []
     for split, each in logits.items():
-        for photo, row in zip(dataset.photos(split), np.exp(log_softmax(each)), strict=True):
+        photos, more = dataset.photos(split), [[""] * len(COLUMNS)] * len(each)
+        if split == "test":
+            more = columns(guarantee, each, np.array([photo.label for photo in photos]))
+        for photo, row, cells in zip(photos, np.exp(log_softmax(each)), more, strict=True):
             guess = int(row.argmax())
-            names = (photo.photo_id, photo.source, photo.family, dataset.class_names[guess])
-            rows.append([STAGE, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}"])
+            names = (photo.photo_id, photo.source, photo.group, photo.family, dataset.class_names[guess])
+            rows.append([STAGE, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}", *cells])
     write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, rows)
     write_rows(folder / FAMILIES_FILE, FAMILIES, _families(dataset, logits))
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from trainables.activations.features import Features
+from trainables.activations.gathered import Gathered
 from trainables.config import TrialConfig
 from trainables.network.tail import HeadStart, State, StepSettings, Tail
 from trainables.training.class_balance import balance
@@ -30,7 +31,7 @@ class TrainingSet(NamedTuple):
     None for `copy` stands for the photos as they are, in every epoch.
     """
 
-    features: Features
+    features: Features | Gathered
     labels: Array
     copy: int | None = 0
 
@@ -45,10 +46,17 @@ class Metrics(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """A model's figures on a split, and what they come from: `probabilities` float32 [n, classes]."""
+    """A model's figures on a split, and what they come from: `logits` float32 [n, classes]."""
 
     metrics: Metrics
-    probabilities: Array
+    logits: Array
+
+    @property
+    def probabilities(self) -> Array:
+        """The model's own, float32 [n, classes]: without a temperature."""
+        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        found: Array = shifted / shifted.sum(axis=1, keepdims=True)
+        return found
 
 
 class FineTuning:
@@ -82,7 +90,7 @@ class FineTuning:
         self.best_epoch = 0
         self.best_score = -math.inf
         self.best_weights: State = {}
-        self._step_seconds = 0.0
+        self.step_seconds = 0.0  # inside the steps of the last epoch
         tail.reset(config.seed, start)
         self._mean: State = {}
         self._averaged = 0
@@ -110,10 +118,10 @@ class FineTuning:
             **{f"val_{name}": value for name, value in validation._asdict().items()},
             "best_val_macro_f1": max(self.best_score, 0.0),
             "best_epoch": self.best_epoch,
-            "learning_rate": self._rate(self.epoch * self._steps_per_epoch - 1),
+            "learning_rate": self.last_rate,
             "epoch_seconds": time.monotonic() - started,
-            "step_seconds": self._step_seconds,
-            **self._stop(train, validation),
+            "step_seconds": self.step_seconds,
+            **stop_after(self.epoch, self.best_epoch, self.config, train, validation),
         }
 
     def train_epoch(self) -> Metrics:
@@ -123,6 +131,16 @@ class FineTuning:
         if self.config.weight_average == "epochs":
             self._average()
         return figures
+
+    def judge(self, part: TrainingSet | None = None) -> Evaluation:
+        """Evaluate the weights that are judged, on validation where no other photos are given."""
+        with self._judged():
+            return self.evaluate(part or self.validation)
+
+    @property
+    def last_rate(self) -> float:
+        """The learning rate of the last step that was taken."""
+        return self._rate(self.epoch * self._steps_per_epoch - 1)
 
     def kept_weights(self) -> State:
         """The weights that are judged and kept after the last epoch, as `weight_average` says."""
@@ -143,7 +161,7 @@ class FineTuning:
             accuracy=float(np.mean(predicted == part.labels)),
             macro_f1=macro_f1(part.labels, predicted),
         )
-        return Evaluation(metrics, np.exp(log_probabilities))
+        return Evaluation(metrics, logits)
 
     def state(self) -> State:
         """All that is needed to go on: weights, optimizer, epoch, the best epoch and its weights."""
@@ -190,7 +208,7 @@ class FineTuning:
         config = self.config
         order = np.random.default_rng([config.seed, self.epoch]).permutation(len(self._labels))
         losses, entropies, predicted = [], [], []
-        self._step_seconds = 0.0
+        self.step_seconds = 0.0
         for number, first in enumerate(range(0, len(order), config.batch_size)):
             step = (self.epoch - 1) * self._steps_per_epoch + number
             rows = np.sort(order[first : first + config.batch_size])  # Sorted reads of a memory map are sequential.
@@ -202,7 +220,7 @@ class FineTuning:
             inputs = self._batch(rows)
             started = time.monotonic()
             loss, entropy, classes = self.tail.train_batch(inputs, self._labels[rows], self.balance, settings)
-            self._step_seconds += time.monotonic() - started
+            self.step_seconds += time.monotonic() - started
             losses.append(loss)
             entropies.append(entropy)
             predicted.append((rows, classes))
@@ -212,7 +230,7 @@ class FineTuning:
         guesses = np.empty_like(self._labels)
         for rows, classes in predicted:
             guesses[rows] = classes.numpy()
-        self._step_seconds += time.monotonic() - started
+        self.step_seconds += time.monotonic() - started
         return Metrics(
             loss=float(np.average([loss.numpy() for loss in losses], weights=sizes)),
             cross_entropy=float(np.average([entropy.numpy() for entropy in entropies], weights=sizes)),
@@ -236,20 +254,22 @@ class FineTuning:
         config = self.config
         return learning_rate(config.schedule, config.learning_rate, step, config.epochs * self._steps_per_epoch)
 
-    def _stop(self, train: Metrics, validation: Metrics) -> Result:
-        for name, value in (("train_loss", train.loss), ("val_loss", validation.loss)):
-            if not math.isfinite(value):
-                return _done("failed", f"{name} became {value} in epoch {self.epoch}")
-        if self.epoch >= self.config.epochs:
-            return _done("max_epochs", f"reached epoch {self.epoch}, the last")
-        if self.epoch - self.best_epoch >= self.config.patience:
-            return _done("early_stopping", f"validation macro F1 has not risen for {self.config.patience} epochs")
-        return {}
-
 
 def _part(state: State, prefix: str) -> State:
     """Entries whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def stop_after(epoch: int, best_epoch: int, config: TrialConfig, train: Metrics, validation: Metrics) -> Result:
+    """What a result says of the run's end, nothing where it goes on after this epoch."""
+    for name, value in (("train_loss", train.loss), ("val_loss", validation.loss)):
+        if not math.isfinite(value):
+            return _done("failed", f"{name} became {value} in epoch {epoch}")
+    if epoch >= config.epochs:
+        return _done("max_epochs", f"reached epoch {epoch}, the last")
+    if epoch - best_epoch >= config.patience:
+        return _done("early_stopping", f"validation macro F1 has not risen for {config.patience} epochs")
+    return {}
 
 
 def _done(kind: str, reason: str) -> Result:

@@ -1,23 +1,28 @@
 """Warm training process: photos, backbones and tails, kept between trials."""
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trainables.activations.array_file import Array
 from trainables.activations.features import Features, Prefix, StoredFeatures, StoreUse
-from trainables.activations.photos import Photos, decode_photos
-from trainables.activations.store import Array, Store
+from trainables.activations.gathered import Gathered
+from trainables.activations.photos import Ints, Photos, decode_photos
+from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
+from trainables.data.folds import PARTED, Parting
 from trainables.device import device_name
 from trainables.network import backbones
 from trainables.network.cost import MODEL_MB, latency_ms, model_mb, remembered
 from trainables.network.cut import PIXELS, Cut, pooled_at
 from trainables.network.tail import HeadStart, Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
+from trainables.training.folds import FoldedTuning
 from trainables.versions import versions
 
 CALIBRATION_PHOTOS = 128
@@ -34,10 +39,6 @@ class Worker:
         """Args: `store_bytes` is the store's disk budget; None takes half of what is free or already the store's."""
         self.dataset = dataset
         self.classes = len(dataset.class_names)
-        if store_bytes is None:
-            store_root.mkdir(parents=True, exist_ok=True)
-            held = sum(file.stat().st_size for file in store_root.rglob("*.npy"))
-            store_bytes = (shutil.disk_usage(store_root).free + held) // 2
         self.store_root = store_root
         self._store = Store(store_root, store_bytes)
         self._threads = threads
@@ -59,6 +60,7 @@ class Worker:
         start: HeadStart | None = None,
         augmented: bool = True,
         splits: Sequence[str] = ("train",),
+        parting: Parting | None = None,
     ) -> FineTuning:
         """Begin to train a configuration; a run begun before is over.
 
@@ -68,10 +70,11 @@ class Worker:
             start: what the head begins with (see `head_start.find_start`).
             augmented: whether the training photos are shown in their views, or as they are in every epoch.
             splits: whose photos are trained on.
+            parting: which photos are, and which judge, in the place of `splits` and the dataset's validation.
         """
-        for features in self._open:
-            features.close()
-        self._open.clear()
+        if parting is not None:
+            return self._parted(config, plan, [parting], [start], augmented)[0]()
+        self._close()
         parts = []
         for photos in (self.photos(split, config.image_size) for split in splits):
             parts.append(TrainingSet(self._features(photos, config, plan), photos.labels, 0 if augmented else None))
@@ -82,10 +85,46 @@ class Worker:
         validation = self.part("validation", config, plan)
         return FineTuning(self._tail(config), parts, validation, config, self.classes, start)
 
+    def start_folds(
+        self, config: TrialConfig, plan: Sequence[int], partings: Sequence[Parting], starts: Sequence[HeadStart]
+    ) -> FoldedTuning:
+        """Begin to train a configuration on each of the partings; a run begun before is over."""
+        return FoldedTuning(self._parted(config, plan, partings, starts, augmented=True))
+
     def part(self, split: str, config: TrialConfig, plan: Sequence[int] = ()) -> TrainingSet:
         """A whole split, to evaluate on."""
         photos = self.photos(split, config.image_size)
         return TrainingSet(self._features(photos, config, plan), photos.labels)
+
+    def _parted(
+        self,
+        config: TrialConfig,
+        plan: Sequence[int],
+        partings: Sequence[Parting],
+        starts: Sequence[HeadStart | None],
+        augmented: bool,
+    ) -> list[Callable[[], FineTuning]]:
+        """What begins the run of each parting; all read the same stored features of the dataset's own splits."""
+        self._close()
+        photos = [self.photos(split, config.image_size) for split in PARTED]
+        features = [self._features(each, config, plan) for each in photos]
+        labels = np.concatenate([each.labels for each in photos])
+        ends = np.cumsum([0, *(len(each) for each in photos)])
+
+        def gathered(rows: Ints, copy: int | None) -> TrainingSet:
+            own = [rows[(rows >= first) & (rows < last)] - first for first, last in pairwise(ends)]
+            return TrainingSet(Gathered(list(zip(features, own, strict=True))), labels[rows], copy)
+
+        tail, copy = self._tail(config), 0 if augmented else None
+        return [
+            partial(FineTuning, tail, [gathered(fit, copy)], gathered(judged, 0), config, self.classes, start)
+            for (fit, judged), start in zip(partings, starts, strict=True)
+        ]
+
+    def _close(self) -> None:
+        for features in self._open:
+            features.close()
+        self._open.clear()
 
     def pooled(self, split: str, config: TrialConfig, depths: Sequence[str], view: int | None = None) -> Array:
         """Global averages of the frozen backbone's outputs at `depths` (of `cut.block_ends`), from the store.

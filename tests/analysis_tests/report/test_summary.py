@@ -96,6 +96,21 @@ def test_the_first_sentences_say_whether_the_sweep_beat_the_probe(example, chang
     assert "test macro F1" in sentences(found)[-1], "no probe in the final stage, and so no comparison on test"
 
 
+def test_what_the_best_trials_reached_with_other_seeds_is_told(example, changed):
+    def confirmed(folder):
+        best = json.loads((folder / "best.json").read_text())
+        rows = [{"trial": best["trial"], "first": 0.75, "values": [0.73, 0.74]}]
+        best["confirmation"] = {"chosen": best["trial"], "rows": rows, "half_width": 0.004}
+        best["config"]["validation"] = {"folds": 5, "reshuffled": False}
+        (folder / "best.json").write_text(json.dumps(best))
+
+    said = sentences(changed(confirmed))
+    assert said[1].startswith("Each trial trained 5 models")
+    assert f"trial {example.best.number} has a mean validation macro F1 of {percent(0.735)}" in said[3]
+    assert "± 0.4 points) in 2 further runs with other seeds." in said[3]
+    assert said[3].endswith(f"that trial {example.best.number} was first chosen by had flattered it by 1.5 points.")
+
+
 def test_of_a_metric_that_the_probe_does_not_have_it_says_nothing(example_data):
     experiment = replace(example_data.experiment, probe=probe_record())
     sweep = experiment.sweep | {"metric": "val_loss", "mode": "min"}

@@ -41,10 +41,10 @@ def test_a_whole_number_knob_gets_whole_numbers_up_to_and_with_its_high() -> Non
     }
 
 
-def test_every_knob_of_a_trial_can_be_searched_but_the_clock_and_the_seeds() -> None:
+def test_every_knob_of_a_trial_can_be_searched_but_the_clock_the_seeds_and_the_validation() -> None:
     nested = {f"augmentation.{name}" for name in Augmentation.model_fields}
     assert set(searchable()) == (TrialConfig.model_fields.keys() | nested) - {
-        "epochs", "seed", "sweep_seed", "augmentation"
+        "epochs", "seed", "sweep_seed", "validation", "augmentation"
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import SMALL, handoff, make_dataset
+from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, unread
 from trainables.data.dataset import SPLITS, Dataset
 from trainables.data.images import decode_resized
 from trainables.errors import UserError
@@ -100,7 +100,7 @@ def last_fits(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) 
         said: list[str] = []
         out = tmp_path_factory.mktemp("refit") / "final"
         options = FinalOptions(threshold=0, epochs=2, refit=refit)  # type: ignore[arg-type]
-        retrain(handoff(small_dataset, config=SMALL), out, options, said.append)
+        retrain(handoff(unread(small_dataset), config=SMALL), out, options, said.append)
         found[refit] = out, said
     return found
 
@@ -218,3 +218,21 @@ def test_a_dataset_that_leaks_is_refused_before_training(tmp_path: Path) -> None
     with pytest.raises(UserError, match="not disjoint"):
         retrain(handoff(dataset), tmp_path / "e" / "final", FinalOptions(), said.append)
     assert not said
+
+
+def test_a_second_final_stage_on_the_same_test_photos_is_counted(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    config = SMALL.model_copy(update={"backbone": "simple_cnn"})
+    options, said = FinalOptions(threshold=0, epochs=1), []
+    for experiment in ("first", "second"):
+        (tmp_path / experiment).mkdir()
+        said.append(retrain(handoff(dataset, config=config), tmp_path / experiment / "final", options, print))
+    first, second = said
+    assert first["test_read_before"] == [] and not any("were read" in line for line in first["warnings"])
+    [before] = second["test_read_before"]
+    assert before["experiment"] == str(tmp_path / "first") and before["purpose"] == "final stage"
+    [warning] = [line for line in second["warnings"] if "these test photos were read once before" in line]
+    assert f"warning: {warning}" in summary(second)
+    card = (tmp_path / "second" / "final" / "model_card.md").read_text()
+    assert f"> **Warning:** {warning}." in card
+    assert "Test was read once here, and once before by other stages, at the end" in card
