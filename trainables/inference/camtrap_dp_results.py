@@ -70,10 +70,15 @@ def _observation(
     medium: Medium, number: int, answer: Answer | None, result: Result, names: Mapping[str, str], model: str,
     now: datetime, event: str | None,
 ) -> Observation:  # fmt: skip
-    """What is said of one photo, or of one box in it; where nothing could be said it is `unclassified`."""
+    """What is said of one photo, or of one box in it.
+
+    `unknown` where it is unlike all that the model was trained on; `unclassified` where nothing could be said.
+    """
     guess = answer.guesses[0] if answer and answer.guesses else None
     name, kind = None, "unclassified"
-    if guess is not None:
+    if answer is not None and answer.unknown:
+        kind = "unknown"
+    elif guess is not None:
         kind = guess.family if guess.family in OTHER_KINDS else ANIMAL
         name = scientific_name(guess.family, names) if kind == ANIMAL else None
     elif result.why == EMPTY:
@@ -97,7 +102,7 @@ def _observation(
         classificationMethod=None if kind == "unclassified" else "machine",
         classifiedBy=None if kind == "unclassified" else model,
         classificationTimestamp=None if kind == "unclassified" else now,
-        classificationProbability=round(guess.probability, 6) if guess else None,
+        classificationProbability=round(guess.probability, 6) if guess and kind != "unknown" else None,
     )
 
 

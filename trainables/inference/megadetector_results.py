@@ -12,6 +12,7 @@ from typing import Any
 from trainables.data.crops import Box
 from trainables.data.formats.megadetector import Detections
 from trainables.data.images import ImageUnreadable, image_size
+from trainables.data.photo_files import path_key
 from trainables.files.output import write_json
 from trainables.inference.crops import Result
 from trainables.inference.keras_model import Answer
@@ -66,7 +67,7 @@ def _into(detections: Detections, results: Sequence[Result], numbers: dict[str, 
         if "frame_rate" in image:  # Older files lack what 1.6 asks for.
             frames = sorted({one["frame_number"] for one in image.get("detections") or [] if "frame_number" in one})
             image.setdefault("frames_processed", frames)
-        result = by_key.get(str(image["file"]).replace("\\", "/").removeprefix("./"))
+        result = by_key.get(path_key(image["file"]))
         answers = {answer.box: answer for answer in result.answers} if result else {}
         for detection in image.get("detections") or []:
             detection.pop("classifications", None)
@@ -82,7 +83,7 @@ def _of_pixels(image: dict[str, Any], results: Sequence[Result], numbers: dict[s
     """A photo of the other format, its boxes as shares of the sides."""
     words = {name: number for number, name in _CATEGORIES.items()}
     path = str(image["file"])
-    result = next((one for one in results if one.key == path.replace("\\", "/").removeprefix("./")), None)
+    result = next((one for one in results if one.key == path_key(path)), None)
     try:
         width, height = image_size((result.photo if result else Path(path)).read_bytes())
     except (OSError, ImageUnreadable) as error:

@@ -173,7 +173,10 @@ class Forest:
 
     def roots(self) -> _Positions:
         """For each position the first position of its component, int64 [count]."""
-        return np.array([self._root(position) for position in range(len(self._parent))], dtype=np.int64)
+        roots = np.array(self._parent, dtype=np.int64)
+        while not np.array_equal(above := roots[roots], roots):  # Each step halves the way up.
+            roots = above
+        return roots
 
     def _root(self, position: int) -> int:
         while self._parent[position] != position:

@@ -11,6 +11,9 @@ from tests.trainables_tests.conftest import Command
 from tests.trainables_tests.data.listed_photos import detection, medium, observation, write_detections, write_package
 from trainables.data.formats.camtrap_dp import Package
 from trainables.inference.camtrap_dp_results import scientific_name
+from trainables.inference.camtrap_dp_results import write_package as write_results_package
+from trainables.inference.crops import Result
+from trainables.inference.keras_model import Answer, Guess
 
 RED, GREEN = (220, 10, 10), (10, 200, 10)
 
@@ -110,6 +113,14 @@ def test_a_package_s_observations_are_the_predictions_and_read_back(
         columns = next(csv.reader(handle))
     schema = shared / "data/formats/camtrap_dp/schemas/observations-table-schema.json"
     assert columns == [each["name"] for each in json.loads(schema.read_text())["fields"]]
+
+
+def test_a_photo_unlike_all_that_was_learnt_is_unknown(album: Path, tmp_path: Path) -> None:
+    write_package(album, [medium(1)], [observation(1, "Red")])
+    strange = Answer(album / "media/1.jpg", [Guess("red", 0.9)], unknown=True)
+    assert write_results_package(album, tmp_path / "out", [Result(strange.photo, "media/1.jpg", [strange])], "x") == 1
+    [(row, _)] = Package(tmp_path / "out").observations
+    assert (row.observationType, row.scientificName, row.classificationProbability) == ("unknown", None, None)
 
 
 def test_what_cannot_be_written_is_said_before_the_model_is_loaded(tmp_path: Path, run: Command) -> None:

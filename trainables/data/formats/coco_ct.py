@@ -107,7 +107,7 @@ def _files(root: Path) -> Iterator[tuple[Path, bytes]]:
 
 def _parsed(file: Path, content: bytes) -> Any:
     try:
-        return _ADAPTER.validate_json(content)
+        return _ADAPTER.validate_json(content.removeprefix(b"\xef\xbb\xbf"))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -7,7 +7,7 @@ archives (a default over a whole column, names shifted where columns are unmappe
 import csv
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,9 @@ _ALIASES = {
 _GROUPED = ("eventDate", "locality", "locationID", "recordedBy", "eventID", "parentEventID", "catalogNumber",
             "institutionCode", "collectionCode", "datasetKey", "creator", "rightsHolder", "countryCode",
             "basisOfRecord", "organismID", "materialEntityID")  # fmt: skip
+_OF_MEDIA = frozenset({"identifier", "accessURI", "type", "format", "title", "created", "split", *_GROUPED})
+_OF_OCCURRENCES = frozenset({"scientificName", "specificEpithet", "taxonRank", "occurrenceStatus", "associatedMedia",
+                             "split", *RANKS, *_GROUPED})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,15 @@ class _Part:
     key_column: int | None
     terms: dict[str, tuple[int | None, str]]
 
-    def rows(self) -> Iterator[tuple[str, str, dict[str, str]]]:
-        """Where each row is, its key ("" without one), and its values by term; an empty value is the default."""
+    def rows(self, wanted: Collection[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """Where each row is, its key ("" without one), and its values by `wanted` term; where empty, the default."""
+        terms = {term: place for term, place in self.terms.items() if term in wanted}
         for file in self.files:
             for number, cells in self._lines(file):
                 if not any(cells):
                     continue
                 values = {}
-                for term, (column, default) in self.terms.items():
+                for term, (column, default) in terms.items():
                     text = cells[column].strip() if column is not None and column < len(cells) else ""
                     values[term] = text or default
                 key = cells[self.key_column].strip() if self.key_column is not None else ""
@@ -173,13 +177,16 @@ class _Reader:
 
     def read(self) -> None:
         """Fill the table."""
-        for where, key, values in self.core.rows():
-            self.occurrences[key] = _occurrence(values)
-            if not self.media:
-                addresses = values["associatedMedia"].replace(",", "|").split("|")
-                self.rows += [(where, key, {"identifier": each.strip()}) for each in addresses if each.strip()]
         for part in self.media:
-            self.rows += part.rows()
+            self.rows += part.rows(_OF_MEDIA)
+        # GBIF gives two hundred columns, and occurrences without a photo too: what is not needed is not kept.
+        needed = {key for _, key, _ in self.rows}
+        for where, key, values in self.core.rows(_OF_OCCURRENCES):
+            if not self.media:
+                addresses = values.pop("associatedMedia").replace(",", "|").split("|")
+                self.rows += [(where, key, {"identifier": each.strip()}) for each in addresses if each.strip()]
+            if key in needed or not self.media:
+                self.occurrences[key] = _occurrence(values)
         for _, key, values in self.rows:
             self.names.update(set(address_names(_identifier(values))))
             self.photos_of[key] += 1

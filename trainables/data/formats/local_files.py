@@ -14,10 +14,10 @@ def common_offset(listed: Sequence[str], there: Iterable[str]) -> tuple[int, str
 
     Returns:
         (n, ""): drop the first n folders of each; (0, "a/b/"): put this in front. Whichever finds most photos, the
-        least change where several find as many.
+        least change where several find as many. Case does not count.
     """
-    known = set(there)
-    some = listed[:: max(1, len(listed) // 2000)]
+    known = {path.casefold(): path for path in there}
+    some = [path.casefold() for path in listed[:: max(1, len(listed) // 2000)]]
     best = (sum(path in known for path in some), 0, "")
     if best[0] == len(some):
         return 0, ""
@@ -26,14 +26,13 @@ def common_offset(listed: Sequence[str], there: Iterable[str]) -> tuple[int, str
         best = max(best, (hits, -dropped, ""))
     # The list may have been made in a folder below this one.
     tails, fronts = set(some), Counter[str]()
-    for path in known:
-        parts = path.split("/")
-        for depth in range(1, min(len(parts), _DEEPEST)):
-            if "/".join(parts[depth:]) in tails:
-                fronts["/".join(parts[:depth]) + "/"] += 1
+    for folded, path in known.items():
+        for depth in range(1, min(folded.count("/") + 1, _DEEPEST)):
+            if folded.split("/", depth)[-1] in tails:
+                fronts["/".join(path.split("/")[:depth]) + "/"] += 1
     if fronts:
         front, _ = min(fronts.items(), key=lambda each: (-each[1], len(each[0]), each[0]))
-        hits = sum(front + path in known for path in some)
+        hits = sum(front.casefold() + path in known for path in some)
         best = max(best, (hits, -_DEEPEST - 1, front))
     return (0, best[2]) if best[2] else (-best[1], "")
 
@@ -44,15 +43,19 @@ class LocalFiles:
     def __init__(self, sources: Iterable[str]) -> None:
         self.by_path = {path_key(source): source for source in sources}
         self._by_end: dict[str, list[str]] = {}
+        self._by_folded: dict[str, list[str]] = {}
         for key, source in self.by_path.items():
+            self._by_folded.setdefault(key.casefold(), []).append(source)
             parts = key.split("/")
             ends = {"/".join(parts[-2:]), parts[-1], parts[-1].rpartition(".")[0]}
             for end in ends:
                 self._by_end.setdefault(end, []).append(source)
 
     def at(self, path: str) -> str | None:
-        """The photo at a path, or None."""
-        return self.by_path.get(path_key(path))
+        """The photo at a path, or None; else the one whose path differs in case alone, as Windows takes them."""
+        key = path_key(path)
+        alike = self._by_folded.get(key.casefold(), [])
+        return self.by_path.get(key) or (alike[0] if len(alike) == 1 else None)
 
     def called(self, *names: str) -> str | None:
         """The one photo whose path ends in one of `names`: a folder and a file, a file, or a file without its suffix.

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from trainables.data.crops import Box
-from trainables.data.formats.local_files import common_offset
+from trainables.data.formats.local_files import LocalFiles, common_offset
 from trainables.data.formats.records import ANIMAL, crop_of
 from trainables.data.photo_files import Found, PhotoFile, path_key
 from trainables.errors import UserError
@@ -74,9 +74,10 @@ class Detections:
         """The file's key of each of `sources` that it has, and what was changed to find them ("" for nothing)."""
         keys = list(self.boxes)
         dropped, front = common_offset(keys, [path_key(source) for source in sources])
-        by_path = {front + key.split("/", dropped)[-1]: key for key in keys if key.count("/") >= dropped}
+        local = LocalFiles(sources)
+        found = {local.at(front + key.split("/", dropped)[-1]): key for key in keys if key.count("/") >= dropped}
         changed = f"without their first {dropped} folders" if dropped else f"below {front}" if front else ""
-        return {source: by_path[path_key(source)] for source in sources if path_key(source) in by_path}, changed
+        return {source: key for source, key in found.items() if source is not None}, changed
 
 
 def read_detections(file: Path) -> Detections:

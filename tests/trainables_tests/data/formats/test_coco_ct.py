@@ -102,6 +102,15 @@ def test_photos_in_a_folder_below_the_file_are_found(tmp_path: Path) -> None:
     assert [photo.source for photo in find_photos(tmp_path).photos] == ["images/north/0.jpg"]
 
 
+def test_case_and_a_byte_order_mark_do_not_matter(tmp_path: Path) -> None:
+    """As programs on Windows write them."""
+    file = write_coco(
+        photos(tmp_path, 1) / "a.json", [image(0, file_name="North/0.JPG")], [annotation(0, 1)], CATEGORIES
+    )
+    (file / "a.json").write_bytes(b"\xef\xbb\xbf" + (file / "a.json").read_bytes())
+    assert [photo.source for photo in find_photos(tmp_path).photos] == ["north/0.jpg"]
+
+
 def test_a_damaged_file_is_one_line_and_a_detector_s_file_is_none(tmp_path: Path) -> None:
     write_coco(photos(tmp_path, 1) / "a.json", [{"id": "i0"}], [], CATEGORIES)
     write_detections(tmp_path / "md.json", [])

@@ -125,3 +125,19 @@ def test_media_may_stand_in_the_occurrences_themselves(tmp_path: Path) -> None:
     (tmp_path / "multimedia.txt").unlink()
     assert [photo.class_name for photo in find_photos(tmp_path).photos] == ["chordata_felidae"] * 2
     assert DC in text
+
+
+def test_quoted_fields_hold_commas_and_lines(tmp_path: Path) -> None:
+    """As iNaturalist writes them."""
+    draw(tmp_path, "13.jpg")
+    write_archive(tmp_path, CORE, [], [])
+    text = (tmp_path / "meta.xml").read_text()
+    text = text.replace('fieldsTerminatedBy="\\t"', 'fieldsTerminatedBy=","')
+    (tmp_path / "meta.xml").write_text(text.replace('fieldsEnclosedBy=""', "fieldsEnclosedBy='\"'"))
+    row = 'g1,"a, ""b""\nc",Felidae,"Lynx lynx, L.",,Lynx,"ann, or bob",2021-06-01,'
+    (tmp_path / "occurrence.txt").write_text(f"header\n{row}\n")
+    address = "https://inaturalist-open-data.s3.amazonaws.com/photos/13/original.jpg"
+    (tmp_path / "multimedia.txt").write_text(f"header\ng1,StillImage,{address}\n")
+    [photo] = find_photos(tmp_path).photos
+    assert (photo.source, photo.class_name) == ("13.jpg", "chordata_felidae")
+    assert "ann, or bob" in photo.values

@@ -59,7 +59,7 @@ def test_the_other_format_of_that_name_is_told_by_its_shape_and_has_corners_in_p
     assert share[:5] == (0.25, 0.25, 0.5, 0.5, True)
 
 
-@pytest.mark.parametrize("where", ["D:\\traps\\2020\\fox/0.jpg", "/home/ann/fox/0.jpg", "0.jpg"])
+@pytest.mark.parametrize("where", ["D:\\traps\\2020\\fox/0.jpg", "/home/ann/fox/0.jpg", "0.jpg", "/x/Fox/0.JPG"])
 def test_the_detector_may_have_run_elsewhere(where: str, tmp_path: Path) -> None:
     draw(tmp_path / "photos", "fox/0.jpg")
     file = write_detections(tmp_path / "md.json", [{"file": where, "detections": [detection([0, 0, 1, 1])]}])
