@@ -248,7 +248,7 @@ DRILLS = {
     "raylet": Drill(kill_raylet, "worker1"),
     "link": Drill(cut_link, "worker1", trials=72),
     "disk": Drill(fill_disk, "worker2"),
-    "driver": Drill(kill_driver, None, trials=9, resumed=True),
+    "driver": Drill(kill_driver, None, trials=60, resumed=True),
 }
 
 if __name__ == "__main__":
