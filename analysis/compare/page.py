@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analysis.compare.candidates import Candidate, scoreboard
 from analysis.compare.differences import Difference, differences, model_verdict, other_families, race, verdicts
 from analysis.render import svg
-from analysis.render.files import write_file
+from analysis.render.files import write_csv
 from analysis.render.page import write_page
 from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table
 from analysis.render.svg import Picture, Size
@@ -55,7 +55,7 @@ def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Pat
         folder,
         "Raretune comparison",
         (summary, scores_section(candidates, table)),
-        lambda out: write_file(out / TABLE, table.to_csv(index=False)),
+        lambda out: write_csv(out / TABLE, table),
         name=join_words([each.label for each in candidates], 4),
     )
     return page, said

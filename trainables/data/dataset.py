@@ -167,11 +167,14 @@ class Dataset:
         try:
             rows: list[dict[str, Any]] = [row | {name: int(row[name]) for name in numbers} for row in read_rows(file)]
             photos = [Photo(**row) for row in rows]
+            same = fingerprint_of(photos, self.class_names) == self.fingerprint
         except FileNotFoundError:
             raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
         except (KeyError, TypeError, ValueError, csv.Error) as error:
             raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
-        if fingerprint_of(photos, self.class_names) != self.fingerprint:
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}") from None
+        if not same:
             raise UserError(f"{file} is damaged: it is not the list that {MANIFEST} was written for")
         return photos
 

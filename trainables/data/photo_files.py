@@ -4,6 +4,8 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,7 @@ from trainables.data.dataset import ExclusionList
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode, image_size
 from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.files.output import named_errors, parse_table, read_text
+from trainables.files.output import named_errors, parse_table, read_text, restored
 from trainables.near_duplicates.descriptor import ImageDescriptor, describe
 
 LISTED = "listed"
@@ -30,6 +32,7 @@ LISTED = "listed"
 _YES = frozenset({"yes", "y", "x", "1", "true"})
 _FEW = 64  # below this many files a pool costs more than it saves
 _CHUNK = 16
+_LOOK_SECONDS = 1.0  # from one look for the parent to the next
 
 
 class PhotoFile(NamedTuple):
@@ -212,6 +215,18 @@ def inspect_file(root: Path, padding: float, source: str, box: Box | None = None
         return Exclusion(source, "unreadable", error.strerror or type(error).__name__)
 
 
+def _live_with(parent: int) -> None:
+    """Leave Ctrl-C to the parent, which ends the pool; and end with a parent that was killed, which ends nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def inspect_files(
     root: Path, sources: Sequence[str], workers: int | None = None, boxes: Sequence[Box | None] = (), padding: float = 0
 ) -> Iterator[Inspection | Exclusion]:
@@ -228,9 +243,7 @@ def inspect_files(
         return
     # Workers must not inherit TensorFlow or its threads from this process, so they are not forked.
     context = multiprocessing.get_context("spawn")
-    # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each report it.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=signal.signal, initargs=ignore)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_live_with, initargs=(os.getpid(),))
     try:
         yield from pool.map(inspect, sources, boxes, chunksize=_CHUNK)
     except BrokenProcessPool:
@@ -281,7 +294,7 @@ def read_exclusion_list(file: Path) -> dict[str, str]:
         columns, rows = parse_table(text)
         if "source" in columns:
             return {
-                path_key(row["source"]): row.get("reason") or ""
+                path_key(restored(row["source"])): restored(row.get("reason") or "")
                 for _, row in rows
                 if row["source"] and ("exclude" not in row or (row["exclude"] or "").strip().lower() in _YES)
             }

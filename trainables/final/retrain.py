@@ -28,7 +28,7 @@ from trainables.files.experiment import (
     PICTURES_FOLDER,
     TENSORBOARD_FOLDER,
 )
-from trainables.files.output import check_free, read_rows, whole_or_nothing, write_json
+from trainables.files.output import check_free, check_room, read_rows, whole_or_elsewhere, write_json
 from trainables.final.model_card import model_card
 from trainables.final.options import FinalOptions
 from trainables.final.outcome import PROBE, REFIT, LastFit, Outcome, Stage, join_splits, write_tables
@@ -36,6 +36,7 @@ from trainables.final.pictures import draw_confusion, write_examples, write_fina
 from trainables.final.probe import evaluate, open_probe
 from trainables.handoff import Handoff
 from trainables.inference.keras_model import save_model, whole_model
+from trainables.network.cost import MODEL_MB
 from trainables.network.tail import HeadStart
 from trainables.probe.head_start import find_start
 from trainables.probe.probe import probe_model
@@ -53,6 +54,7 @@ _MODELS = {
 _SPLITS = {"none": ("train",), "train+validation": ("train", "validation"), "all": ("train", "validation", "test")}
 # Between a probability of the whole model and the trained network's; GPUs multiply in TF32, otherwise for each batch.
 MOST_DIFFERENCE, MOST_ON_GPU = 1e-3, 2e-2
+_PICTURES = 20_000_000  # bytes
 
 
 def retrain(
@@ -73,6 +75,8 @@ def retrain(
     started = time.monotonic()
     check_free(out)
     worker, config, proof = _prepare(handoff, out, options)
+    # The model twice, while its labels go into it; pictures and tables are small.
+    check_room(out, 2 * int(1e6 * worker.cost(MODEL_MB, config)) + _PICTURES)
     say("the splits are disjoint by photo id, content and group")
     config, start = find_start(worker, config)
     probe = open_probe(handoff, experiment or out.parent, worker, say)
@@ -96,14 +100,18 @@ def retrain(
         outcome = replace(outcome, read_before=record_reading(worker.dataset, whose, "final stage", say))
     solutions = _solutions(worker, outcome)
     outcome = replace(outcome, test=_test(worker, config, outcome, solutions))
-    with whole_or_nothing(out) as folder:
+    metrics = outcome.metrics(handoff, config, options, worker.dataset, proof) | outcome.kept(worker.dataset)
+
+    def write(folder: Path) -> None:
         used = _write_model_and_files(worker, config, outcome, solutions, folder)
-        metrics = outcome.metrics(handoff, config, options, worker.dataset, proof) | outcome.kept(worker.dataset)
-        metrics |= {"weights": asdict(worker.weights(used)), "seconds": round(time.monotonic() - started, 1)}
+        metrics["weights"] = asdict(worker.weights(used))
+        metrics["seconds"] = round(time.monotonic() - started, 1)
         title, rows = (experiment or out.absolute().parent).name, read_rows(folder / FAMILIES_FILE)
         card = model_card(title, metrics, worker.dataset.manifest, rows)
         (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         write_json(metrics, folder / METRICS_FILE)
+
+    whole_or_elsewhere(out, write)
     if (out.parent / TENSORBOARD_FOLDER).is_dir():  # Beside the sweep, its trials' runs.
         write_final_board(out, out.parent / TENSORBOARD_FOLDER / out.name)
     return metrics

@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from trainables.config import TrialConfig
 from trainables.data.crops import Box
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
 from trainables.data.photo_files import photo_bytes
 from trainables.device import usable_cores
-from trainables.errors import UserError
+from trainables.errors import UserError, message_of, out_of_memory
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
-from trainables.files.output import write_json, write_rows
+from trainables.files.output import replacing, write_json, write_rows
+from trainables.files.record import read_record
 from trainables.guarantee import Guarantee
 from trainables.network.backbones import scaling_layer
 from trainables.network.head import head_layers, pooled_backbone
@@ -31,6 +32,7 @@ from trainables.taxonomy import AtRank, Taxonomy
 Array = npt.NDArray[Any]
 
 BATCH = 32
+_MOST_TEXT = 2**26  # bytes of the texts in a model: InceptionV3's are 0.3 MB
 _METADATA = "metadata.json"  # Keras' own entry in a .keras file; Keras writes it and never reads it.
 
 
@@ -123,17 +125,35 @@ def read_labels(model: Path) -> Labels:
     Raises:
         UserError: the file is missing, is no .keras file, or has no labels.
     """
+    hint = "MODEL is the folder that `python -m trainables retrain` wrote, or the model.keras in it"
+    if not model.is_file():
+        raise UserError(f"{model} does not exist; {hint}")
     try:
         with zipfile.ZipFile(model) as archive:
+            _check_archive(archive, model.stat().st_size)
             labels = json.loads(archive.read(_METADATA)).get("labels")
-        if labels is None:
-            labels = json.loads(model.with_name(LABELS_FILE).read_text())
-        return Labels.model_validate(labels)
-    except FileNotFoundError as error:
-        hint = "MODEL is the folder that `python -m trainables retrain` wrote, or the model.keras in it"
-        raise UserError(f"{error.filename} does not exist; {hint}") from None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
-        raise UserError(f"{model} is no model that `retrain` wrote: {' '.join(str(error).split())[:200]}") from None
+        if labels is not None:
+            return Labels.model_validate(labels)
+    except Exception as error:  # A zip file with a wrong byte fails in a dozen ways, and each means the same.
+        raise UserError(f"{model} is no model that `retrain` wrote: {message_of(error)[:200]}") from None
+    return read_record(model.with_name(LABELS_FILE), Labels, hint)
+
+
+def _check_archive(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse what unpacks to far more than it is, and what is not as it was written.
+
+    Keras packs nothing: a model's parts are as large as they stand in it.
+
+    Raises:
+        ValueError: it unpacks to too much, or a part is damaged.
+    """
+    parts = {entry.filename: entry.file_size for entry in archive.infolist()}
+    texts = sum(length for name, length in parts.items() if name.endswith(".json"))
+    if texts > _MOST_TEXT or sum(parts.values()) > 2 * size + _MOST_TEXT:
+        raise ValueError(f"its {size:,} bytes unpack to {sum(parts.values()):,}")
+    damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is damaged")
 
 
 class Guess(NamedTuple):
@@ -283,8 +303,10 @@ def load_classifier(model: Path) -> Classifier:
 
     try:
         return Classifier(keras.models.load_model(file, compile=False), labels)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{file} is no Keras model: {' '.join(str(error).split())[:200]}") from None
+    except Exception as error:  # Keras fails in many ways on a file that is not its own.
+        if out_of_memory(error) is not None:
+            raise
+        raise UserError(f"{file} is no Keras model: {message_of(error)[:200]}") from None
 
 
 def find_photos(named: Sequence[Path]) -> list[Path]:
@@ -329,7 +351,11 @@ def write_answers(answers: Sequence[Answer], top: int, file: Path) -> None:
         at_rank = [taxon.rank, taxon.name, f"{taxon.probability:.6f}"] if taxon else [""] * 3
         rows.append([answer.photo, answer.problem or "", *where[: len(between)], *shown, unknown, *held, *at_rank])
     try:
-        write_rows(file, header, rows)
+        if file.exists() and not file.is_file():  # Such as /dev/stdout.
+            write_rows(file, header, rows)
+            return
+        with replacing(file.resolve()) as temporary:
+            write_rows(temporary, header, rows)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainables.errors import UserError, message_of
 from trainables.files.output import replacing
 
 Floats = npt.NDArray[np.float32]
@@ -54,9 +55,19 @@ class Solution:
 
     @classmethod
     def load(cls, file: Path) -> "Solution":
-        """Read what `save` wrote."""
-        with np.load(file) as arrays:
-            return cls.from_arrays(arrays)
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            with np.load(file) as arrays:
+                return cls.from_arrays(arrays)
+        except Exception as error:  # NumPy fails in many ways on a file that is none of its own.
+            rule = f"{file} is missing or damaged ({message_of(error)})"
+            raise UserError(
+                f"{rule}; delete {file.parent}, and `python -m search resume` finds the probe again"
+            ) from None
 
 
 def save_arrays(arrays: dict[str, npt.NDArray[Any]], file: Path) -> None:

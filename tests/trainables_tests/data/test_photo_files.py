@@ -1,9 +1,14 @@
 import hashlib
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.checkout import ROOT
 from tests.trainables_tests.data.test_layouts import reasons, touch
 from tests.trainables_tests.drawn_photos import write_photos
 from trainables.data.layouts import find_photos
@@ -153,3 +158,32 @@ def test_a_csv_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     file.write_text("source\n" + "x" * 200_000 + "\n")
     with pytest.raises(UserError, match="is not a CSV file: field larger"):
         read_exclusion_list(file)
+
+
+SLOW_INSPECTION = """
+import sys, time
+from pathlib import Path
+from trainables.data.photo_files import inspect_files
+
+if __name__ == "__main__":  # Workers are spawned, and import this.
+    for _ in inspect_files(Path(sys.argv[1]), sys.argv[2:], workers=2):
+        time.sleep(0.2)
+"""
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    sources = write_photos(tmp_path, {"Lynx": 20})
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW_INSPECTION)
+    command = [sys.executable, str(script), str(tmp_path), *(sources * 20)]
+    parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        deadline = time.monotonic() + 60
+        while len(workers := psutil.Process(parent.pid).children(recursive=True)) < 3:  # And the resource tracker.
+            assert time.monotonic() < deadline and parent.poll() is None
+            time.sleep(0.1)
+    finally:
+        parent.kill()
+        parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
