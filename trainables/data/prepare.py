@@ -173,11 +173,11 @@ def _split_rows(
     found.warnings += [*_warnings(rows, split.train_only, mixed, options.fractions), *split.notes]
     found.warnings += not_kept(rows, split.train_only, options.fractions)
 
-    def place(row: Photo) -> tuple[int, str]:
+    def order(row: Photo) -> tuple[int, str]:
         """Mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
         return SPLITS.index(row.split), hashlib.sha256(f"{options.seed} {row.photo_id}".encode()).hexdigest()
 
-    rows.sort(key=place)
+    rows.sort(key=order)
     return rows, split.train_only, sum(map(len, mixed.values()))
 
 
