@@ -3,8 +3,8 @@
     python -m tests.benchmarks.bench_coco_ct --photos 100000
 
 The photos are drawn: small JPEGs, all different, of 40 species at 200 stations in sequences of three. A third of them
-is empty, which becomes a class too. Memory is that of `bench_prepare`: of the process and its workers together, shared
-pages counted for each. The processor's time says what a busy machine's clock does not.
+is empty, which becomes a class too. Memory is measured as by `bench_prepare`. The processor's time says what a busy
+machine's clock does not.
 """
 
 import argparse

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.bench_prepare ../shared/data/eol_rare_species_metadata.csv
 
 The photos are drawn: small JPEGs, all different, under the real paths, beside the real metadata. Memory is the peak of
-the resident sets of the process and its workers together, sampled every 20 ms; pages that they share count for each.
+the resident set of the process and of what its workers have of their own, sampled every 20 ms. (The whole sets of both
+would count twice what they share: a program that is just being started has all of its parent's pages for a moment.)
 """
 
 import argparse
@@ -88,8 +89,9 @@ def measured(folder: Path, **options: object) -> tuple[float, int]:
 def resident(process: psutil.Process) -> int:
     total = 0
     try:
-        for one in [process, *process.children(recursive=True)]:
-            total += one.memory_info().rss
+        total = process.memory_info().rss
+        for worker in process.children(recursive=True):
+            total += worker.memory_full_info().uss
     except psutil.NoSuchProcess:
         pass  # it ended between listing and asking; the next sample is 20 ms away
     return total
