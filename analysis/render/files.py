@@ -33,7 +33,7 @@ def write_csv(file: Path, table: pd.DataFrame) -> None:
         UserError: as `write_file`.
     """
     texts = table.select_dtypes(["object", "string"])
-    write_file(file, table.assign(**{name: texts[name].map(as_text) for name in texts}).to_csv(index=False))
+    write_file(file, table.assign(**{str(name): texts[name].map(as_text) for name in texts}).to_csv(index=False))
 
 
 def write_file(file: Path, content: str | bytes) -> None:
