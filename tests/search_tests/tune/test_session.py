@@ -201,4 +201,4 @@ def test_a_local_ray_listens_on_this_machine_only() -> None:
     done = subprocess.run(command, cwd=ray_session.CHECKOUT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     sockets = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
-    assert sockets and [socket for socket in sockets if socket[0] not in ("127.0.0.1", "::1")] == []
+    assert sockets and [socket for socket in sockets if socket[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")] == []
