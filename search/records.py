@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
+from search.config.file import read_yaml
 from search.config.storage_url import optuna_address, parse_url
-from search.config.yaml12 import parse_yaml
 from search.study.storage import open_for_reading, read_study, sqlite_address
 from search.study.trial_end import ScoredTrial, front, shown_state
 from trainables.data.dataset import MANIFEST, read_manifest
@@ -17,10 +20,12 @@ from trainables.errors import UserError
 from trainables.files import experiment as files
 from trainables.files.bucket import is_url, open_bucket
 from trainables.files.output import read_rows
+from trainables.files.record import read_record
 from trainables.files.remote_experiment import local_copy as local_copy  # For analysis, which imports no other.
 from trainables.handoff import Handoff, ProbeRecord, read_handoff
 
 Row = dict[str, str]
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,20 @@ class TrialRecord:
 
 # What each result of a trial says and its end keeps in the study, as user attributes of these names.
 KEPT_OF_RESULTS = ("host", "device")
+
+
+class Summary(BaseModel, extra="allow"):
+    """What sweep_summary.json must hold: how the sweep ended, its trials by their ends, and its best one."""
+
+    ended_because: str
+    trials: dict[str, int]
+    stopped_by: dict[str, int]
+    epochs_run: int
+    epochs_saved: int
+    wall_seconds: float
+    best_trial: int
+    best_value: float
+    best_epoch: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,7 @@ def read_experiment(folder: Path | str) -> Experiment:
     provenance = _json(folder / files.PROVENANCE_FILE) or {}
     trials = tuple(_trial(folder, trial, sweep["mode"]) for trial in read_study(where, sweep["name"]).trials)
     best, final = folder / files.BEST_FILE, folder / files.FINAL_FOLDER
-    probe = _json(folder / files.PROBE_FOLDER / files.PROBE_FILE)
+    probe = _read(folder / files.PROBE_FOLDER / files.PROBE_FILE, ProbeRecord)
     manifest = None if is_url(sweep["dataset"]) else _json(Path(sweep["dataset"]) / MANIFEST)
     if is_url(sweep["dataset"]):
         with contextlib.suppress(UserError):  # The report says that it could not be reached.
@@ -136,11 +155,11 @@ def read_experiment(folder: Path | str) -> Experiment:
         sweep=sweep,
         provenance=provenance,
         trials=trials,
-        summary=_json(folder / files.SUMMARY_FILE),
+        summary=None if (summary := _read(folder / files.SUMMARY_FILE, Summary)) is None else summary.model_dump(),
         best=read_handoff(best) if best.is_file() else None,
         manifest=manifest,
         final=read_final(final) if (final / files.METRICS_FILE).is_file() else None,
-        probe=None if probe is None else ProbeRecord.model_validate(probe),
+        probe=probe,
     )
 
 
@@ -152,7 +171,7 @@ def read_sweep_record(folder: Path | str) -> tuple[Path, dict[str, Any]]:
     """
     folder = local_copy(folder).absolute()
     _must_hold(folder, files.SWEEP_FILE)
-    sweep = parse_yaml((folder / files.SWEEP_FILE).read_text())
+    sweep = read_yaml(folder / files.SWEEP_FILE)
     if not sweep.get("storage"):
         _must_hold(folder, files.STUDY_FILE)
     return folder, sweep
@@ -191,12 +210,21 @@ def read_epochs(file: Path) -> tuple[dict[str, Any], ...]:
     if not file.is_file():
         return ()
     epochs = []
-    for line in file.read_text().splitlines():
+    for line in file.read_text(errors="replace").splitlines():
         try:
-            epochs.append(json.loads(line))
-        except json.JSONDecodeError:
+            epoch = json.loads(line)
+        except ValueError:
             break
+        if not isinstance(epoch, dict) or not isinstance(epoch.get("epoch"), int):
+            break
+        epochs.append(epoch)
     return tuple(epochs)
+
+
+def epochs_without_gap(folder: Path) -> int:
+    """Return up to which epoch the log in a trial's folder holds all of them."""
+    held = {epoch["epoch"] for epoch in read_epochs(folder / files.EPOCHS_FILE)}
+    return next(epoch for epoch in itertools.count(1) if epoch not in held) - 1
 
 
 def _must_hold(folder: Path, name: str) -> None:
@@ -224,16 +252,14 @@ def _trial(folder: Path, trial: Any, mode: str) -> TrialRecord:
     )
 
 
+def _read(file: Path, kind: type[_Kind]) -> _Kind | None:
+    """Read a record; None where there is none."""
+    hint = "`python -m search resume` writes it again"
+    return read_record(file, kind, hint) if file.is_file() else None
+
+
 def _json(file: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(file.read_text())
-    except OSError:
-        return None
-    except ValueError:
-        raise UserError(f"{file} is not JSON") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{file} must hold an object")
-    return value
+    return read_record(file, dict[str, Any], "restore it, or have it written again") if file.is_file() else None
 
 
 def seconds_of_epochs(folder: Path) -> float:

@@ -1,6 +1,5 @@
 """Results of a sweep: sweep_summary.json, the Pareto front, best.json last."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from search.config.schema import SweepConfig
 from search.forecast.forecast import Forecast, as_json, saved
-from search.records import read_epochs
+from search.records import Summary, read_epochs
 from search.sampling.suggestions import count_repeats
 from search.study.study import best_value, cost_of, scored, state_of
 from search.study.trial_end import STOPPED_EARLY, front
@@ -18,6 +17,7 @@ from search.tune.probe import probe_of
 from trainables.errors import UserError
 from trainables.files.experiment import BEST_FILE, EPOCHS_FILE, ERROR_FILE, SUMMARY_FILE, front_file, trial_folder
 from trainables.files.output import write_json
+from trainables.files.record import read_record
 from trainables.handoff import Confirmation, Handoff, ProbeRecord, write_handoff
 from trainables.versions import git_commit, versions
 
@@ -64,9 +64,12 @@ def write_results(
 
 
 def read_summary(experiment: Path) -> dict[str, Any]:
-    """Return the summary of a sweep that has ended."""
-    summary: dict[str, Any] = json.loads((experiment / SUMMARY_FILE).read_text())
-    return summary
+    """Return the summary of a sweep that has ended.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return read_record(experiment / SUMMARY_FILE, Summary, "`python -m search resume` writes it again").model_dump()
 
 
 def summarise(trials: list[FrozenTrial], config: SweepConfig, ended_because: str, seconds: float) -> dict[str, Any]:

@@ -12,30 +12,36 @@ with, whether it has ended or still runs; new trials get the new number. Rungs a
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 from ray import tune
 
+from search.callbacks.epoch_log import mend_logs
+from search.callbacks.took import seconds_before
 from search.config.cautions import cautions
 from search.config.file import read_sweep, write_sweep
 from search.config.schema import SweepConfig
 from search.config.trial_plan import Plan
 from search.experiment.lease import driving
 from search.experiment.mirror import download_for_resume, mirrored
-from search.experiment.provenance import add_session, origin, read_provenance
-from search.results import write_results
+from search.experiment.provenance import add_session, origin, provenance_or_new
+from search.results import read_summary, write_results
 from search.sampling.samplers import check_sampler
-from search.study.storage import opened_storage
-from search.study.study import continued_study, open_trials, settle
+from search.study.storage import opened_storage, sole_driver
+from search.study.study import continued_study, open_trials, own_trials, settle
+from search.study.trial_record import records_of_trials, set_damaged_aside
 from search.sweep import SweepDriver, allocate, check, drive
 from search.tune.confirm import confirmed
+from search.tune.resources import Share
 from search.tune.session import ray_session
 from trainables.errors import UserError
 from trainables.files.bucket import is_url
-from trainables.files.experiment import BEST_FILE, FRONT_FOLDER, RAY_FOLDER, SUMMARY_FILE, SWEEP_FILE
-from trainables.handoff import Handoff, read_handoff, write_handoff
+from trainables.files.experiment import BEST_FILE, FRONT_FOLDER, RAY_FOLDER, STUDY_FILE, SUMMARY_FILE, SWEEP_FILE
+from trainables.handoff import Confirmation, Handoff, read_handoff, write_handoff
 
 # What a sweep writes last; while it runs again it must not pass for one that has ended.
 _MARKERS = (BEST_FILE, SUMMARY_FILE)
@@ -61,36 +67,85 @@ def resume_sweep(
     place = Path(experiment) if url is None else download_for_resume(url)
     config, before = read_resumed(place, overrides or [], url), read_resumed(place, [], url)
     folder = Path(config.experiment)
-    record = read_provenance(folder)
     dataset = check(config)
     fingerprint = dataset.fingerprint
-    plan = Plan(config, 1, record["experiment_id"], origin(fingerprint))
-    with driving(folder), mirrored(config) as mirror, opened_storage(folder, config.storage) as storage:
-        study = continued_study(config, fingerprint, storage)
-        ended = settle(study, config, plan.owner)
-        begun = len(open_trials(study, plan.owner))
-        left = max(config.trials - ended, begun)
-        has_results = all((folder / marker).is_file() for marker in _MARKERS)
+    with ExitStack() as held:
+        held.enter_context(driving(folder))
+        # Again, now that no other driver can change it.
+        config, before = read_resumed(place, overrides or [], url), read_resumed(place, [], url)
+        record = provenance_or_new(folder, config, fingerprint)
+        held.enter_context(sole_driver(config.storage, record["experiment_id"]))
+        driver = SweepDriver(
+            Plan(config, 1, record["experiment_id"], origin(fingerprint)),
+            Share(1, 1, 0.0),
+            trainable,
+            mirror=held.enter_context(mirrored(config)),
+            started=started,
+        )
+        study = continued_study(config, fingerprint, held.enter_context(_storage(config)))
+        ended = settle(study, config, driver.plan.owner)
+        begun = len(open_trials(study, driver.plan.owner))
+        left, has_results = max(config.trials - ended, begun), _has_results(folder)
         _refuse_without_effect(config, before, ended, begun, has_results)
-        if left == 0 and config != before:
-            write_sweep(config, folder)
-            add_session(folder, record, overrides or [])
-        if left == 0 and has_results:
-            _name_dataset(folder, config.dataset)
-            return read_handoff(folder / BEST_FILE), False
-        if left == 0 and config.confirm is None:  # The driver was killed before it had written the results.
-            return write_results(study, config, fingerprint, "all trials ended", time.monotonic() - started), True
+        mend_logs(folder, own_trials(study, driver.plan.owner), config.metric)
+        if left == 0:
+            if config != before:
+                write_sweep(config, folder)
+                add_session(folder, record, overrides or [])
+            if has_results or config.confirm is None:
+                return _hand_over(driver, study, has_results)
         for line in cautions(config):
             print(f"warning: {line}", file=sys.stderr)
         with ray_session(config.address) as nodes:
             part, expected = allocate(config, nodes, dataset, trainable)
             _reopen(config, record, overrides or [])
-            plan = replace(plan, threads=part.threads)
+            driver = replace(driver, plan=replace(driver.plan, threads=part.threads), part=part, expected=expected)
             if left == 0:
-                confirmation, because = confirmed(plan, part, study, trainable), "all trials ended"
-                seconds = time.monotonic() - started
-                return write_results(study, config, fingerprint, because, seconds, expected, confirmation), True
-            return drive(SweepDriver(plan, part, trainable, expected, mirror, started), study, left, started), True
+                confirmation = confirmed(driver.plan, part, study, trainable)
+                return _hand_over(driver, study, has_results, confirmation)
+            return drive(driver, study, left, started), True
+
+
+def _hand_over(
+    driver: SweepDriver, study: optuna.Study, has_results: bool, confirmation: Confirmation | None = None
+) -> tuple[Handoff, bool]:
+    """Return the result of a sweep that has ended; its driver may have been killed before it had written that."""
+    plan, config = driver.plan, driver.plan.config
+    if has_results:
+        _name_dataset(plan.experiment, config.dataset)
+        return read_handoff(plan.experiment / BEST_FILE), False
+    took = seconds_before(study, plan.owner)
+    fingerprint = plan.origin["dataset_fingerprint"]
+    done = write_results(study, config, fingerprint, "all trials ended", took, driver.expected, confirmation)
+    return done, True
+
+
+@contextmanager
+def _storage(config: SweepConfig) -> Iterator[optuna.storages.RDBStorage]:
+    """Open the study's database; one that is damaged is set aside where the trials' own records can make it anew.
+
+    Raises:
+        UserError: as `opened_storage`.
+    """
+    folder = Path(config.experiment)
+    if config.storage is None and records_of_trials(folder):
+        aside = set_damaged_aside(folder)
+        if aside is not None:
+            print(f"warning: {folder / STUDY_FILE} was damaged, and is now {aside.name}", file=sys.stderr)
+    with opened_storage(folder, config.storage) as storage:
+        yield storage
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether the results of a sweep are there and can be read; what is damaged is written again."""
+    try:
+        read_summary(folder)
+        read_handoff(folder / BEST_FILE)
+        for file in (folder / FRONT_FOLDER).glob("*.json"):
+            read_handoff(file)
+    except UserError:
+        return False
+    return True
 
 
 def read_resumed(experiment: Path, overrides: list[str], url: str | None = None) -> SweepConfig:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from search.callbacks.checkpoints import KeepBestCheckpoints
 from search.callbacks.epoch_log import EpochLog
 from search.callbacks.mirror import WakeMirror
 from search.callbacks.progress import Progress
+from search.callbacks.still_there import StillThere
 from search.callbacks.tensorboard import TensorBoardRuns
+from search.callbacks.took import Took
 from search.config.cautions import cautions
 from search.config.file import write_sweep
 from search.config.schema import Budget, SweepConfig
@@ -31,7 +34,7 @@ from search.results import write_results
 from search.sampling.samplers import check_sampler
 from search.sampling.warm_start import describe, gather
 from search.stopping.rules import RuleReplay, make_rule
-from search.study.storage import opened_storage
+from search.study.storage import opened_storage, sole_driver
 from search.study.study import check_name, close_open_trials, open_study, open_trials, own_trials
 from search.study.trial_end import Stop
 from search.tune.autoscaling import cluster_grows, first_nodes
@@ -53,7 +56,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset_at
 from trainables.device import fast_precision
 from trainables.errors import UserError
-from trainables.files.experiment import PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
+from trainables.files.experiment import HOLDER_FILE, LOCK_FILE, PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
 from trainables.files.output import write_json
 from trainables.handoff import Handoff, ProbeRecord
 from trainables.network.backbones import check_image_size, check_weights
@@ -86,8 +89,7 @@ def run_sweep(
     asked, config = config, with_precision(config.model_copy(update={"trials": check_sampler(config)}))
     check_new(config)
     experiment = Path(config.experiment)
-    if experiment.exists() and (not experiment.is_dir() or any(experiment.iterdir())):
-        raise UserError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
+    check_empty(experiment)
     dataset = check(config)
     fingerprint = dataset.fingerprint
     check_name(config, fingerprint, join)
@@ -104,21 +106,41 @@ def run_sweep(
         if trainable is None and not cluster_grows():
             check_starting_weights(_weights(config), yes)
         part, expected = allocate(config, nodes, dataset, trainable)
-        experiment.mkdir(parents=True, exist_ok=True)
-        with driving(experiment), mirrored(config) as mirror:
+        with _alone_in(experiment), mirrored(config) as mirror:
             if earlier is not None:
                 write_json(earlier, experiment / WARM_START_FILE)
                 print(*(describe(source) for source in earlier["sources"]), sep="\n", flush=True)
             record = provenance(config.seed, config.dataset, fingerprint) | {"warnings": warnings}
+            write_sweep(config, experiment)  # First: from here on, `resume` goes on.
             write_json(record, experiment / PROVENANCE_FILE)
-            write_sweep(config, experiment)
             plan = Plan(config, part.threads, record["experiment_id"], origin(fingerprint))
-            with opened_storage(experiment, config.storage) as storage:
+            lock = sole_driver(config.storage, record["experiment_id"])
+            with lock, opened_storage(experiment, config.storage) as storage:
                 study = open_study(config, fingerprint, storage, join)
                 for point in () if join else config.first_points[: config.trials]:
                     print(f"tried first  {', '.join(f'{name} {value}' for name, value in point.items())}", flush=True)
                 driver = SweepDriver(plan, part, trainable, expected, mirror, started)
                 return drive(driver, study, config.trials, started)
+
+
+def check_empty(experiment: Path) -> None:
+    """Refuse a folder for a new experiment that holds anything but the lock.
+
+    Raises:
+        UserError: it does, or is a file.
+    """
+    found = {file.name for file in experiment.iterdir()} if experiment.is_dir() else set()
+    if found - {LOCK_FILE, HOLDER_FILE} or (experiment.exists() and not experiment.is_dir()):
+        raise UserError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
+
+
+@contextmanager
+def _alone_in(experiment: Path) -> Iterator[None]:
+    """Be the only driver of a new experiment's folder, which is looked at again: another may have come and gone."""
+    experiment.mkdir(parents=True, exist_ok=True)
+    with driving(experiment):
+        check_empty(experiment)
+        yield
 
 
 def with_precision(config: SweepConfig) -> SweepConfig:
@@ -192,10 +214,11 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
     """
     plan, config, sweep_state = driver.plan, driver.plan.config, SweepState()
     searcher = StudySearch(plan, sweep_state, study, open_trials(study, plan.owner))
+    took = Took(study, plan.owner, started)
     try:
         probe = _probe(driver, study, sweep_state)
         if sweep_state.error is None:
-            _fit(driver, searcher, sweep_state, trials, probe)
+            _fit(driver, searcher, sweep_state, trials, probe, took)
     except Exception as error:
         # Ray wraps what the scheduler found wrong into its own error; the plain one is in `sweep_state`.
         if sweep_state.error is None:
@@ -203,10 +226,11 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
     except BaseException:
         print(how_to_go_on(plan.experiment), file=sys.stderr)
         raise
-    stop = sweep_state.ending or Stop("failed", None, str(sweep_state.error or "the sweep ended under it"))
-    close_open_trials(study, stop, config.mode, plan.owner)
-    if sweep_state.error is not None:
+    if sweep_state.error is not None:  # What is open stays so, for a resume.
         raise sweep_state.error
+    searcher.end_spared()
+    stop = sweep_state.ending or Stop("failed", None, "the sweep ended under it")
+    close_open_trials(study, stop, config.mode, plan.experiment, plan.owner)
     because = sweep_state.ending.reason if sweep_state.ending else sweep_state.finished or "all trials ended"
     fingerprint = plan.origin["dataset_fingerprint"]
     confirmation = None
@@ -214,8 +238,7 @@ def drive(driver: SweepDriver, study: optuna.Study, trials: int, started: float)
         confirmation = confirmed(plan, driver.part, study, driver.trainable)
     elif config.confirm is not None:
         print("confirming   nothing: the sweep was to end, and its best trial is handed over as it is", flush=True)
-    seconds = time.monotonic() - started
-    return write_results(study, config, fingerprint, because, seconds, driver.expected, confirmation)
+    return write_results(study, config, fingerprint, because, took.seconds(), driver.expected, confirmation)
 
 
 def _probe(driver: SweepDriver, study: optuna.Study, sweep_state: SweepState) -> ProbeRecord | None:
@@ -236,6 +259,7 @@ def observers(
     plan, config = driver.plan, driver.plan.config
     quota = None if config.checkpoint_gb is None else int(config.checkpoint_gb * 2**30)
     found: list[Observer] = [
+        StillThere(plan.experiment, sweep_state, study=config.storage is None),
         EpochLog(plan.experiment),
         KeepBestCheckpoints(plan.experiment, config.mode, config.keep_checkpoints, quota, config.mirror),
         TensorBoardRuns(plan.experiment, config.metric, list(config.space), config.cost, probe),
@@ -269,11 +293,17 @@ def _searched_or_fixed(config: SweepConfig, name: str) -> list[Any]:
 
 
 def _fit(
-    driver: SweepDriver, searcher: StudySearch, sweep_state: SweepState, trials: int, probe: ProbeRecord | None
+    driver: SweepDriver,
+    searcher: StudySearch,
+    sweep_state: SweepState,
+    trials: int,
+    probe: ProbeRecord | None,
+    took: Took,
 ) -> None:
     """Let Ray Tune run the trials until they are done or `sweep_state` ends them."""
     plan, part, config = driver.plan, driver.part, driver.plan.config
-    callback = ObserverCallback(observers(driver, searcher.study, sweep_state, probe), config.metric, sweep_state)
+    watching = [*observers(driver, searcher.study, sweep_state, probe), took]
+    callback = ObserverCallback(watching, config.metric, sweep_state)
     rule = make_rule(config.early_stopping, config.max_epochs, config.mode, config.seed)
     record = RuleReplay(searcher.study, rule)
     record.replay()

@@ -23,6 +23,7 @@ ALLOWED = {
         "trainables.errors",
         "trainables.files.experiment",
         "trainables.files.output",
+        "trainables.guarantee",
         "trainables.intervals",
         "trainables.network.backbone_table",
     },
@@ -41,7 +42,10 @@ def imports(file: Path) -> Iterator[str]:
 # From the bottom up: a room imports from its own layer or a lower one of its package, never from a higher one.
 LAYERS = {
     "trainables": (
-        ("errors", "device", "versions", "intervals", "consent", "near_duplicates", "network.backbone_table"),
+        (
+            *("errors", "device", "versions", "intervals", "guarantee", "taxonomy", "consent", "near_duplicates"),
+            "network.backbone_table",
+        ),
         ("files", "config", "command_line"),
         ("network", "handoff", "probe.solution"),
         ("data",),

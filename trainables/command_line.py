@@ -48,7 +48,8 @@ def add_options(parser: argparse.ArgumentParser, model: "type[BaseModel]") -> No
 
     The description is the help; the default is added to it, unless it is None or the description speaks of it.
     `json_schema_extra={"metavar": "N"}` names the value, or a list of names the values of a tuple. X | None takes
-    an X, tuple[X, ...] one or more, tuple[X, X] two, Literal one of its values; a bool is a switch.
+    an X, tuple[X, ...] one or more, tuple[X, X] two, Literal one of its values, tuple[Literal, ...] some of them; a
+    bool is a switch.
     """
     for name, field in model.model_fields.items():
         text, kind, extra = field.description, field.annotation, field.json_schema_extra
@@ -65,6 +66,8 @@ def add_options(parser: argparse.ArgumentParser, model: "type[BaseModel]") -> No
             found = {"type": type(parts[0]), "choices": parts}
         elif get_origin(kind) is tuple:
             found = {"type": parts[0], "nargs": "+" if parts[-1] is Ellipsis else len(parts)}
+            if get_origin(parts[0]) is Literal:
+                found |= {"type": str, "choices": get_args(parts[0])}
         if isinstance(extra, dict) and "metavar" in extra:
             metavar = extra["metavar"]
             found["metavar"] = tuple(metavar) if isinstance(metavar, list) else metavar

@@ -4,14 +4,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
 
 from trainables.network.backbone_table import BACKBONES
 
+
+def _countable(number: int) -> int:
+    if abs(number) > 2**53:  # It becomes another number, or none, wherever one is a float.
+        raise PydanticCustomError("too_large", "must be at most 9007199254740992")
+    return number
+
+
 # Text and true are no numbers: YAML gives text where a number was mistyped, and pydantic takes true for 1. Nor is .nan,
 # which no limit holds, or .inf, which is no limit.
-Whole: TypeAlias = Annotated[int, Strict()]
+Whole: TypeAlias = Annotated[int, Strict(), AfterValidator(_countable)]
 Number: TypeAlias = Annotated[float, Strict(), AllowInfNan(False)]
+MOST_SEED = 2**32  # NumPy and Keras take none that is larger.
 Backbone: TypeAlias = Literal[tuple(BACKBONES)]  # type: ignore[valid-type]  # One table: the names stand there alone.
 
 
@@ -109,7 +118,7 @@ class TrialConfig(BaseModel):
     learning_rate: Number = Field(default=1e-3, gt=0, le=10)
     dropout: Number = Field(default=0.3, ge=0, lt=1)
     dense_units: Whole = Field(default=256, ge=0, le=65536)
-    unfrozen_layers: Whole = Field(default=0, ge=0)
+    unfrozen_layers: Whole = Field(default=0, ge=0, le=10000)
 
     head: Literal["study", "depths"] = "study"
     depths: list[str] | None = None
@@ -128,14 +137,14 @@ class TrialConfig(BaseModel):
     label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
     l2: Number = Field(default=1e-3, ge=0)
     imbalance: Literal["class_weights", "effective_number", "logit_adjustment", "none"] = "class_weights"
-    patience: Whole = Field(default=5, ge=1)
+    patience: Whole = Field(default=5, ge=1, le=10000)
     augmentation: Augmentation = Augmentation()
     augment_views: Whole = Field(default=3, ge=1, le=1000)
     precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     store_dtype: Literal["float32", "float16"] = "float32"
     validation: Validation = Validation()
-    seed: Whole = Field(default=0, ge=0)
-    sweep_seed: Whole = Field(default=0, ge=0)
+    seed: Whole = Field(default=0, ge=0, lt=MOST_SEED)
+    sweep_seed: Whole = Field(default=0, ge=0, lt=MOST_SEED)
 
     @model_validator(mode="after")
     def _check_head(self) -> "TrialConfig":

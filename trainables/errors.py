@@ -1,5 +1,6 @@
 """Errors of a trial and of a user, on one line."""
 
+import errno
 import re
 import sys
 from collections.abc import Callable
@@ -33,6 +34,11 @@ _NO_MEMORY = re.compile(
 )
 # What pydantic puts beside the keys into the place of a problem: the kind that it tried, or that it means the key.
 _KIND = re.compile(r"(int|float|str|bool|\[key\])$|(literal|dict|list|tuple|constrained|function)\b.*[\[(-]")
+# What a person's disk, rights or names make the system refuse.
+_REFUSED = (
+    *(errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.EISDIR, errno.ENOTDIR, errno.ELOOP),
+)
 _DEVICE = re.compile(r"device:([CG]PU):(\d+)")
 
 
@@ -50,11 +56,19 @@ def run_command(main: Callable[[], int]) -> int:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
     except Exception as error:
-        line = out_of_memory(error)
+        line = _of_a_file(error) or out_of_memory(error)
         if line is None:
             raise
         print(f"error: {line}", file=sys.stderr)
         return 2
+
+
+def _of_a_file(error: Exception) -> str | None:
+    """Return what the system refuses about a file or disk, on one line; None for an error that may be our own."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSED:
+        return None
+    where = str(error.filename or "a file")
+    return f"{where if len(where) <= 200 else f'{where[:197]}…'}: {error.strerror}"
 
 
 def out_of_memory(error: BaseException) -> str | None:

@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from trainables.config import TrialConfig
-from trainables.errors import UserError, one_line
 from trainables.files.output import write_json
+from trainables.files.record import read_record
 
 MOST_NAMED = 4  # depths
 PROBE_METRICS = ("val_macro_f1", "val_accuracy", "val_cross_entropy")
@@ -141,9 +141,4 @@ def read_handoff(file: Path) -> Handoff:
     Raises:
         UserError: there is no such file, it is not JSON, or a key is missing or out of range.
     """
-    try:
-        return Handoff.model_validate_json(file.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist; `python -m search run` writes it when a sweep ends") from None
-    except ValidationError as error:
-        raise UserError(f"{file} is not a hand-off of a sweep: {one_line(error, Handoff)}") from None
+    return read_record(file, Handoff, "`python -m search run` writes it when a sweep ends, and `resume` again")

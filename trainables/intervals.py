@@ -1,6 +1,8 @@
 """Confidence intervals of test scores, of one model or of a difference between two."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ WIDE = 0.2  # an interval of accuracy wider than this says little: fewer than so
 
 Names = npt.NDArray[Any]  # labels or names, [photos]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Interval(NamedTuple):
@@ -39,23 +42,52 @@ class Scores(NamedTuple):
 
 def share(right: int, photos: int, level: float = LEVEL) -> Interval:
     """The share of `photos` that are right, with Wilson's interval; without photos it is NaN from 0 to 1."""
-    from scipy.stats import binomtest
-
-    if not photos:
-        return Interval(float("nan"), 0.0, 1.0)
-    found = binomtest(right, photos).proportion_ci(level, "wilson")
-    return Interval(right / photos, float(found.low), float(found.high))
+    return _wilson(right / photos, photos, level) if photos else Interval(float("nan"), 0.0, 1.0)
 
 
-def scores(truth: Names, guess: Names, resamples: int = RESAMPLES, seed: int = SEED) -> Scores:
+def share_of_groups(right: Bools, groups: Names | None = None, level: float = LEVEL) -> Interval:
+    """The share of photos that are `right`, [photos], with Wilson's interval for photos that come in groups.
+
+    Photos of one group tell less than as many others, so the interval is that of fewer: of `photos` over the design
+    effect (Kish 1965), which is how many times the share's variance over groups is that of single photos; where all
+    photos are right, or none is and nothing varies, of as many as there are groups.
+    """
+    if groups is None or not len(right):
+        return share(int(right.sum()), len(right), level)
+    _, member = np.unique(groups, return_inverse=True)
+    sizes, value = np.bincount(member), float(right.mean())
+    if len(sizes) == len(right):
+        return share(int(right.sum()), len(right), level)
+    effective = float(len(sizes))
+    if 0 < value < 1 and len(sizes) > 1:
+        off = np.bincount(member, right) - value * sizes
+        between = len(sizes) / (len(sizes) - 1) * float(np.square(off).sum()) / len(right) ** 2
+        effective = len(right) / max(between / (value * (1 - value) / len(right)), 1.0)
+    return _wilson(value, effective, level)
+
+
+def _wilson(value: float, photos: float, level: float) -> Interval:
+    """Wilson's score interval (1927) of a share among so many photos, which need not be a whole number."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    middle = (value + z**2 / (2 * photos)) / (1 + z**2 / photos)
+    reach = z / (1 + z**2 / photos) * math.sqrt(value * (1 - value) / photos + z**2 / (4 * photos**2))
+    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
+    # Rounding would leave 1e-17 where the end is exact.
+    return Interval(value, 0.0 if value == 0 else low, 1.0 if value == 1 else high)
+
+
+def scores(
+    truth: Names, guess: Names, resamples: int = RESAMPLES, seed: int = SEED, groups: Names | None = None
+) -> Scores:
     """Score a model's answers, and give 95 % intervals: Wilson's of accuracy, of macro F1 see `resample`.
 
     Args:
         truth: families by label or name, [photos], at least one.
         guess: answers, [photos].
+        groups: what each photo belongs to (copies, a burst), [photos]; None: each stands alone.
     """
-    exact, drawn = resample(truth, [guess], resamples, seed)
-    accuracy = share(int((truth == guess).sum()), len(truth))
+    exact, drawn = resample(truth, [guess], resamples, seed, groups)
+    accuracy = share_of_groups(truth == guess, groups)
     return Scores(accuracy, around(exact[0, 1], drawn[:, 0, 1]), len(truth))
 
 
@@ -66,13 +98,18 @@ def around(value: float, drawn: Floats, level: float = LEVEL) -> Interval:
 
 
 def resample(
-    truth: Names, guesses: Sequence[Names], resamples: int = RESAMPLES, seed: int = SEED
+    truth: Names,
+    guesses: Sequence[Names],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    groups: Names | None = None,
 ) -> tuple[Floats, Floats]:
     """Accuracy and macro F1 of each model's `guesses`: exact [models, 2] and drawn [resamples, models, 2], shares of 1.
 
     Photos are drawn again within each family, the same ones for every model: the test split is stratified, and a family
-    that drops out of a resample by chance would pull macro F1 down. Macro F1 averages over the families that have test
-    photos. See Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+    that drops out of a resample by chance would pull macro F1 down. Photos of one of `groups` are drawn together
+    (Cameron, Gelbach and Miller 2008). Macro F1 averages over the families that have test photos. See Efron and
+    Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
 
     Were only photos drawn that exist, a model without a mistake would be certain to make none. So `IMAGINARY` photos
     are mixed in, half of them right, each model's for itself, as Agresti and Coull (1998) and Agresti and Min (2005)
@@ -81,27 +118,43 @@ def resample(
     """
     names, positions = np.unique(np.concatenate([truth, *guesses]), return_inverse=True)
     truth, *coded = positions.reshape(1 + len(guesses), len(truth))
-    order = np.argsort(truth, kind="stable")
-    truth, coded = truth[order], [guess[order] for guess in coded]
-    # Sorted, a family is a run of positions from `start` on, `size` long: draw with replacement from its own run.
-    families, start, size = np.unique(truth, return_index=True, return_counts=True)
-    random = np.random.default_rng(seed)
-    within = random.random((resamples, len(truth))) * np.repeat(size, size)
-    draws = np.repeat(start, size) + within.astype(int)
-    imagined = random.random((resamples, len(truth))) < IMAGINARY / (len(truth) + IMAGINARY)
-    drawn = np.empty((resamples, len(guesses), 2))
-    for number, (draw, imaginary) in enumerate(zip(draws, imagined, strict=True)):
+    member = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    order = np.lexsort((member, truth))
+    truth, coded, member = truth[order], [guess[order] for guess in coded], member[order]
+    random, families, drawn = np.random.default_rng(seed), np.unique(truth), np.empty((resamples, len(guesses), 2))
+    imagined = IMAGINARY / (len(np.unique(member)) + IMAGINARY)
+    for number, (draw, part) in enumerate(_draws(truth, member, resamples, random)):
+        family, parts = truth[draw], int(part[-1]) + 1
+        imaginary = (random.random(parts) < imagined)[part]  # A group as a whole, as its photos are alike.
         for model, guess in enumerate(coded):
             answers = guess[draw]
-            if places := int(imaginary.sum()):
+            if imaginary.any():
                 # A wrong answer is another family of the test photos; of one family alone, one that is none of them.
-                others = random.integers(0, max(len(families) - 1, 1), places)
-                wrong = families[np.minimum(others + (others >= truth[imaginary]), len(families) - 1)]
-                wrong = np.where(wrong == truth[imaginary], len(names), wrong)
-                answers[imaginary] = np.where(random.random(places) < 0.5, truth[imaginary], wrong)
-            drawn[number, model] = _scores(truth, answers, len(names) + 1)
+                others = random.integers(0, max(len(families) - 1, 1), parts)[part]
+                wrong = families[np.minimum(others + (families[others] >= family), len(families) - 1)]
+                wrong = np.where(wrong == family, len(names), wrong)
+                told = np.where((random.random(parts) < 0.5)[part], family, wrong)
+                answers = np.where(imaginary, told, answers)
+            drawn[number, model] = _scores(family, answers, len(names) + 1)
     exact = [_scores(truth, guess, len(names) + 1) for guess in coded]
     return np.array(exact), drawn
+
+
+def _draws(truth: Names, member: Names, resamples: int, random: np.random.Generator) -> Iterator[tuple[Names, Names]]:
+    """Positions of each resample's photos, and the number of the drawn group that each belongs to, from 0.
+
+    Photos are sorted by family, `truth`, and then by group, `member`.
+    """
+    # A family's part of a group is a run of `length` photos from `begin` on, and a family a run of such parts.
+    begin = np.flatnonzero(np.r_[True, (np.diff(truth) != 0) | (np.diff(member) != 0)])
+    length = np.diff(np.r_[begin, len(truth)])
+    start, size = np.unique(truth[begin], return_index=True, return_counts=True)[1:]
+    within = random.random((resamples, len(begin))) * np.repeat(size, size)
+    for picked in np.repeat(start, size) + within.astype(int):
+        lengths = length[picked]
+        first = np.cumsum(lengths) - lengths
+        draw = np.arange(lengths.sum()) + np.repeat(begin[picked] - first, lengths)
+        yield draw, np.repeat(np.arange(len(picked)), lengths)
 
 
 def _scores(truth: Names, guess: Names, classes: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.compare.candidates import Candidate
+from analysis.data.report_data import groups_of
 from analysis.render.wording import WJ, is_share, join_words, metric_words, percent, plural, points, score, significant
 from trainables.intervals import LEVEL, RESAMPLES, SEED, Interval, around, resample
 
@@ -41,16 +42,36 @@ class SeedScores(NamedTuple):
 
 
 def differences(models: Sequence[Candidate]) -> list[Difference]:
-    """Each final model against the first one; empty where fewer than two have test predictions.
+    """Each final model against the first one, where both name the same families; empty without such a pair.
 
     With more than one comparison, intervals are widened so that all of them hold together 95 times in 100 (Bonferroni).
     """
     tested = [model for model in models if len(model.test)]
-    if len(tested) < 2:
+    first, others = tested[:1], [model for model in tested[1:] if _families(model) == _families(tested[0])]
+    if not others:
         return []
-    first, others = tested[0], tested[1:]
     level = 1 - (1 - LEVEL) / len(others)
-    return [difference((first.label, first.test), (other.label, other.test), level) for other in others]
+    return [difference((first[0].label, first[0].test), (other.label, other.test), level) for other in others]
+
+
+def _families(model: Candidate) -> set[str]:
+    """The families of its test photos, over which its macro F1 is the mean."""
+    return {*model.test["family"]}
+
+
+def other_families(models: Sequence[Candidate]) -> list[str]:
+    """A sentence for each final model that names other families than the first one."""
+    tested = [model for model in models if len(model.test)]
+    said = []
+    for other in tested[1:]:
+        own, first = _families(other), _families(tested[0])
+        if own != first:
+            said.append(
+                f"{other.label} names {plural(len(own), 'family', 'families')}, {tested[0].label} {len(first):,}, and "
+                f"{len(own & first):,} are the same. Their scores are those of two different tasks, so neither is "
+                "called better."
+            )
+    return said
 
 
 def difference(first: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame], level: float = LEVEL) -> Difference:
@@ -59,14 +80,17 @@ def difference(first: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame],
     same = same_photos(first_test, test)
     if same is not None:
         family, mine, theirs = same["family"], same["predicted"], same["predicted_other"]
-        exact, drawn = resample(family.to_numpy(), [mine.to_numpy(), theirs.to_numpy()])
+        guesses = [mine.to_numpy(), theirs.to_numpy()]
+        exact, drawn = resample(family.to_numpy(), guesses, groups=groups_of(same))
         right, right_other = mine == family, theirs == family
         only = int((right & ~right_other).sum()), int((right_other & ~right).sum())
         photos = len(same)
     else:
         apart = [
-            resample(tested["family"].to_numpy(), [tested["predicted"].to_numpy()], RESAMPLES, SEED + place)
-            for place, tested in enumerate((first_test, test))
+            resample(
+                each["family"].to_numpy(), [each["predicted"].to_numpy()], RESAMPLES, SEED + place, groups_of(each)
+            )
+            for place, each in enumerate((first_test, test))
         ]
         exact, drawn = (np.concatenate([one[which] for one in apart], axis=which) for which in (0, 1))
         only, photos = (0, 0), min(len(first_test), len(test))
@@ -158,6 +182,7 @@ def _models(candidates: Sequence[Candidate]) -> list[str]:
     said = [model_verdict(difference) for difference in found]
     if len(found) > 1:
         said.append("These intervals are wide enough to hold all at once 95 times in 100.")
+    said += other_families(candidates)
     untested = [candidate.label for candidate in candidates if candidate.final is not None and not len(candidate.test)]
     if untested:
         said.append(f"{join_words(untested)}: no test photos, so nothing settles which final model is better.")

@@ -11,9 +11,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from analysis.compare.candidates import Candidate, scoreboard
-from analysis.compare.differences import Difference, differences, model_verdict, race, verdicts
+from analysis.compare.differences import Difference, differences, model_verdict, other_families, race, verdicts
 from analysis.render import svg
-from analysis.render.files import write_file
+from analysis.render.files import write_csv
 from analysis.render.page import write_page
 from analysis.render.section import Head, Heading, Line, Part, Prose, Section, Table
 from analysis.render.svg import Picture, Size
@@ -55,7 +55,7 @@ def write_comparison(candidates: Sequence[Candidate], folder: Path) -> tuple[Pat
         folder,
         "Raretune comparison",
         (summary, scores_section(candidates, table)),
-        lambda out: write_file(out / TABLE, table.to_csv(index=False)),
+        lambda out: write_csv(out / TABLE, table),
         name=join_words([each.label for each in candidates], 4),
     )
     return page, said
@@ -66,7 +66,7 @@ def scores_section(candidates: Sequence[Candidate], table: pd.DataFrame) -> Sect
     tested, found = table.dropna(subset=["test_macro_f1"]), differences(candidates)
     parts: list[Part] = []
     if len(tested):
-        alt = " ".join(model_verdict(difference) for difference in found) or "One final model alone."
+        alt = " ".join([*map(model_verdict, found), *other_families(candidates)]) or "One final model alone."
         note = "Lines are intervals over test photos. An interval of a difference that holds 0 means: not told apart."
         parts.append(Picture("scores", "Test macro F1", alt, partial(draw_scores, tested, found), note))
     races = {each.label: run for each in candidates if (run := race(each)) is not None}
@@ -95,7 +95,9 @@ def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) ->
     left.set_title("Test macro F1")
     svg.scale_for(left, "macro_f1", "x")
     for right in more:
-        for row, difference in zip(rows[1:], found, strict=True):
+        places = dict(zip(table["experiment"], rows, strict=True))
+        for difference in found:
+            row = places[difference.label]
             value, low, high = (100 * share for share in difference.macro_f1)
             colour = svg.GREEN if low > 0 else svg.VERMILION if high < 0 else svg.MUTED
             marker = ">" if low > 0 else "<" if high < 0 else "o"

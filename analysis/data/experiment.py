@@ -1,5 +1,6 @@
 """Readers of an experiment's records, with one-line errors."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ import yaml
 
 from search.records import Experiment, FinalRecord, read_experiment
 from trainables.errors import UserError
-from trainables.files.experiment import METRICS_FILE, SWEEP_FILE
+from trainables.files.experiment import EPOCHS_FILE, METRICS_FILE, SWEEP_FILE, trial_folder
 
 _NEEDED = ("name", "metric", "mode", "space", "dataset")
-_TEXT = {"stage", "split", "photo_id", "source", "family", "predicted", "oversampled"}
+_TEXT = {"stage", "split", "photo_id", "source", "group", "family", "predicted", "oversampled"}
 _TABLES = {
     "history": {"epoch"},
     "predictions": {"stage", "split", "family", "predicted", "probability"},
@@ -33,9 +34,22 @@ def read(folder: Path | str) -> Experiment:
         # A person has edited a record, or the disk lost a part of it: any parser may be the one that stumbles.
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"a record in {folder} is damaged ({what}); restore it, or run the sweep again") from None
+    for line in lost_epochs(experiment):
+        print(f"warning: {line}", file=sys.stderr)
     if missing:
         raise UserError(f"{Path(folder) / SWEEP_FILE} lacks {missing[0]!r}, which `python -m search run` writes")
     return experiment
+
+
+def lost_epochs(experiment: Experiment) -> list[str]:
+    """A line for each trial that has ended and whose log lacks epochs that the study holds."""
+    lines = []
+    for trial in experiment.trials:
+        lost = sorted(trial.values.keys() - {epoch["epoch"] for epoch in trial.epochs}) if trial.ended else []
+        if lost:
+            file = trial_folder(experiment.folder, trial.number) / EPOCHS_FILE
+            lines.append(f"{file} has lost epochs {', '.join(map(str, lost))}; only their objective is known")
+    return lines
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.render.files import write_file
+from analysis.render.files import write_csv, write_file
 from analysis.render.wording import METRICS, NONE, STOP_WORDS, cost_words, count, duration, score, sentence_case
 from search.records import Experiment, TrialRecord
 
@@ -230,11 +230,11 @@ def export(tables: Frames, folder: Path, formats: Collection[str] = ("csv",)) ->
     for name, table in (("trials", tables.trials), ("epochs", tables.epochs)):
         if "csv" in formats:
             files.append(folder / f"{name}.csv")
-            write_file(files[-1], table.to_csv(index=False))
+            write_csv(files[-1], table)
         if "parquet" in formats:
             files.append(folder / f"{name}.parquet")
             write_file(files[-1], table.to_parquet(index=False))
         documented += [{"table": name, "column": column, **about} for column, about in table.attrs["columns"].items()]
     files.append(folder / "columns.csv")
-    write_file(files[-1], pd.DataFrame(documented).to_csv(index=False))
+    write_csv(files[-1], pd.DataFrame(documented))
     return files

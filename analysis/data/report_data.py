@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.data.experiment import FinalStage, final_stage
@@ -120,5 +121,10 @@ def report_data(experiment: Experiment, baselines: Experiment | None = None) -> 
 
 
 def score_test(predictions: pd.DataFrame) -> Scores:
-    """Scores of `predictions` (columns family, predicted), with 95 % intervals."""
-    return scores(predictions["family"].to_numpy(), predictions["predicted"].to_numpy())
+    """Scores of `predictions` (columns family, predicted, perhaps group), with 95 % intervals."""
+    return scores(predictions["family"].to_numpy(), predictions["predicted"].to_numpy(), groups=groups_of(predictions))
+
+
+def groups_of(predictions: pd.DataFrame) -> np.ndarray | None:
+    """The group of each photo; None where predictions.csv is of a version that did not write it."""
+    return predictions["group"].to_numpy() if "group" in predictions else None

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from trainables.errors import UserError
-from trainables.files.output import replacing
+from trainables.files.output import as_text, replacing
 
 
 def output_folder(folder: Path) -> Path:
@@ -22,6 +24,16 @@ def output_folder(folder: Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise UserError(f"--out {folder} cannot be written to; give another folder with --out")
     return folder
+
+
+def write_csv(file: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, whose texts are no formulas to a spreadsheet.
+
+    Raises:
+        UserError: as `write_file`.
+    """
+    texts = table.select_dtypes(["object", "string"])
+    write_file(file, table.assign(**{str(name): texts[name].map(as_text) for name in texts}).to_csv(index=False))
 
 
 def write_file(file: Path, content: str | bytes) -> None:

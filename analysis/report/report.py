@@ -29,6 +29,7 @@ from analysis.report.sections import (
     pareto_front,
     photos,
     provenance,
+    ranks,
     rungs,
     slices,
     trials_table,
@@ -38,7 +39,7 @@ from trainables.files.experiment import REPORT_FOLDER
 # In the order of the page. To add a section, write a file in sections/ and name it here.
 _SWEEP = (summary, configuration, history, rungs, epochs_spent, learning_curves, pareto_front)
 _SETTINGS = (importance, slices, parallel_coordinates, trials_table)
-_MODEL = (final_model, families, confusion, photos, calibration, backbones)
+_MODEL = (final_model, families, confusion, ranks, photos, calibration, backbones)
 SECTIONS: tuple[Callable[[ReportData], Section | None], ...] = tuple(
     module.section for module in (*_SWEEP, *_SETTINGS, *_MODEL, dataset, provenance, glossary)
 )

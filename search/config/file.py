@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_sweep(
         UserError: no such file, not YAML, an override without `=`, one that another one undoes, or a key or value that
             `sweep_config` refuses.
     """
-    values = _read_yaml(file)
+    values = read_yaml(file)
     for override in overrides or []:
         _apply(values, override)
     _refuse_undone([*(override.partition("=")[0] for override in overrides or []), *(places or {})])
@@ -85,9 +86,14 @@ def _refuse_undone(keys: Sequence[str]) -> None:
                 raise UserError(f"--set {key}: would be undone by the later --set {later}; give that one first")
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a sweep file as it is, unchecked.
+
+    Raises:
+        UserError: no such file, no UTF-8 text, not YAML, or no mapping.
+    """
     try:
-        values = parse_yaml(file.read_text())
+        values = parse_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{file} does not exist; search/sweeps/default.yaml is an example") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -149,4 +155,11 @@ def _divide_url(values: dict[str, Any]) -> None:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    try:
+        place = Path(path).expanduser().absolute()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            place.lstat()  # Which a name that is too long, or holds a zero, refuses.
+    except (RuntimeError, OSError, ValueError) as error:
+        shown = path if len(path) <= 100 else f"{path[:97]}…"
+        raise UserError(f"{shown!r} can be no path here: {getattr(error, 'strerror', None) or error}") from None
+    return str(place)

@@ -18,7 +18,7 @@ from search.config.portfolio import portfolio
 from search.config.registry import SAMPLERS, STOP_RULES, either
 from search.config.space import DEFAULT_SPACE, Knob, Scalar, check_point, dump_space, parse_space
 from search.config.storage_url import Source, StorageUrl, parse_sources, parse_url
-from trainables.config import Number, TrialConfig, Validation, Whole
+from trainables.config import MOST_SEED, Number, TrialConfig, Validation, Whole
 from trainables.errors import UserError, one_line
 from trainables.network.cost import COSTS
 
@@ -73,7 +73,7 @@ class EarlyStopping(_Section):
 
     kind: StopRuleName = Field("asha", description=_about(STOP_RULES))
     grace_epochs: Whole = Field(1, ge=1, description="epochs that every trial may run")
-    reduction_factor: Number = Field(3.0, gt=1, description="at a rung, the best 1/reduction_factor of trials go on")
+    reduction_factor: Number = Field(3.0, ge=1.01, description="at a rung, the best 1/reduction_factor of trials go on")
     brackets: Whole = Field(1, ge=1, description="of asha: bracket s leaves out the first s rungs")
     min_results: Whole = Field(3, ge=1, description="other trials must have been at an epoch before it stops one")
 
@@ -150,7 +150,7 @@ class SweepConfig(_Section):
         f"its first epoch and is never the result; with {_OF_TWO} [no limit]",
     )
     trials: Whole = Field(20, ge=1, description="how many trials")
-    seed: Whole = Field(0, ge=0, description="what all chance follows from")
+    seed: Whole = Field(0, ge=0, lt=MOST_SEED, description="what all chance follows from")
     space: Space = Field(
         description="knobs to search: for each a list of choices, or a range {low, high, log, step, points}; any knob "
         "of a trial may be searched, also backbone, optimizer, label_smoothing, augmentation.rotation"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Scalar = bool | int | float | str
 
+_MOST_VALUES = 100_000  # of a knob; more are taken for endless, and never tried to their end
+
 # The clock of early stopping and the sweep's own seed: neither is a knob that a sampler may turn.
 _NOT_SEARCHED = {
     "epochs": "it is the clock of early stopping",
@@ -113,6 +115,11 @@ def values_of(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | No
     if isinstance(knob, Choices):
         return list(knob.values)
     whole = _annotation(name) is int
+    count = _count(knob, whole=whole, grid=grid)
+    if count is not None and count > _MOST_VALUES:
+        if grid:
+            raise UserError(f"space.{name}: has {count:,} values, and a grid at most {_MOST_VALUES:,}")
+        return None
     if knob.step is None and not grid:
         return list(range(int(knob.low), int(knob.high) + 1)) if whole else None
     if knob.step is not None:
@@ -127,6 +134,15 @@ def values_of(name: str, knob: Knob, *, grid: bool = False) -> list[Scalar] | No
     if whole:
         return cast(list[Scalar], sorted({round(value) for value in values.tolist()}))
     return [float(value) for value in np.clip(values, knob.low, knob.high).tolist()]
+
+
+def _count(knob: Range, *, whole: bool, grid: bool) -> int | None:
+    """How many values a range has; None without end, or where it does not say."""
+    if knob.step is not None:
+        return math.floor((knob.high - knob.low) / knob.step + 1e-9) + 1
+    if grid:
+        return knob.points
+    return int(knob.high) - int(knob.low) + 1 if whole else None
 
 
 def on_step(knob: Knob, value: Any) -> Any:

@@ -43,7 +43,9 @@ def parse_url(url: str) -> StorageUrl:
         raise ValueError(f"{rule}{'' if named else '; the database is missing'}")
     user, at, host = parts.netloc.rpartition("@")
     user, colon, password = user.partition(":")
-    shown = parts._replace(scheme="postgresql", netloc=f"{user}{at}{host}").geturl()
+    # Not `geturl`, which leaves out the slashes before an empty host: postgresql:///db is by a socket of this machine.
+    query = f"?{parts.query}" if parts.query else ""
+    shown = f"postgresql://{user}{at}{host}{parts.path}{query}"
     return StorageUrl(shown, unquote(password) if colon else None)
 
 
@@ -72,7 +74,7 @@ class StudyAddress:
 
     def absolute(self) -> "StudyAddress":
         """Return it with a file's path made absolute."""
-        return replace(self, storage=self.storage.expanduser().absolute()) if isinstance(self.storage, Path) else self
+        return replace(self, storage=self.storage.absolute()) if isinstance(self.storage, Path) else self
 
     def as_json(self) -> dict[str, str]:
         """Return it as it stands in a sweep file, without a password."""
@@ -105,8 +107,15 @@ def _source(where: str, raw: Any) -> Source:
 
         storage = make_url(storage).database or storage
     if "://" not in storage:
-        return StudyAddress(Path(storage), raw["study"])
+        return StudyAddress(_file(where, storage), raw["study"])
     try:
         return StudyAddress(parse_url(storage), raw["study"])
     except ValueError:
         raise ValueError(f"{where}: {_SOURCE}") from None
+
+
+def _file(where: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # There is no such user.
+        raise ValueError(f"{where}: {path!r} can be no path here: {error}") from None

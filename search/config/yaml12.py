@@ -65,6 +65,8 @@ def parse_yaml(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deep") from None
     except (ValueError, KeyError) as error:  # Of a tag whose value is none, as in `!!int a`, or of endless digits.
         raise yaml.YAMLError(f"a value cannot be read: {error}") from None
 

@@ -127,7 +127,7 @@ def driving(experiment: Path) -> Iterator[None]:
         try:
             holder = json.loads((experiment / HOLDER_FILE).read_text())
             who = f"process {holder['pid']} on {holder['host']}"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             who = "another process"
         raise UserError(f"experiment: {experiment} is being run by {who}; wait for it, or stop it") from None
     try:

@@ -1,6 +1,5 @@
 """Provenance of a sweep and its trials: time, host, command, data, versions."""
 
-import json
 import platform
 import sys
 import uuid
@@ -8,11 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from search.config.schema import SweepConfig
 from search.config.storage_url import redact
+from search.study.trial_record import owner_of_trials
 from trainables.errors import UserError
 from trainables.files.experiment import PROVENANCE_FILE
 from trainables.files.output import write_json
+from trainables.files.record import read_record
 from trainables.versions import git_commit, versions
+
+
+class _Provenance(BaseModel, extra="allow"):
+    experiment_id: str
+    dataset_fingerprint: str
 
 
 def provenance(seed: int, dataset: str, fingerprint: str) -> dict[str, Any]:
@@ -42,13 +51,28 @@ def read_provenance(experiment: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing or damaged, so that it is unknown which trials are this experiment's.
     """
-    file = experiment / PROVENANCE_FILE
+    hint = "`python -m search resume` writes it anew where the study is this experiment's alone"
+    return read_record(experiment / PROVENANCE_FILE, _Provenance, hint).model_dump()
+
+
+def provenance_or_new(experiment: Path, config: SweepConfig, fingerprint: str) -> dict[str, Any]:
+    """Read an experiment's record; one that is missing or damaged is written anew, as far as it can be known.
+
+    Raises:
+        UserError: several may share the study, and no trial's record says which trials are this experiment's.
+    """
     try:
-        record: dict[str, Any] = json.loads(file.read_text())
-        record["experiment_id"], record["dataset_fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{file} is missing or damaged; without it the sweep cannot be resumed") from None
-    return record
+        return read_provenance(experiment)
+    except UserError as error:
+        record = provenance(config.seed, config.dataset, fingerprint) | {"lost": "the record of the first driver"}
+        if config.storage is not None:
+            owner = owner_of_trials(experiment)
+            if owner is None:
+                raise
+            record["experiment_id"] = owner
+        print(f"warning: {error}; it is written anew", file=sys.stderr)
+        write_json(record, experiment / PROVENANCE_FILE)
+        return record
 
 
 def add_session(experiment: Path, record: dict[str, Any], changes: list[str]) -> None:

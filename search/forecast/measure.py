@@ -9,7 +9,8 @@ and may be deleted to measure again.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, fields
 from typing import Any
 
 import psutil
@@ -24,7 +25,9 @@ from search.tune.failure import describe
 from search.tune.resources import Node, share
 from trainables.config import TrialConfig
 from trainables.device import cpuinfo, native_bfloat16
+from trainables.errors import UserError
 from trainables.files.output import write_json
+from trainables.files.record import read_record
 from trainables.versions import versions
 
 # What finished trials teach the sampler and the rungs is worth something: more trials at once must gain this much.
@@ -95,8 +98,10 @@ def _measured(config: SweepConfig, node: Node, ways: Sequence[Way], classes: int
     unfrozen = plan.unfrozen_layers()
     facts = [trial.model_dump(mode="json"), unfrozen, classes, node.cpus, ways, cpuinfo("model name"), versions()]
     key = json.dumps(facts, sort_keys=True)
-    known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
-    if key not in known:
+    known: dict[str, dict[str, Any]] = {}
+    with suppress(UserError):  # Missing, or damaged: it is measured again.
+        known = read_record(cache, dict[str, dict[str, Any]], "")
+    if known.get(key, {}).keys() != {field.name for field in fields(Throughput)}:
         tries = "one way" if len(ways) == 1 else f"up to {len(ways)} ways"
         print(f"measuring    how fast trials run here, {tries} of half a minute each; remembered", flush=True)
         known[key] = asdict(best(_measure(trial, unfrozen, classes, ways)))

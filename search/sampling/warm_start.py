@@ -5,7 +5,6 @@ has a result and each of its knobs, searched or fixed there, has a value that li
 written to warm_start.json, from which a resumed sweep reads them, even if the earlier studies are gone.
 """
 
-import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import BaseModel
 
 from search.config.schema import SweepConfig
 from search.config.space import distributions, knob_value
@@ -25,6 +25,7 @@ from search.study.study import COST, DEFINITION, best_value, finite_values, stat
 from trainables.config import SWEEP_WIDE, TrialConfig, Validation
 from trainables.errors import UserError
 from trainables.files.experiment import WARM_START_FILE
+from trainables.files.record import read_record
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,21 @@ def gather(config: SweepConfig, fingerprint: str) -> dict[str, Any]:
     return {"format": 1, "sources": sources, "trials": taken}
 
 
+class _Taken(BaseModel, extra="allow"):
+    state: str
+    params: dict[str, Any]
+    values: dict[int, float]
+
+
+class _Written(BaseModel, extra="allow"):
+    trials: list[_Taken]
+
+
 def read_warm_start(config: SweepConfig) -> list[FrozenTrial]:
     """Return the earlier trials as the sampler sees them: with this sweep's distributions and negative numbers."""
     file = Path(config.experiment) / WARM_START_FILE
-    entries = json.loads(file.read_text())["trials"] if file.is_file() else []
+    hint = "delete it to go on without what earlier sweeps found"
+    entries = [one.model_dump() for one in read_record(file, _Written, hint).trials] if file.is_file() else []
     space = distributions(config.space)
     trials = []
     for index, entry in enumerate(entries):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,8 @@ LOCKED = (
 )
 PATIENT = {"connect_args": {"timeout": LOCK_SECONDS}}
 _CONNECT_SECONDS = 10
+PATIENCE_SECONDS = 60.0  # for a server that is being restarted
+_MOST_PAUSE = 5.0
 _NAMED = 5
 _HINT = "; the password is in no file of the sweep's: set PGPASSWORD, or add it to ~/.pgpass"
 
@@ -42,8 +47,8 @@ def sqlite_address(file: Path) -> str:
 def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.storages.RDBStorage:
     """Open the study's database, and create it or its tables where they are missing.
 
-    SQLite in WAL mode: readers never wait for the sweep, nor it for them, and a commit does not wait for the disk; a
-    killed driver loses nothing by that (a power cut may lose the last commits, not the database).
+    SQLite in WAL mode: readers never wait for the sweep, nor it for them. A commit waits for the disk, so that a power
+    cut takes nothing.
 
     Raises:
         UserError: the server does not answer, or refuses the user; or the file is damaged.
@@ -66,7 +71,7 @@ def open_storage(experiment: Path, url: StorageUrl | None = None) -> optuna.stor
     @sqlalchemy.event.listens_for(storage.engine, "connect")
     def _quick(connection: Any, _: Any) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA synchronous=FULL")
 
     storage.engine.dispose()  # Connections made so far are not yet set.
     return storage
@@ -199,6 +204,76 @@ def _in_one_line(where: StorageUrl | Path) -> Iterator[None]:
         raise UserError(f"storage: {where.shown} cannot be used: {reason}{hint}") from None
 
 
+def _patient(url: StorageUrl) -> type[optuna.storages.RDBStorage]:
+    """Optuna's storage on a server, whose every call is tried again while the server is being restarted."""
+    import optuna
+    import psycopg
+    import sqlalchemy
+
+    away = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.DBAPIError, psycopg.OperationalError)
+
+    def again(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(self: Any, *given: Any, **named: Any) -> Any:
+            deadline, pause = None, 0.5
+            while True:
+                try:
+                    return method(self, *given, **named)
+                except away as error:
+                    cause = root_cause(error)
+                    if not isinstance(cause, psycopg.OperationalError):
+                        raise
+                    if deadline is None:
+                        deadline = time.monotonic() + PATIENCE_SECONDS
+                        line = f"{url.shown} does not answer ({_one_line(cause)}); tried again for"
+                        print(f"warning: storage: {line} {PATIENCE_SECONDS:.0f} s", file=sys.stderr, flush=True)
+                    elif time.monotonic() > deadline:
+                        raise
+                    time.sleep(pause)
+                    pause = min(2 * pause, _MOST_PAUSE)
+                except optuna.exceptions.UpdateFinishedTrialError:
+                    if deadline is None:
+                        raise
+                    return True  # The first try had reached the server, and its answer was lost.
+
+        return call
+
+    methods = {
+        name: again(getattr(optuna.storages.RDBStorage, name))
+        for name in optuna.storages.BaseStorage.__abstractmethods__ | {"_get_trials"}
+    }
+    return type("PatientStorage", (optuna.storages.RDBStorage,), methods)
+
+
+@contextmanager
+def sole_driver(url: StorageUrl | None, experiment_id: str) -> Iterator[None]:
+    """Be the only driver of an experiment whose study is on a server, for the time of the body.
+
+    Its folder may have been copied, and the lock in the folder does not see that. The server's lock ends with the
+    connection.
+
+    Raises:
+        UserError: another driver has it.
+    """
+    if url is None:
+        yield
+        return
+    key = int.from_bytes(hashlib.sha256(f"raretune/{experiment_id}".encode()).digest()[:8], signed=True)
+    with _in_one_line(url):
+        connection = _connect(url)
+        connection.autocommit = True
+        (free,) = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    with contextlib.closing(connection):
+        if not free:
+            rule = "another process drives this experiment, from this folder or a copy of it"
+            raise UserError(f"experiment: {rule}, and their study is in {url.shown}; wait for it, or stop it")
+        yield
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
 def _connect(url: StorageUrl) -> Any:
     """Connect with the password, which the engine's and Optuna's own URL do not have."""
     import psycopg
@@ -211,7 +286,6 @@ def _connect(url: StorageUrl) -> Any:
 
 
 def _open_server(url: StorageUrl, *, skip_table_creation: bool = False) -> optuna.storages.RDBStorage:
-    import optuna
 
     # A pinged connection is made anew when the server was restarted between two epochs.
     settings = {"creator": partial(_connect, url), "pool_pre_ping": True, "pool_size": 2}
@@ -220,7 +294,7 @@ def _open_server(url: StorageUrl, *, skip_table_creation: bool = False) -> optun
         os.environ["PGPASSWORD"] = url.password
     try:
         with _in_one_line(url):
-            return optuna.storages.RDBStorage(optuna_address(url), settings, skip_table_creation=skip_table_creation)
+            return _patient(url)(optuna_address(url), settings, skip_table_creation=skip_table_creation)
     finally:
         if url.password is not None:
             os.environ.pop("PGPASSWORD")

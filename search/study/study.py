@@ -1,6 +1,7 @@
 """The Optuna study: opening it, and recording trials' reports and ends."""
 
 import math
+import sys
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -13,13 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from search.config.schema import SweepConfig
 from search.study.storage import opened_storage
 from search.study.trial_end import BAD_ENDS, STOPPED_BY_SCHEDULER, Mode, ScoredTrial, Stop, TrialEnd, shown_state
+from search.study.trial_record import DRIVER, keep_trial, records_of_trials, restore_trials
 from trainables.config import SWEEP_WIDE, TrialConfig, Validation
 from trainables.errors import UserError
 from trainables.files.experiment import STUDY_FILE, TRIALS_FOLDER
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-# User attributes: of the study, what it is about; of a trial, the experiment that began it, and its model's cost.
-DEFINITION, DRIVER, COST = "definition", "driver", "cost"
+# User attributes: of the study, what it is about; of a trial, its model's cost.
+DEFINITION, COST = "definition", "cost"
 _FIXED = (
     "metric mode objectives constraints seed space sampler startup_trials validation early_stopping points warm_start"
 )
@@ -119,6 +121,8 @@ def open_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.B
 def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
     """Load the study of an experiment that is resumed; one that was killed before it made its study gets it now.
 
+    What an SQLite study has lost of its trials comes back from their own records.
+
     Raises:
         UserError: a key differs that may not be changed, or the study of trials that have begun is gone.
     """
@@ -126,16 +130,20 @@ def continued_study(config: SweepConfig, fingerprint: str, storage: optuna.stora
     if study is None:
         # Trials whose study was deleted or replaced: none may begin over their records.
         trials = Path(config.experiment) / TRIALS_FOLDER
-        if any(trials.glob("*")):
+        if any(trials.glob("*")) and not (config.storage is None and records_of_trials(trials.parent)):
             where = config.storage.shown if config.storage else trials.with_name(STUDY_FILE)
             raise UserError(
                 f"{where} holds no study {config.name!r}, though {trials} holds trials of it: "
                 "restore it from a copy, or run the sweep again into another folder"
             )
-        return open_study(config, fingerprint, storage, join=False)
+        study = open_study(config, fingerprint, storage, join=False)
     if DEFINITION not in study.user_attrs:
         _describe(study, _definition(config, fingerprint))
     _check_same(config, fingerprint, study.user_attrs[DEFINITION])
+    restored = [] if config.storage else restore_trials(study, Path(config.experiment))
+    if restored:
+        lost = f"{STUDY_FILE} had lost {len(restored)} trials"
+        print(f"warning: {lost}; they are back from their own records", file=sys.stderr)
     return study
 
 
@@ -149,6 +157,7 @@ def settle(study: optuna.Study, config: SweepConfig, owner: str | None) -> int:
         stop = decided_end(trial)
         if stop is not None:
             tell_end(study, trial.number, finite_values(trial), stop, config.mode, {}, cost=cost_of(trial))
+            keep_trial(study, trial.number, Path(config.experiment))
     return sum(trial.state.is_finished() for trial in own_trials(study, owner))
 
 
@@ -221,12 +230,13 @@ def own_trials(study: optuna.Study, driver: str | None) -> list[FrozenTrial]:
     return [trial for trial in trials if driver is None or trial.user_attrs.get(DRIVER) == driver]
 
 
-def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, driver: str | None = None) -> None:
+def close_open_trials(study: optuna.Study, stop: Stop, mode: Mode, experiment: Path, driver: str | None = None) -> None:
     """Tell every trial of a driver that is still RUNNING: the sweep ended under it."""
     for trial in open_trials(study, driver):
         values = finite_values(trial)
         own = Stop(stop.kind, max(values, default=None), stop.reason)
         tell_end(study, trial.number, values, own, mode, {}, cost=cost_of(trial))
+        keep_trial(study, trial.number, experiment)
 
 
 def finite_values(trial: FrozenTrial) -> dict[int, float]:

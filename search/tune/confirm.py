@@ -152,7 +152,8 @@ def _train(
         from trainables.trial import FineTuneTrial
 
         trainable = FineTuneTrial
-    waiting, working = list(missing), {}
+    waiting = list(missing)
+    working: dict[Any, tuple[Any, Again]] = {}
     idle = [_start(part, trainable) for _ in range(min(part.concurrent, len(waiting)))]
     actors = list(idle)
     try:

@@ -1,8 +1,10 @@
 """Failures of trials and of the sweep, read from Ray's errors."""
 
+import builtins
 import re
 import shlex
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,13 @@ from trainables.files.experiment import DRIVER_ERROR_FILE, STUDY_FILE
 
 # Ray keeps of an exception in an actor's creation only the text of its traceback.
 _LAST_LINE = re.compile(r"(?:[\w.]+\.)?(?P<kind>\w+): (?P<message>.*)")
+# What a machine lacks, and no configuration mends: room on its disk, a file, a package.
+_OF_THE_MACHINE = {
+    *(name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, OSError)),
+    *("ImportError", "ModuleNotFoundError"),
+}
+_DISK = re.compile(r"No space left on device|Read-only file system|Disk quota exceeded", re.IGNORECASE)
+_NAMED = re.compile(r"(['\"]).*?\1|/\S+|\b0x[0-9a-f]+\b|\d{3,}")
 _MEMORY = re.compile(r"[\d.]+GB used / [\d.]+GB limit")
 
 
@@ -30,7 +39,8 @@ class Failure:
     """`reason` is one line, `details` the whole traceback; a lost worker is worth another try.
 
     `out_of_memory` is worth one where the device, or of a lost worker the machine, was shared. `ends_sweep` says that
-    every trial would fail alike.
+    every trial would fail alike. `outside` is the reason without the names of files, where it lies outside of the
+    trial's configuration; "" where it may not.
     """
 
     reason: str
@@ -38,6 +48,7 @@ class Failure:
     worker_lost: bool = False
     ends_sweep: bool = False
     out_of_memory: bool = False
+    outside: str = field(default="", compare=False)
 
 
 def read_failure(trial: Trial) -> Failure:
@@ -71,13 +82,16 @@ def describe(error: Exception | None, times: int = 1) -> Failure:
     if kind in (UserError.__name__, TrialFailed.__name__, OutOfMemory.__name__):
         crowded = kind == OutOfMemory.__name__
         return Failure(message, details, ends_sweep=kind == UserError.__name__, out_of_memory=crowded)
-    return Failure(": ".join(filter(None, [kind, message])), details)
+    reason = ": ".join(filter(None, [kind, message]))
+    outside = kind in _OF_THE_MACHINE or _DISK.search(message)
+    return Failure(reason, details, outside=_NAMED.sub("…", reason) if outside else "")
 
 
 def broken_off(error: Exception, experiment: Path) -> str:
     """Say in one line that, and why, a sweep broke off, with the traceback in the experiment's driver_error.txt."""
     details = experiment / DRIVER_ERROR_FILE
-    details.write_text("".join(traceback.format_exception(error)))
+    with suppress(OSError):  # The folder may be gone, or the disk full.
+        details.write_text("".join(traceback.format_exception(error)))
     cause = root_cause(error)
     while isinstance(cause, TuneError) and cause.__context__ is not None:  # Ray's, made of another one's text.
         cause = root_cause(cause.__context__)

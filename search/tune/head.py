@@ -1,14 +1,16 @@
 """The head of a Ray cluster: whether it answers, before a sweep joins it and while the sweep runs."""
 
+import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
+from ray._private.ray_constants import PROCESS_TYPE_GCS_SERVER, PROCESS_TYPE_RAYLET
 
 from search.tune.failure import how_to_go_on
 from trainables.errors import UserError
@@ -55,11 +57,13 @@ def said_after(line: str, seconds: float = JOIN_SECONDS) -> Iterator[None]:
 def head_watched(experiment: Path) -> Iterator[None]:
     """Say during the body when Ray's head is gone, and how to go on: Ray then ends this process without a word of it.
 
+    A process of our own Ray's that has died ends the sweep: without one nothing runs, and Ray waits for minutes.
+
     A thread of its own looks, because the sweep's loop waits for the head in Ray's native code.
     """
     address, over = ray.get_runtime_context().gcs_address, threading.Event()
-    thread = threading.Thread(target=_watch, args=(address, experiment, over), daemon=True)
-    thread.start()
+    for watch in (lambda: _watch(address, experiment, over), lambda: _watch_own(experiment, over)):
+        threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
@@ -77,6 +81,30 @@ def _watch(address: str, experiment: Path, over: threading.Event) -> None:
             away = f"Ray's head at {address} does not answer any more, and Ray ends a driver without one"
             print(f"warning: {away}; {how_to_go_on(experiment)}", file=sys.stderr, flush=True)
             said = True
+
+
+def dead_process() -> str | None:
+    """Return the name of a process that has died of the Ray that this process started; None while all of them live."""
+    node = ray._private.worker._global_node
+    needed = (PROCESS_TYPE_RAYLET, PROCESS_TYPE_GCS_SERVER)
+    return next((kind for kind, _ in node.dead_processes() if kind in needed), None) if node is not None else None
+
+
+def _watch_own(experiment: Path, over: threading.Event) -> None:
+    while not over.wait(_BETWEEN_LOOKS):
+        dead = dead_process()
+        if dead is not None:
+            # The loop may stand in Ray's native code for minutes, so that no exception would be heard of.
+            print(f"error: {ray_died(dead, experiment)}", file=sys.stderr, flush=True)
+            node = ray._private.worker._global_node
+            with suppress(Exception):
+                node.kill_all_processes(check_alive=False, allow_graceful=False)
+            os._exit(2)
+
+
+def ray_died(process: str, experiment: Path) -> str:
+    """Say in one line that a process of Ray's was killed, and how to go on."""
+    return f"Ray's process {process} on this machine was killed or crashed; {how_to_go_on(experiment)}"
 
 
 def _answers(address: str) -> bool:

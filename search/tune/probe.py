@@ -21,6 +21,7 @@ from trainables.config import RunSettings, TrialConfig
 from trainables.errors import TrialFailed, UserError
 from trainables.files.experiment import PROBE_FILE, PROBE_FOLDER, SOLUTION_FILE
 from trainables.files.output import whole_or_nothing, write_json
+from trainables.files.record import read_record
 from trainables.handoff import ProbeRecord
 
 PROBE = "probe"  # The study's user attribute.
@@ -110,7 +111,13 @@ def probed(plan: Plan, part: Share, study: optuna.Study) -> ProbeRecord | None:
 def read_probe(experiment: Path) -> ProbeRecord | None:
     """Return the record in an experiment's folder, None where there is none."""
     file = experiment / PROBE_FOLDER / PROBE_FILE
-    return ProbeRecord.model_validate_json(file.read_text()) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        return read_record(file, ProbeRecord, "it is found again")
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return None
 
 
 def probe_of(study: optuna.Study) -> ProbeRecord | None:

@@ -14,7 +14,8 @@ from search.config.schema import SweepConfig
 from search.config.trial_plan import run_settings
 from search.stopping.rules import StopRule
 from search.study.trial_end import BAD_ENDS, DIVERGED, INFEASIBLE, Stop
-from search.tune.failure import Failure, read_failure
+from search.tune.failure import Failure, how_to_go_on, read_failure
+from search.tune.head import dead_process, ray_died
 from search.tune.session import nodes_of_trials
 from search.tune.state import SweepState
 from trainables.errors import UserError
@@ -57,6 +58,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on an epoch's result; a decision to stop is left in `SweepState.stops` with its reason."""
+        self._sweep_state.alike.any_result = True
         number = run_settings(trial).trial
         stop = self._judge(number, result)
         if stop is None and self._sweep_state.ending is not None:
@@ -80,10 +82,18 @@ class StudyScheduler(FIFOScheduler):
         Called before Ray tries the trial again, and before the searcher hears of its end.
 
         A UserError that the trainable raised (weights that do not fit, say) would fail every trial: it ends the sweep.
+        So does what two trials failed for before any had a result, if no configuration can be the cause.
         """
         failure, number = read_failure(trial), run_settings(trial).trial
         if failure.ends_sweep:
             self._sweep_state.fail(UserError(failure.reason))
+        dead = dead_process() if failure.worker_lost else None
+        if dead is not None:
+            self._sweep_state.left_open.add(number)
+            self._sweep_state.fail(UserError(ray_died(dead, self._experiment)))
+        if self._sweep_state.alike.add(number, failure.outside):
+            first = "the first two trials failed for a reason that is not in their configurations"
+            self._sweep_state.fail(UserError(f"{first}: {failure.reason}; {how_to_go_on(self._experiment)}"))
         more = _more_room(trial, failure) if failure.out_of_memory else {}
         if more and trial.num_failures <= trial.max_failures:
             self._roomier[number] = more

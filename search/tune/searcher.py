@@ -13,11 +13,12 @@ from ray.tune.search.optuna import OptunaSearch
 from search.config.space import distributions
 from search.config.trial_plan import Plan
 from search.experiment.provenance import now
-from search.records import KEPT_OF_RESULTS, seconds_of_epochs
+from search.records import KEPT_OF_RESULTS, epochs_without_gap, seconds_of_epochs
 from search.sampling.suggestions import Suggester, begin
 from search.sampling.warm_start import read_warm_start
-from search.study.study import COST, DRIVER, cost_of, finite_values, report, tell_end
+from search.study.study import COST, cost_of, finite_values, report, tell_end
 from search.study.trial_end import INFEASIBLE, Stop
+from search.study.trial_record import DRIVER, keep_trial
 from search.tune.run_times import RunTimes
 from search.tune.state import SweepState
 from trainables.config import RunSettings, TrialConfig
@@ -41,6 +42,7 @@ class StudySearch(OptunaSearch):
         self._sweep_state = sweep_state
         self._open: dict[int, _OpenTrial] = {}
         self._numbers: dict[str, int] = {}
+        self._spared: dict[int, str] = {}
         self._resumed = list(resumed)
         self._study_here = study
         config = plan.config
@@ -81,6 +83,7 @@ class StudySearch(OptunaSearch):
             config = self._plan.trial_config(trial.number, trial.params)
             for name, value in self._attrs(config).items():
                 trial.set_user_attr(name, value)
+        keep_trial(self.study, trial.number, self._plan.experiment)
         return self._open_trial(trial_id, trial, config)
 
     def _open_trial(
@@ -88,13 +91,16 @@ class StudySearch(OptunaSearch):
     ) -> dict[str, Any]:
         self._numbers[trial_id] = trial.number
         opened = self._open[trial.number] = _OpenTrial(trial, begun, self._plan, self._sweep_state.run_times)
-        return self._plan.settings(trial.number, config, opened.last_epoch or 0)
+        # What the log has lost is reported again, too.
+        logged = epochs_without_gap(trial_folder(self._plan.experiment, trial.number)) if begun else 0
+        return self._plan.settings(trial.number, config, min(opened.last_epoch or 0, logged))
 
     def _attrs(self, config: TrialConfig) -> dict[str, Any]:
         return {"config": config.model_dump(), "seed": config.seed, "provenance": self._plan.origin}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an epoch's objective; before the first, what the model costs."""
+        self.end_spared()
         trial = self._open.get(self._number(trial_id, result))
         if trial is None:
             return
@@ -110,6 +116,11 @@ class StudySearch(OptunaSearch):
         number = self._number(trial_id, result)
         if number not in self._open:
             logging.getLogger(__name__).warning("trial %s has ended already; a further end is ignored", trial_id)
+            return
+        if number in self._sweep_state.left_open:
+            return
+        if self._sweep_state.alike.may_go_on(number):
+            self._spared[number] = trial_id
             return
         trial = self._open.pop(number)
         self._numbers.pop(trial_id, None)
@@ -128,7 +139,14 @@ class StudySearch(OptunaSearch):
         cost = (trial.cost or 0.0) if self._plan.config.cost else 0.0
         mode, attrs = self._plan.config.mode, trial.attrs()
         end = tell_end(self.study, number, trial.values, stop, mode, attrs, unreported, cost)
+        keep_trial(self.study, number, self._plan.experiment)
         self._sweep_state.trial_ends[number] = end
+
+    def end_spared(self) -> None:
+        """Tell the study that trials failed which a resume was to run again, had the sweep ended by their failure."""
+        self._sweep_state.alike.any_result = True
+        while self._spared:
+            self.on_trial_complete(self._spared.popitem()[1], error=True)
 
     def _note_cost(self, trial: "_OpenTrial") -> None:
         """Write what the model costs, as an objective and by how much it is above what is allowed."""

@@ -3,12 +3,14 @@
 import logging
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -108,8 +110,38 @@ def _start(address: str | None, gpus: int | None) -> None:
         _join(given, "the key address" if address else "RAY_ADDRESS")
         return
     # Without "local", Ray would join a cluster that it finds on this machine.
-    with _in_one_line("cannot reach Ray on this machine"):
-        _init(address="local", num_cpus=usable_cores(), num_gpus=gpus, include_dashboard=False)
+    _own_token()
+    with _in_one_line("cannot reach Ray on this machine"), _on_this_machine_only():
+        # Its metrics would be open to anybody who reaches the port.
+        quiet = {"enable_metrics_collection": False}
+        _init(address="local", num_cpus=usable_cores(), num_gpus=gpus, include_dashboard=False, _system_config=quiet)
+
+
+@contextmanager
+def _on_this_machine_only() -> Iterator[None]:
+    """Have a Ray that starts in the body listen on 127.0.0.1 alone: it takes `_node_ip_address` for any but that."""
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _own_token() -> None:
+    """Have a token that nobody else can read: Ray makes one that everybody can, who may then run tasks in this Ray."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token") != "token":
+        return
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with suppress(OSError):  # Ray says itself what is wrong.
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if file.stat().st_uid == os.geteuid() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+            return
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_hex(32))
 
 
 def _join(address: str, said_by: str) -> None:

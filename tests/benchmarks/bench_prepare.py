@@ -3,11 +3,13 @@
     python -m tests.benchmarks.bench_prepare ../shared/data/eol_rare_species_metadata.csv
 
 The photos are drawn: small JPEGs, all different, under the real paths, beside the real metadata. Memory is the peak of
-the resident sets of the process and its workers together, sampled every 20 ms; pages that they share count for each.
+the resident set of the process and of what its workers have of their own, sampled every 20 ms. (The whole sets of both
+would count twice what they share: a program that is just being started has all of its parent's pages for a moment.)
 """
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ import sys
 from pathlib import Path
 from trainables.data.prepare import PrepareOptions, prepare
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareOptions(workers=int(sys.argv[3])))
+    prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareOptions.model_validate_json(sys.argv[3]))
 """
 
 
@@ -45,7 +47,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             some = rows[: round(share * len(rows))]
             draw_photos(Path(folder, "photos"), header, some, arguments.side)
-            seconds, peak = measured(Path(folder), arguments.workers)
+            seconds, peak = measured(Path(folder), workers=arguments.workers)
             peaks.append((len(some), peak))
             splits = [path.name.split("-")[0] for path in sorted(Path(folder, "out").glob("*.tfrecord"))]
             print(f"{len(some):8} {seconds:9.1f} {len(some) / seconds:9.0f} {peak / 1e6:9.0f} {len(splits)} shards")
@@ -67,11 +69,11 @@ def draw_photos(root: Path, header: list[str], rows: list[dict[str, str]], side:
         writer.writerows(rows)
 
 
-def measured(folder: Path, workers: int) -> tuple[float, int]:
+def measured(folder: Path, **options: object) -> tuple[float, int]:
     """Seconds, and peak bytes of memory, of one `prepare` in a process of its own."""
     program = folder / "program.py"
     program.write_text(_PROGRAM)
-    command = [sys.executable, str(program), str(folder / "photos"), str(folder / "out"), str(workers)]
+    command = [sys.executable, str(program), str(folder / "photos"), str(folder / "out"), json.dumps(options)]
     root = str(ROOT)
     started = time.perf_counter()
     process = psutil.Popen(command, env={"PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"}, stderr=subprocess.DEVNULL)
@@ -87,8 +89,9 @@ def measured(folder: Path, workers: int) -> tuple[float, int]:
 def resident(process: psutil.Process) -> int:
     total = 0
     try:
-        for one in [process, *process.children(recursive=True)]:
-            total += one.memory_info().rss
+        total = process.memory_info().rss
+        for worker in process.children(recursive=True):
+            total += worker.memory_full_info().uss
     except psutil.NoSuchProcess:
         pass  # it ended between listing and asking; the next sample is 20 ms away
     return total

@@ -27,7 +27,7 @@ from tests.cluster_tests.hosts import SHARED, missing
 from tests.cluster_tests.onprem import DRIVER, STORE, OnPrem, best, digits, onprem, trials, wait_until
 
 EPOCHS, SECONDS = 8, 1.5
-REAL_EPOCHS = 3
+REAL_EPOCHS = 300  # A trial must last longer than the start of a worker: until then the first worker takes every trial.
 PATIENCE = 600.0
 
 Harm = Callable[[OnPrem, float], None]
@@ -74,7 +74,8 @@ def drill(cluster: OnPrem, name: str) -> bool:
     chosen, began = DRILLS[name], time.monotonic()
     words = (real_sweep if chosen.resumed else sleeping_sweep)(cluster, name)
     with running(cluster, name, ["ray", "submit", cluster.file, "cluster/submit.py", "--", *words]) as sweep:
-        assert wait_until(lambda: busy(cluster, name), PATIENCE), log(cluster, name)
+        wait_until(lambda: busy(cluster, name) or sweep.poll() is not None, PATIENCE)
+        assert busy(cluster, name), f"no trial ended on one of the workers: {log(cluster, name)}"
         say(began, "trials have run on both workers; doing the harm")
         harmed = datetime.now()
         chosen.harm(cluster, began)
@@ -93,7 +94,8 @@ def sleeping_sweep(_: OnPrem, name: str) -> list[str]:
 
 def real_sweep(cluster: OnPrem, name: str) -> list[str]:
     changes = {"dataset": digits(cluster), "store": STORE, "trials": DRILLS[name].trials, "trial.weights": "random"}
-    changes |= {"trial.epochs": REAL_EPOCHS, "early_stopping.kind": "none", "checkpoint_every": 1}
+    changes |= {"trial.epochs": REAL_EPOCHS, "trial.patience": REAL_EPOCHS, "early_stopping.kind": "none"}
+    changes["checkpoint_every"] = 1
     changes |= {"trial.backbone": "mobilenet_v2", "space.unfrozen_layers": "[0,20]"}
     words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
     return ["search/sweeps/digits_demo.yaml", "--experiment", f"{SHARED}/{name}/experiment", *words]

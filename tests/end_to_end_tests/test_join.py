@@ -12,7 +12,7 @@ from search.config.storage_url import parse_url
 from search.experiment.provenance import read_provenance
 from search.records import read_epochs, read_experiment
 from search.study.storage import read_study
-from search.study.study import DRIVER
+from search.study.trial_record import DRIVER
 from tests.checkout import ROOT
 from tests.search_tests import killed_driver
 from tests.search_tests.postgres import PASSWORD, USER, server

@@ -1,5 +1,6 @@
 """A stand-in for the trainable: learning curves as fine-tuning gives them, in no time, with faults on demand."""
 
+import errno
 import math
 import os
 import time
@@ -18,8 +19,8 @@ class SyntheticTrial(tune.Trainable):
     """The class API of trainables.trial.FineTuneTrial over a formula.
 
     `FAULTS` says which trials go wrong, and when: {trial number: {"nan": epoch, "raise": epoch, "kill": epoch,
-    "kill_once": epoch, "setup": True, "hopeless": True, "needs_gpu": part of one}}; with "quiet" a NaN does not end the
-    trial. `SECONDS` is how long an epoch takes, `DROP` names metrics that are not reported.
+    "kill_once": epoch, "setup": True, "hopeless": True, "disk_full": True, "needs_gpu": part of one}}; with "quiet" a
+    NaN does not end the trial. `SECONDS` is how long an epoch takes, `DROP` names metrics that are not reported.
     """
 
     FAULTS: ClassVar[dict[int, dict[str, Any]]] = {}
@@ -37,6 +38,8 @@ class SyntheticTrial(tune.Trainable):
         self._fault = self.FAULTS.get(config["run"].trial, {})
         if self._fault.get("setup"):
             raise RuntimeError("the weights are damaged")
+        if self._fault.get("disk_full"):
+            raise OSError(errno.ENOSPC, "No space left on device", config["run"].checkpoint_dir)
         if self._fault.get("hopeless"):
             raise UserError("weights: w.h5 does not fit inception_v3")
 

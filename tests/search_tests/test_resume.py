@@ -1,7 +1,9 @@
 """search/resume.py: what is refused, said and handed over; that the sweep goes on as it was is in test_killed.py."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from search.experiment.provenance import add_session, origin, provenance, read_p
 from search.results import read_summary
 from search.resume import read_resumed, resume_sweep
 from search.study.storage import opened_storage
-from search.study.study import load_study, open_study
+from search.study.study import continued_study, load_study, open_study
 from tests.search_tests.example import FINGERPRINT, empty_dataset, sweep
 from tests.search_tests.tune_loop import PlayedSweep
 from trainables.config import TrialConfig
@@ -57,13 +59,16 @@ def test_a_driver_killed_before_the_hand_over_is_made_up_for_without_training(
 
 
 @pytest.mark.parametrize("lost", ["sweep_summary.json", "best.json"])
-def test_what_was_deleted_of_the_hand_over_is_written_again(
-    config: SweepConfig, capsys: pytest.CaptureFixture[str], lost: str
+@pytest.mark.parametrize("content", [None, b"", b"{", b"{}", bytes(500)])
+def test_what_was_lost_of_the_hand_over_is_written_again(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], lost: str, content: bytes | None
 ) -> None:
     assert resume(config) == 0
     folder = Path(config.experiment)
     best, summary = read_handoff(folder / "best.json"), read_summary(folder)
     (folder / lost).unlink()
+    if content is not None:
+        (folder / lost).write_bytes(content)
     assert resume(config) == 0
     assert "has ended" not in capsys.readouterr().out
     assert read_handoff(folder / "best.json") == best
@@ -118,9 +123,18 @@ def test_what_is_no_experiment_or_is_being_run_is_refused_in_one_line(config: Sw
         resume_sweep(tmp_path)
     with driving(Path(config.experiment)), pytest.raises(UserError, match="is being run by process"):
         resume_sweep(Path(config.experiment))
-    (Path(config.experiment) / "provenance.json").write_text("{")
-    with pytest.raises(UserError, match=r"provenance\.json is missing or damaged"):
-        resume_sweep(Path(config.experiment))
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"experiment_id": 5, "dataset_fingerprint": "x"}'])
+def test_a_record_of_where_it_came_from_that_was_lost_blocks_no_resume(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    file = Path(config.experiment) / "provenance.json"
+    file.unlink() if content is None else file.write_text(content)
+    assert resume(config) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.endswith("it is written anew")]
+    assert len(warnings) == 1 and warnings[0].startswith(f"warning: {file} ")
+    assert read_provenance(Path(config.experiment))["lost"] == "the record of the first driver"
 
 
 @pytest.mark.parametrize(
@@ -136,16 +150,82 @@ def test_a_study_that_was_lost_is_one_line_and_no_sweep_begins_over_its_trials(
     config: SweepConfig, capsys: pytest.CaptureFixture[str], loss: str, line: str
 ) -> None:
     study, trials = Path(config.experiment) / "study.db", Path(config.experiment) / "trials"
-    (trials / "0000").mkdir(parents=True)
+    for record in trials.glob("*/trial.json"):  # As those of an earlier version.
+        record.unlink()
+    lose(study, loss)
+    assert resume(config, "trials=9") == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {study} {line.format(trials=trials)}") and said.err.count("\n") == 1
+    assert not (Path(config.experiment) / "best.json").exists()
+
+
+def lose(study: Path, loss: str) -> None:
     content = study.read_bytes()
     left = {"missing": None, "empty": b"", "cut off": content[: len(content) // 2], "overwritten": b"x" * 5000}[loss]
     study.unlink()
     if left is not None:
         study.write_bytes(left)
+
+
+def everything(config: SweepConfig) -> list[dict[str, Any]]:
+    """All that the study holds of its trials, times included."""
+    with opened_storage(Path(config.experiment)) as storage:
+        study = load_study("test", storage)
+        assert study is not None
+        hidden = ("_trial_id", "trial_id", "_intermediate_values")
+        return [{key: value for key, value in vars(t).items() if key not in hidden} for t in study.get_trials()]
+
+
+@pytest.mark.parametrize("loss", ["missing", "empty", "cut off", "overwritten"])
+def test_a_lost_study_comes_back_from_the_trials_own_records(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], loss: str
+) -> None:
+    before = everything(config)
+    lose(Path(config.experiment) / "study.db", loss)
+    assert resume(config) == 0
+    assert "study.db had lost 3 trials; they are back from their own records" in capsys.readouterr().err
+    assert everything(config) == before
+    kept = sorted(file.name for file in Path(config.experiment).glob("study.db*"))
+    assert kept == ["study.db", *(["study.db.damaged-1"] if loss in ("cut off", "overwritten") else [])]
+
+
+def test_an_older_copy_of_the_study_gets_the_trials_that_it_lacks(config: SweepConfig) -> None:
+    ended(config, 5)
+    study = Path(config.experiment) / "study.db"
+    older = study.read_bytes()
+    with opened_storage(Path(config.experiment)) as storage:
+        game = PlayedSweep(config, study=load_study("test", storage))
+        game.play(trials=1)
+        game.searcher.suggest("begun")
+    before = everything(config)
+    assert [trial["state"].name for trial in before] == ["COMPLETE"] * 4 + ["RUNNING"]
+    study.write_bytes(older)
+    with opened_storage(Path(config.experiment)) as storage:
+        continued_study(config, FINGERPRINT, storage)
+    assert everything(config) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"number": 1}'])
+def test_a_damaged_record_of_a_trial_is_one_line_where_it_is_needed(
+    config: SweepConfig, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    record = Path(config.experiment) / "trials" / "0001" / "trial.json"
+    record.write_text(content)
+    assert resume(config) == 0  # The study has all of it.
+    lose(Path(config.experiment) / "study.db", "missing")
+    capsys.readouterr()
     assert resume(config, "trials=9") == 2
-    said = capsys.readouterr()
-    assert said.err.startswith(f"error: {study} {line.format(trials=trials)}") and said.err.count("\n") == 1
-    assert not (Path(config.experiment) / "best.json").exists()
+    assert capsys.readouterr().err.startswith(f"error: {record} is damaged: ")
+
+
+def test_a_trial_of_which_nothing_is_left_keeps_its_number(config: SweepConfig) -> None:
+    before = everything(config)
+    shutil.rmtree(Path(config.experiment) / "trials" / "0001")
+    lose(Path(config.experiment) / "study.db", "missing")
+    with opened_storage(Path(config.experiment)) as storage:
+        continued_study(config, FINGERPRINT, storage)
+    after = everything(config)
+    assert (after[0], after[2]) == (before[0], before[2]) and after[1]["state"].name == "FAIL"
 
 
 def test_a_key_that_is_set_twice_is_refused(config: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,6 +137,31 @@ def test_what_would_fail_every_trial_ends_the_sweep_with_the_workers_own_line(ra
     assert [trial.state for trial in read_experiment(config.experiment).trials] == ["FAIL"]
 
 
+def test_two_trials_that_fail_alike_outside_their_configurations_end_the_sweep_and_cost_no_trial(
+    ray_here: None, tmp_path: Path
+) -> None:
+    config = sweep(tmp_path, trials=5)
+    full = {number: {"disk_full": True} for number in range(5)}
+    with pytest.raises(UserError, match=r"not in their configurations: OSError: .*No space left .*goes on$"):
+        run_sweep(config, with_faults(full))
+    failed = read_experiment(config.experiment).trials
+    assert 2 <= len(failed) < 5 and {trial.state for trial in failed} == {"RUNNING"}
+    resume_sweep(Path(config.experiment), trainable=SyntheticTrial)
+    trials = read_experiment(config.experiment).trials
+    assert len(trials) == 5 and {trial.state for trial in trials} <= {"COMPLETE", "PRUNED"}
+    assert [trial.params for trial in trials[: len(failed)]] == [trial.params for trial in failed]
+
+
+def test_one_trial_that_fails_on_a_full_disk_is_failed_once_another_has_a_result(
+    ray_here: None, tmp_path: Path
+) -> None:
+    config = sweep(tmp_path, trials=4)
+    run_sweep(config, with_faults({0: {"disk_full": True}, 3: {"disk_full": True}}))
+    trials = read_experiment(config.experiment).trials
+    assert [trial.state == "FAIL" for trial in trials] == [True, False, False, True]
+    assert trials[0].stop is not None and "No space left on device" in trials[0].stop["reason"]
+
+
 def test_trials_share_a_gpu_by_fractions(ray_here: None, tmp_path: Path) -> None:
     class Device(SyntheticTrial):
         def step(self) -> dict[str, object]:
@@ -223,6 +248,26 @@ def test_a_folder_that_holds_another_run_is_refused_and_left_as_it_was(tmp_path:
     with pytest.raises(UserError, match=r"experiment: .* holds another run; choose an empty or a new folder"):
         run_sweep(config, SyntheticTrial)
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("best.json", "mine")]
+
+
+def test_a_run_that_measures_while_another_one_begins_and_ends_leaves_that_ones_records_alone(
+    ray_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, before = sweep(tmp_path, trials=2), {}
+
+    def measured(*given: Any) -> tuple[Share, None]:
+        monkeypatch.undo()
+        run_sweep(config, SyntheticTrial)
+        before.update(contents(Path(config.experiment)))
+        return allocate(*given)  # type: ignore[return-value]
+
+    def contents(folder: Path) -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    monkeypatch.setattr("search.sweep.allocate", measured)
+    with pytest.raises(UserError, match=r"experiment: .* holds another run; choose an empty or a new folder"):
+        run_sweep(config, SyntheticTrial)
+    assert before and contents(Path(config.experiment)) == before
 
 
 @pytest.mark.parametrize(

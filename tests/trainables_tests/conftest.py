@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.s3_server import s3_server
-from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, make_worker, red_or_green
+from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, make_worker, red_or_green, unread
 from trainables.__main__ import main
 from trainables.data.dataset import Dataset
 from trainables.files.output import write_json
@@ -69,7 +69,9 @@ def final(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> P
 
     folder = tmp_path_factory.mktemp("run") / "experiment" / "final"
     (folder.parent / "tensorboard").mkdir(parents=True)
-    retrain(handoff(small_dataset, config=SMALL), folder, FinalOptions(threshold=1.0, epochs=2), lambda line: None)
+    retrain(
+        handoff(unread(small_dataset), config=SMALL), folder, FinalOptions(threshold=1.0, epochs=2), lambda line: None
+    )
     return folder
 
 
@@ -80,7 +82,7 @@ def one_training(
     """Folder and output of the command `retrain` where no family counts as weak; any score is above the sweep's."""
     experiment = tmp_path_factory.mktemp("run") / "experiment"
     config = SMALL.model_copy(update={"backbone": "simple_cnn"})
-    write_handoff(handoff(small_dataset, config=config, score=-1.0), experiment / "best.json")
+    write_handoff(handoff(unread(small_dataset), config=config, score=-1.0), experiment / "best.json")
     done = run("retrain", experiment / "best.json", "--epochs", "1", "--threshold", "0")
     return experiment / "final", done
 

@@ -15,6 +15,7 @@ class Options(BaseModel):
     folder: Path | None = Field(default=None, description="where (default: here)")
     kind: Literal["one", "two"] = Field(default="one", description="which")
     names: tuple[str, ...] = Field(default=("a",), description="some")
+    sides: tuple[Literal["left", "right"], ...] = Field(default=(), description="which of them (default: none)")
     span: tuple[int, int] = Field(default=(1, 2), description="from, to", json_schema_extra={"metavar": ["A", "B"]})
     dry: bool = Field(default=False, description="write nothing")
     colour: bool = Field(default=True, description="in colour")
@@ -35,13 +36,23 @@ def parse(*words: str) -> Options:
 
 def test_each_described_field_is_an_option_of_its_type_and_default() -> None:
     assert parse() == Options()
-    words = "--share 0.5 --most-photos 3 --folder x --kind two --names b c --span 4 5 --dry --no-colour"
+    words = (
+        "--share 0.5 --most-photos 3 --folder x --kind two --names b c --sides left right --span 4 5 --dry --no-colour"
+    )
     assert parse(*words.split()) == Options(
-        share=0.5, most_photos=3, folder=Path("x"), kind="two", names=("b", "c"), span=(4, 5), dry=True, colour=False
+        share=0.5,
+        most_photos=3,
+        folder=Path("x"),
+        kind="two",
+        names=("b", "c"),
+        sides=("left", "right"),
+        span=(4, 5),
+        dry=True,
+        colour=False,
     )
 
 
-@pytest.mark.parametrize("words", ["--internal 8", "--share x", "--kind three", "--span 1", "--names"])
+@pytest.mark.parametrize("words", ["--internal 8", "--share x", "--kind three", "--span 1", "--names", "--sides up"])
 def test_what_no_field_takes_is_refused_by_the_parser(words: str) -> None:
     with pytest.raises(SystemExit):
         parse(*words.split())

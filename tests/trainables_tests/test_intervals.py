@@ -80,3 +80,33 @@ def test_every_family_stays_in_every_resample(monkeypatch: pytest.MonkeyPatch) -
     guess = np.array([0] * 50 + [0])
     _, drawn = resample(np.array([0] * 50 + [1]), [guess])
     assert set(np.round(drawn[:, 0, 1], 6)) == {round(100 / 101 / 2, 6)}  # 1 where the second family dropped out.
+
+
+def test_two_families_of_three_photos_all_right_prove_little() -> None:
+    truth = np.repeat(["cat", "dog"], 3)
+    found = scores(truth, truth)
+    assert found.accuracy.low == pytest.approx(0.6097, abs=1e-4) and found.accuracy.high == 1
+    assert found.macro_f1.low < 0.75 and found.macro_f1.high == 1
+
+
+def test_photos_that_stand_alone_are_groups_of_one() -> None:
+    assert scores(TRUTH, GUESS, groups=np.arange(len(TRUTH))) == scores(TRUTH, GUESS)
+
+
+def test_copies_of_the_same_photos_add_no_certainty() -> None:
+    """Each photo four times, in one group: the intervals are those of the photos, not half as wide."""
+    groups, many = np.repeat(np.arange(len(TRUTH)), 4), (np.repeat(TRUTH, 4), np.repeat(GUESS, 4))
+    once, copied, taken_apart = scores(TRUTH, GUESS), scores(*many, groups=groups), scores(*many)
+    for name in ("accuracy", "macro_f1"):
+        value, low, high = getattr(copied, name)
+        assert (value, low, high) == pytest.approx(getattr(once, name), abs=0.02)
+        apart = getattr(taken_apart, name)
+        assert apart.high - apart.low < 0.65 * (high - low)
+
+
+def test_where_all_are_right_as_many_photos_count_as_there_are_groups() -> None:
+    truth = np.repeat(np.arange(3), 20)
+    found = scores(truth, truth, groups=np.repeat(np.arange(12), 5))
+    assert found.accuracy == pytest.approx(share(12, 12))
+    twelve = np.repeat(np.arange(3), 4)
+    assert found.macro_f1.low == pytest.approx(scores(twelve, twelve).macro_f1.low, abs=0.1)

@@ -1,5 +1,6 @@
 """A small prepared dataset and a worker on it, for tests of training."""
 
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from PIL import Image
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, open_dataset
+from trainables.data.ledger import READINGS
 from trainables.data.prepare import PrepareOptions, prepare
 from trainables.handoff import Handoff
 from trainables.network.backbones import Weights, build_backbone
@@ -43,6 +45,12 @@ def make_dataset(folder: Path, **options: Any) -> Dataset:
             picture.save(folder / "photos" / family / f"{number:03d}.png")
     prepare(folder / "photos", folder / "dataset", PrepareOptions(workers=1, group=("none",), **options))
     return open_dataset(folder / "dataset")
+
+
+def unread(dataset: Dataset) -> Dataset:
+    """The same, as if no test before this one had read its test photos."""
+    shutil.rmtree(dataset.folder / READINGS, ignore_errors=True)
+    return dataset
 
 
 def handoff(dataset: Dataset, **changes: object) -> Handoff:

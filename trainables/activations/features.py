@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from trainables.activations.array_file import Array
 from trainables.activations.augment import augmented
 from trainables.activations.photos import Ints, Photos
-from trainables.activations.store import Array, Entry, Store, StoreFull
+from trainables.activations.store import Entry, Store, StoreFull
 from trainables.config import TrialConfig
 from trainables.network.backbones import scale_pixels
 from trainables.network.cut import PIXELS, tensors_at
@@ -198,14 +199,11 @@ class StoredFeatures(Features):
             self._use.filled_bytes += numbers * np.dtype(self._prefix.config.store_dtype).itemsize
             return self._prefix.compute(self._photos, start, stop, view, names, filled)
 
-        entry = self._store.entry({**self._prefix.key(view), "photos": self._photos.fingerprint}, len(self._photos))
-        try:
-            entry.allocate(self._shapes, self._prefix.config.store_dtype)
-            started = time.monotonic()
-            entry.fill(list(self._shapes), compute)
-            self._use.fill_seconds += time.monotonic() - started
-        except BaseException:
-            entry.close()
-            raise
-        self._views[view] = entry, [entry.read(name) for name in self._names]
+        key = {**self._prefix.key(view), "photos": self._photos.fingerprint}
+        started = time.monotonic()
+        entry, arrays = self._store.opened(
+            key, len(self._photos), self._shapes, self._prefix.config.store_dtype, compute
+        )
+        self._use.fill_seconds += time.monotonic() - started
+        self._views[view] = entry, [arrays[name] for name in self._names]
         return self._views[view][1]

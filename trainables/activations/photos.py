@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from trainables.activations.store import Array, Store, StoreFull
+from trainables.activations.array_file import Array
+from trainables.activations.store import Store, StoreFull
 from trainables.data.dataset import Dataset, EncodedPhoto
 from trainables.data.images import decode_resized
 from trainables.data.shards import read_split
@@ -70,13 +71,6 @@ def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, t
         "image_size": image_size,
         "pillow": PIL.__version__,
     }
-    entry = store.entry(key, len(rows))
-    try:
-        entry.allocate({"pixels": (image_size, image_size, 3)}, np.uint8)
-    except StoreFull as error:
-        raise UserError(
-            f"decoded photos must fit in the store, and do not: {error}; give it more with store_gb"
-        ) from None
     reader = _Reader(dataset, split)
     with ThreadPoolExecutor(threads) as pool:
 
@@ -84,9 +78,16 @@ def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, t
             encoded = [photo.image for photo in reader.rows(start, stop)]
             return {"pixels": np.stack(list(pool.map(lambda image: decode_resized(image, image_size), encoded)))}
 
-        entry.fill(["pixels"], decode)
+        shape = {"pixels": (image_size, image_size, 3)}
+        try:
+            _, arrays = store.opened(key, len(rows), shape, np.uint8, decode)
+        except StoreFull as error:
+            raise UserError(
+                f"decoded photos must fit in the store, and do not: {error}; "
+                "give it more with store_gb, or another disk with store"
+            ) from None
     labels = np.array([row.label for row in rows], np.int64)
-    return Photos(entry.read("pixels"), labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}")
+    return Photos(arrays["pixels"], labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}")
 
 
 class _Reader:

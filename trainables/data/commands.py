@@ -19,11 +19,14 @@ examples:
   python -m trainables prepare rare-species runs/dataset --label-level genus --group near-duplicates bursts
   python -m trainables prepare demo/photos demo/dataset --exclude demo/exclude.txt
   python -m trainables prepare rare-species s3://bucket/dataset
+  python -m trainables prepare snapshot runs/dataset --label-level species --group near-duplicates station
+  python -m trainables prepare photos runs/dataset --crop megadetector.json --taxonomy families.csv
 
 PHOTOS is a folder of class folders; metadata.csv (the study's columns) or metadata/rarespecies-catalog.csv (the
-hub's) is used when it is there. OUT gets TFRecord shards with the original bytes, photos.csv, excluded.csv (what was
-left out, and why) and, last, manifest.json. Exact copies of a photo always stay in one split. A class with fewer
-groups of photos than there are splits is kept in training only. A TEST of 0 keeps no photo for test.
+hub's) is used when it is there. So are a Camtrap DP package, a COCO Camera Traps file, an unpacked Darwin Core Archive
+and Parquet tables with pictures inside. OUT gets TFRecord shards with the original bytes, photos.csv, excluded.csv
+(what was left out, and why) and, last, manifest.json. Exact copies of a photo always stay in one split. A class with
+fewer groups of photos than there are splits is kept in training only. A TEST of 0 keeps no photo for test.
 """
 
 _CHECK = """\
@@ -48,7 +51,7 @@ def add_commands(subparsers: Any) -> None:
     """Add the sub-commands to what `ArgumentParser.add_subparsers` returned; each sets `run`, Namespace to status."""
     help_line = "photos to a dataset: split, shards, manifest"
     parser = command(subparsers, "prepare", help_line, _PREPARE, "trainables.data.options:PrepareOptions")
-    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders")
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of class folders, or of a format below")
     parser.add_argument(
         "out",
         metavar="OUT",

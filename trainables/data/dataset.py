@@ -26,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from trainables.errors import UserError, one_line
 from trainables.files.bucket import Bucket, is_url, open_bucket
 from trainables.files.output import read_rows, whole_or_nothing
+from trainables.taxonomy import Taxonomy
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
@@ -53,12 +54,24 @@ class ExclusionList(BaseModel, extra="forbid", frozen=True):
     matched: int
 
 
+class Crops(BaseModel, extra="forbid", frozen=True):
+    """How photos were cropped: by which boxes, from which confidence on, and how much wider (share of the longer side).
+
+    `file` and its SHA-256 are the detector's results; None where the boxes are those of the data.
+    """
+
+    file: str | None
+    sha256: str | None
+    min_confidence: float
+    padding: float
+
+
 class Manifest(BaseModel, extra="forbid", frozen=True):
     """What a prepared dataset is and how it was made; written last, so that its presence means the rest is whole.
 
     `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
     `created` is UTC, ISO 8601; `source` is the absolute path of the photos; `two_labels` counts the training photos of
-    pictures that carry different labels.
+    pictures that carry different labels; `taxonomy` is None where the metadata has no ranks above the labels.
     """
 
     format: Literal[1] = 1
@@ -76,18 +89,22 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     min_photos: int
     train_only_families: list[str]
     two_labels: int = 0
+    crops: Crops | None = None
+    split_by_time: bool = False
     warnings: list[str]
     shards: list[Shard]
     source: str
     created: str
     versions: dict[str, str]
+    taxonomy: Taxonomy | None = None
 
 
 class Photo(NamedTuple):
     """A row of photos.csv: one photo that is used.
 
     `group` is shared by photos that must not be parted; `source` is the path below the folder of photos; `sha256` is
-    of the file's bytes; `width` and `height` are pixels as shown.
+    of the file's bytes; `width` and `height` are pixels as shown. Of a crop they are the crop's, and `box` is what was
+    cropped before it was widened: left, top, width and height as shares of the photo's sides, apart by blanks.
     """
 
     photo_id: str
@@ -100,6 +117,7 @@ class Photo(NamedTuple):
     width: int
     height: int
     shard: str
+    box: str = ""
 
 
 class EncodedPhoto(NamedTuple):
@@ -149,11 +167,14 @@ class Dataset:
         try:
             rows: list[dict[str, Any]] = [row | {name: int(row[name]) for name in numbers} for row in read_rows(file)]
             photos = [Photo(**row) for row in rows]
+            same = fingerprint_of(photos, self.class_names) == self.fingerprint
         except FileNotFoundError:
             raise UserError(f"{file} is missing: the dataset is damaged; prepare it again") from None
         except (KeyError, TypeError, ValueError, csv.Error) as error:
             raise UserError(f"{file} is damaged: {type(error).__name__} {error}; prepare the dataset again") from None
-        if fingerprint_of(photos, self.class_names) != self.fingerprint:
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}") from None
+        if not same:
             raise UserError(f"{file} is damaged: it is not the list that {MANIFEST} was written for")
         return photos
 

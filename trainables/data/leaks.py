@@ -76,18 +76,17 @@ def prove_disjoint(dataset: Dataset, partings: Sequence[Parting] = ()) -> LeakPr
     descriptors = [descriptor for _, descriptor in decoded]
     found = compare(descriptors, [rows[position].family for position, _ in decoded])
     alike, doubtful = ([(decoded[left][0], decoded[right][0]) for left, right in pairs] for pairs in found)
-    together = [*links_of_equal([row.group for row in rows]), *links_of_equal(hashes)]
-    notes = []
+    copies, notes = list(links_of_equal(hashes)), []
     if NEAR_DUPLICATES in dataset.manifest.grouping:
-        together += alike
+        copies += alike
     elif apart := sum(rows[left].split != rows[right].split for left, right in alike):
         rule = f"this dataset was made without --group {NEAR_DUPLICATES}"
         notes = [f"note: at least {apart} near-duplicates stand in two splits; {rule}"]
-    notes += [*_two_labels(rows), *_look_alikes(rows, doubtful)]
+    notes += [*_two_labels(rows, components(len(rows), copies)), *_look_alikes(rows, doubtful)]
     keys: dict[str, Sequence[object]] = {
         PHOTO_ID: [row.photo_id for row in rows],
         CONTENT: hashes,
-        GROUP: components(len(rows), together),
+        GROUP: components(len(rows), [*links_of_equal([row.group for row in rows]), *copies]),
     }
     pairs, leaks = [], []
     for by, values in keys.items():
@@ -108,11 +107,11 @@ def prove_disjoint(dataset: Dataset, partings: Sequence[Parting] = ()) -> LeakPr
     return LeakProof(fingerprint=dataset.fingerprint, photos=counts, pairs=pairs, leaks=leaks, notes=notes)
 
 
-def _two_labels(rows: Sequence[Photo]) -> list[str]:
-    """A line for each group of like photos with different labels, which all train the model."""
-    members: dict[str, list[Photo]] = {}
-    for row in rows:
-        members.setdefault(row.group, []).append(row)
+def _two_labels(rows: Sequence[Photo], pictures: Sequence[int]) -> list[str]:
+    """A line for each of the `pictures` (one number per photo) with different labels, which all train the model."""
+    members: dict[int, list[Photo]] = {}
+    for row, picture in zip(rows, pictures, strict=True):
+        members.setdefault(picture, []).append(row)
     mixed = [
         sorted(each, key=lambda row: row.source)
         for _, each in sorted(members.items())

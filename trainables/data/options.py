@@ -5,6 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+DATA_BOXES = "boxes"
+"""The word of --crop for the boxes that the data themselves have."""
+
 NEAR_DUPLICATES = "near-duplicates"
 GROUP_RULES = (NEAR_DUPLICATES, "bursts", "species", "none")
 DEFAULT_RULES = (NEAR_DUPLICATES,)
@@ -24,7 +27,8 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     )
     label_level: str = Field(
         default="family",
-        description="phylum, class, order, family, genus or species, where the metadata has it",
+        description="phylum, class, order, family, genus or species, where the metadata has it; name takes the names "
+        "as they stand, whatever their rank",
         json_schema_extra={"metavar": "LEVEL"},
     )
     exclude: Path | None = Field(
@@ -34,9 +38,37 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     )
     group: tuple[str, ...] = Field(
         default=DEFAULT_RULES,
-        description="what must not be parted: near-duplicates (default), bursts (one species, adjacent content ids), "
-        "species, or none",
+        description="what must not be parted: near-duplicates (default, with what the data say is one sequence or "
+        "observation), bursts (one species, adjacent content ids), species, none, or a column of the data, such as "
+        "station, sequence, day, photographer or specimen; station+day is both at once",
         json_schema_extra={"metavar": "RULE"},
+    )
+    split_by_time: bool = Field(
+        default=False, description="the earliest photos for training, the next for validation, the latest for test"
+    )
+    taxonomy: Path | None = Field(
+        default=None,
+        description="CSV that gives names their ranks: a column name (or species), and family, genus, …",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    also: tuple[Literal["blank", "human", "vehicle", "unknown"], ...] = Field(
+        default=(),
+        description="camera traps: what to keep as a class of its own besides animals (default: none)",
+    )
+    crop: str | None = Field(
+        default=None,
+        description="cut animals out of the photos: MegaDetector's results (JSON), or boxes, for those of the data",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    min_confidence: float = Field(
+        default=0.2, ge=0, le=1, description="crop what the detector is so sure of", json_schema_extra={"metavar": "P"}
+    )
+    crop_padding: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="widen a box by this share of its longer side",
+        json_schema_extra={"metavar": "SHARE"},
     )
     two_labels: Literal["train", "exclude"] = Field(
         default="train",

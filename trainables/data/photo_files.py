@@ -4,21 +4,26 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
+from trainables.data.crops import Box, crop
 from trainables.data.dataset import ExclusionList
 from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode, image_size
 from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.files.output import named_errors, parse_table, read_text
+from trainables.files.output import named_errors, parse_table, read_text, restored
 from trainables.near_duplicates.descriptor import ImageDescriptor, describe
 
 LISTED = "listed"
@@ -27,12 +32,15 @@ LISTED = "listed"
 _YES = frozenset({"yes", "y", "x", "1", "true"})
 _FEW = 64  # below this many files a pool costs more than it saves
 _CHUNK = 16
+_LOOK_SECONDS = 1.0  # from one look for the parent to the next
 
 
 class PhotoFile(NamedTuple):
     """A photo with its label, before its bytes are decoded.
 
     `source` is the path below the folder of photos, with "/"; `species` and `content_id` are None without metadata.
+    `values` are of `Found.columns`; `time` is when it was taken, `box` the part of the photo that is meant: empty where
+    nothing says so.
     """
 
     photo_id: str
@@ -40,13 +48,17 @@ class PhotoFile(NamedTuple):
     class_name: str
     species: str | None = None
     content_id: int | None = None
+    values: tuple[str, ...] = ()
+    time: datetime | None = None
+    box: Box | None = None
 
 
 class Exclusion(NamedTuple):
     """A file or metadata row that is not used, and why.
 
     `reason` is one of: no_class_folder, not_a_photo, bad_name, no_row, no_file, no_label, two_labels, listed (in the
-    exclusion list), empty, truncated, unreadable, too_large, small_class.
+    exclusion list), empty, truncated, unreadable, too_large, small_class; of listed photos also no_animal, bad_row,
+    not_an_image; of crops no_detection, detector_failed, not_in_detections, no_box, bad_box.
     """
 
     source: str
@@ -56,16 +68,29 @@ class Exclusion(NamedTuple):
 
 @dataclass
 class Found:
-    """What lies in a folder of photos: what can be used, what cannot, and what the user should know."""
+    """What lies in a folder of photos: what can be used, what cannot, and what the user should know.
+
+    `splits` is {source: split of SPLITS} where the photos came in splits. `columns` may be grouped by; `together` are
+    those of them that are never parted unless `--group` says otherwise.
+    `unpacked` is where the photos lie that were packed into tables; the folder goes with this object.
+    """
 
     layout: str
     photos: list[PhotoFile] = field(default_factory=list)
     excluded: list[Exclusion] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+    unpacked: TemporaryDirectory[str] | None = None
 
     def exclude(self, source: str, reason: str, detail: str) -> None:
         """Add to `excluded`."""
         self.excluded.append(Exclusion(source, reason, detail))
+
+    def folder(self, root: Path) -> Path:
+        """Where the photos lie that were found in `root`."""
+        return Path(self.unpacked.name) if self.unpacked else root
 
     def reasons(self) -> str:
         """What was excluded, counted, for a message."""
@@ -145,7 +170,8 @@ def _shown(name: str) -> str:
 class Inspection(NamedTuple):
     """What is kept of a photo that decodes: some 400 bytes, whatever the photo's size.
 
-    `sha256` is of the file's bytes; `width` and `height` are pixels as shown; `bytes` is the file's length.
+    `sha256` is of the file's bytes; `width` and `height` are pixels as shown; `bytes` is the file's length. Of a crop
+    all are the crop's, and `box` is its box as shares of the photo's sides.
     """
 
     sha256: str
@@ -153,6 +179,7 @@ class Inspection(NamedTuple):
     width: int
     height: int
     descriptor: ImageDescriptor
+    box: Box | None = None
 
 
 def inspect_bytes(image: bytes) -> Inspection:
@@ -166,34 +193,59 @@ def inspect_bytes(image: bytes) -> Inspection:
     return Inspection(hashlib.sha256(image).hexdigest(), len(image), width, height, descriptor)
 
 
-def inspect_file(root: Path, source: str) -> Inspection | Exclusion:
-    """Inspect root/source; what cannot be read or decoded is excluded."""
+def photo_bytes(root: Path, source: str, box: Box | None = None, padding: float = 0) -> tuple[bytes, Box | None]:
+    """The bytes of root/source, or of the crop of a box in it, which is then returned as shares of the photo's sides.
+
+    Raises:
+        OSError: it cannot be read.
+        ImageUnreadable: there is no such crop.
+    """
+    image = (root / source).read_bytes()
+    return (image, None) if box is None else crop(image, box, padding)
+
+
+def inspect_file(root: Path, padding: float, source: str, box: Box | None = None) -> Inspection | Exclusion:
+    """Inspect root/source, or a crop of it; what cannot be read or decoded is excluded."""
     try:
-        return inspect_bytes((root / source).read_bytes())
+        image, share = photo_bytes(root, source, box, padding)
+        return inspect_bytes(image)._replace(box=share)
     except ImageUnreadable as error:
         return Exclusion(source, error.reason, error.detail)
     except OSError as error:
         return Exclusion(source, "unreadable", error.strerror or type(error).__name__)
 
 
-def inspect_files(root: Path, sources: Sequence[str], workers: int | None = None) -> Iterator[Inspection | Exclusion]:
+def _live_with(parent: int) -> None:
+    """Leave Ctrl-C to the parent, which ends the pool; and end with a parent that was killed, which ends nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def inspect_files(
+    root: Path, sources: Sequence[str], workers: int | None = None, boxes: Sequence[Box | None] = (), padding: float = 0
+) -> Iterator[Inspection | Exclusion]:
     """`inspect_file` of each, in order, by `workers` processes (None: one per usable core).
 
     Raises:
         UserError: a worker process died (usually: no memory left).
     """
-    inspect = partial(inspect_file, root)
+    inspect = partial(inspect_file, root, padding)
+    boxes = boxes or [None] * len(sources)
     workers = min(workers or usable_cores(), max(1, len(sources) // _FEW))
     if workers == 1:
-        yield from map(inspect, sources)
+        yield from map(inspect, sources, boxes)
         return
     # Workers must not inherit TensorFlow or its threads from this process, so they are not forked.
     context = multiprocessing.get_context("spawn")
-    # Ctrl-C reaches the whole process group; the parent ends the pool, and the workers need not each report it.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=signal.signal, initargs=ignore)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_live_with, initargs=(os.getpid(),))
     try:
-        yield from pool.map(inspect, sources, chunksize=_CHUNK)
+        yield from pool.map(inspect, sources, boxes, chunksize=_CHUNK)
     except BrokenProcessPool:
         raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
     finally:
@@ -242,7 +294,7 @@ def read_exclusion_list(file: Path) -> dict[str, str]:
         columns, rows = parse_table(text)
         if "source" in columns:
             return {
-                path_key(row["source"]): row.get("reason") or ""
+                path_key(restored(row["source"])): restored(row.get("reason") or "")
                 for _, row in rows
                 if row["source"] and ("exclude" not in row or (row["exclude"] or "").strip().lower() in _YES)
             }

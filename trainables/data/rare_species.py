@@ -1,6 +1,7 @@
 """The Rare Species set with metadata: the study's copy and the hub's."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ _FILES = ("metadata.csv", "metadata/rarespecies-catalog.csv")
 class Row(NamedTuple):
     """One line of a metadata file: `key` finds its photo, `where` finds the line again.
 
-    `class_name` is "" where the level is not given; `species` is the eol_page_id.
+    `class_name` is "" where the level is not given; `species` is the eol_page_id; `values` are those of all columns.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     class_name: str
     species: str
     content_id: int | None
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class MetadataLayout:
         """See Layout; a photo whose id is empty or stands for another photo too gets one from its path."""
         file, found = root / self.file, Found(self.name)
         rows: dict[str, list[Row]] = {}
-        for row in self.read_rows(file, level):
+        found.columns, all_rows = self.read_rows(file, level)
+        for row in all_rows:
             rows.setdefault(row.key, []).append(row)
         sources: dict[str, list[str]] = {}
         for source in photo_files(root, found, _FILES):
@@ -82,8 +85,8 @@ class MetadataLayout:
             found.warnings.append(problem)
         return found
 
-    def read_rows(self, file: Path, level: str) -> list[Row]:
-        """Read a metadata file with the label taken from `level`.
+    def read_rows(self, file: Path, level: str) -> tuple[tuple[str, ...], list[Row]]:
+        """Read a metadata file with the label taken from `level`: its columns and its rows.
 
         Raises:
             UserError: unreadable, a column missing, a line too short, or a level that it does not have.
@@ -109,8 +112,9 @@ class MetadataLayout:
             words = [row[column].strip().lower().replace(" ", "_") for column in label]
             class_name = "_".join(words) if all(words) else ""
             page, content = row["eol_page_id"].strip(), _number(row["eol_content_id"])
-            rows.append(Row(self.row_key(row), where, row[self.columns[0]].strip(), class_name, page, content))
-        return rows
+            values = tuple(sys.intern((row[column] or "").strip()) for column in there)
+            rows.append(Row(self.row_key(row), where, row[self.columns[0]].strip(), class_name, page, content, values))
+        return tuple(there), rows
 
 
 def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) -> None:
@@ -125,7 +129,10 @@ def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) 
         elif not row.class_name:
             found.exclude(source, "no_label", f"{where}: the label is empty")
         else:
-            found.photos.append(PhotoFile(row.photo_id, source, row.class_name, row.species or None, row.content_id))
+            species = row.species or None
+            found.photos.append(
+                PhotoFile(row.photo_id, source, row.class_name, species, row.content_id, values=row.values)
+            )
 
 
 def _number(text: str) -> int | None:

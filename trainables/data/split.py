@@ -1,19 +1,15 @@
-"""Groups of photos, and the seeded, stratified split that keeps them whole."""
+"""The seeded, stratified split that keeps groups whole."""
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.data.dataset import SPLITS
-from trainables.data.options import GROUP_RULES, NEAR_DUPLICATES
-from trainables.data.photo_files import PhotoFile
-from trainables.errors import UserError
-from trainables.near_duplicates.descriptor import ImageDescriptor
-from trainables.near_duplicates.links import components, links_of_equal, near_duplicate_links
+from trainables.data.mixed_split import deal
 
 
 def groups_needed(fractions: Sequence[float]) -> int:
@@ -29,89 +25,71 @@ _Counts = npt.NDArray[np.int64]
 _Targets = npt.NDArray[np.float64]
 
 
-def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile]) -> None:
-    """Refuse rules that do not exist, contradict each other, or need metadata that are not there.
-
-    Raises:
-        UserError: a rule is unknown, stands beside none, or needs metadata that `photos` lack.
-    """
-    unknown = [rule for rule in rules if rule not in GROUP_RULES]
-    if unknown:
-        raise UserError(f"no grouping rule is called {unknown[0]!r}; the rules are {', '.join(GROUP_RULES)}")
-    if "none" in rules and len(rules) > 1:
-        raise UserError(f"--group none goes with no other rule, not with {', '.join(sorted({*rules} - {'none'}))}")
-    needy = [rule for rule in rules if rule in ("bursts", "species")]
-    if needy and not any(photo.species for photo in photos):
-        raise UserError(f"--group {needy[0]} needs metadata with eol_page_id; class folders alone do not tell species")
-
-
-def group_photos(
-    photos: Sequence[PhotoFile], hashes: Sequence[str], descriptors: Sequence[ImageDescriptor], rules: Iterable[str]
-) -> list[str]:
-    """The group of each photo: the smallest photo id in its connected component.
-
-    Exact copies (equal content hash) are always linked; `rules` say what else is. If a is linked to b and b to c, all
-    three are one group, or a leak would remain.
-    """
-    rules = set(rules)
-    links = list(links_of_equal(hashes))
-    if NEAR_DUPLICATES in rules:
-        links += near_duplicate_links(descriptors, [photo.class_name for photo in photos])
-    if "species" in rules:
-        links += links_of_equal([photo.species for photo in photos])
-    if "bursts" in rules:  # Photos of one species whose content ids follow each other: one photographer's series.
-        at = {(photo.species, photo.content_id): position for position, photo in enumerate(photos) if photo.species}
-        for (species, content_id), position in at.items():
-            if content_id is not None and (before := at.get((species, content_id - 1))) is not None:
-                links.append((before, position))
-    component = components(len(photos), links)
-    smallest: dict[int, str] = {}
-    for photo, top in zip(photos, component, strict=True):
-        smallest[top] = min(smallest.get(top, photo.photo_id), photo.photo_id)
-    return [smallest[top] for top in component]
-
-
 @dataclass(frozen=True)
 class Split:
-    """The split of each group, and the classes that are in training only."""
+    """The split of each group, the classes that are in training only, and what else a reader should know."""
 
     of_group: Mapping[str, str]
     train_only: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def split_groups(
-    groups: Sequence[str], classes: Sequence[str], fractions: tuple[float, float, float], seed: int
+    groups: Sequence[str],
+    classes: Sequence[str],
+    fractions: tuple[float, float, float],
+    seed: int,
+    alike: Sequence[str] | None = None,
 ) -> Split:
     """Give each group to one split; `groups` and `classes` are per photo, `fractions` in the order of `SPLITS`.
 
     - A class with as many groups of its own as there are splits (two where the last fraction, test's, is 0) gets at
       least one photo in each of them, and otherwise is as close to the fractions as whole groups permit.
     - A class with fewer goes to training.
-    - A group with photos of several classes goes to training: it tells that a label is doubtful, and a doubtful
-      label must not judge.
-    - Classes are split independently: another class more or less does not move this one's photos.
+    - A group in which photos that are `alike` have several classes goes to training: it tells that a label is doubtful,
+      and a doubtful label must not judge. Without `alike`, all photos of a group are.
+    - Other groups with several classes, such as the photos of a station, are dealt together with all groups of these
+      classes (`mixed_split`); every class is then in training.
+    - Other classes are split independently: another class more or less does not move this one's photos.
     """
     members: dict[str, Counter[str]] = {}
     for group, name in zip(groups, classes, strict=True):
         members.setdefault(group, Counter())[name] += 1
-    own: dict[str, list[tuple[str, int]]] = {name: [] for name in sorted(set(classes))}
-    needed = groups_needed(fractions)
     in_train: Counter[str] = Counter()
     of_group: dict[str, str] = {}
-    for group, counts in sorted(members.items()):
-        if len(counts) > 1:
-            of_group[group] = "train"
-            in_train.update(counts)
-        else:
-            [(name, size)] = counts.items()
-            own[name].append((group, size))
+    for group in _doubtful(groups, classes, groups if alike is None else alike):
+        of_group[group] = SPLITS[0]
+        in_train.update(members.pop(group))
+    mixed = _shared(members)
+    own: dict[str, list[tuple[str, int]]] = {name: [] for name in sorted(set(classes) - mixed)}
+    together = {group: counts for group, counts in sorted(members.items()) if mixed.intersection(counts)}
+    for group in sorted(members.keys() - together.keys()):
+        [(name, size)] = members[group].items()
+        own[name].append((group, size))
+    needed = groups_needed(fractions)
     for name, sized in own.items():
         places = [0] * len(sized)
         if len(sized) >= needed:
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
             places = _best_deal([size for _, size in sized], in_train[name], fractions[:needed], rng)
         of_group |= {group: SPLITS[place] for (group, _), place in zip(sized, places, strict=True)}
-    return Split(of_group, [name for name, sized in own.items() if len(sized) < needed])
+    of_group |= {group: SPLITS[place] for group, place in deal(together, in_train, fractions[:needed], seed).items()}
+    judged = {name for group, counts in together.items() if of_group[group] != SPLITS[0] for name in counts}
+    train_only = {name for name, sized in own.items() if len(sized) < needed} | (mixed - judged)
+    return Split(of_group, sorted(train_only))
+
+
+def _doubtful(groups: Sequence[str], classes: Sequence[str], alike: Sequence[str]) -> list[str]:
+    """The groups in which photos that are alike have several classes."""
+    labels: dict[str, set[str]] = {}
+    for like, name in zip(alike, classes, strict=True):
+        labels.setdefault(like, set()).add(name)
+    return sorted({group for group, like in zip(groups, alike, strict=True) if len(labels[like]) > 1})
+
+
+def _shared(members: Mapping[str, Mapping[str, int]]) -> set[str]:
+    """The classes that share a group with another."""
+    return {name for counts in members.values() if len(counts) > 1 for name in counts}
 
 
 def _best_deal(sizes: Sequence[int], in_train: int, fractions: Sequence[float], rng: np.random.Generator) -> list[int]:

@@ -25,7 +25,7 @@ LEASE = "driver.json"
 CHECKPOINTS = "checkpoints"
 
 # In a trial's folder.
-EPOCHS_FILE = "epochs.jsonl"
+EPOCHS_FILE, TRIAL_FILE = "epochs.jsonl", "trial.json"
 ERROR_FILE = "error.txt"
 
 # In the probe's folder: what it is and how good, and the classifier itself.

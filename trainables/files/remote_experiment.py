@@ -5,8 +5,8 @@ the lease of its driver (search/experiment/lease.py).
 """
 
 import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from trainables.errors import UserError
 from trainables.files.bucket import Bucket, check_url, is_url, open_bucket
 from trainables.files.experiment import CHECKPOINTS, FRONT_FOLDER, LEASE, METRICS_FILE, TENSORBOARD_FOLDER
 from trainables.files.output import replacing, write_json
+from trainables.files.record import read_record
 
 Kind = Literal["experiment", "model"]
 _MADE_BY: dict[Kind, str] = {"experiment": "search run", "model": "trainables retrain"}
@@ -86,12 +87,11 @@ def bring(bucket: Bucket, folder: Path, kind: Kind = "experiment") -> None:
         why = f"or there is no such bucket; `python -m {_MADE_BY[kind]}` makes one"
         raise UserError(f"{bucket.url} holds no {kind}, {why}")
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        marks: dict[str, Any] = json.loads((folder / _BROUGHT).read_text())
-    except (OSError, ValueError):
-        marks = {}
+    marks: dict[str, list[Any]] = {}
+    with suppress(UserError):  # Missing, or damaged: all is brought again.
+        marks = read_record(folder / _BROUGHT, dict[str, list[Any]], "")
     # Where the place does not say when a file was written, it may be another one of the same size.
-    before = {name: mark if mark[1] is not None else [] for name, mark in marks.items()}
+    before = {name: mark if mark[1:] not in ([], [None]) else [] for name, mark in marks.items()}
     for name in before.keys() - there.keys():
         (folder / name).unlink(missing_ok=True)
 

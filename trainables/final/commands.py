@@ -62,6 +62,7 @@ _WHICH = {"before": "before oversampling", "after": "after oversampling", "refit
 
 def summary(metrics: dict[str, Any]) -> list[str]:
     """What metrics.json says, for people: the figures of both trainings, the choice, and every warning."""
+    from trainables.final.held_out import sentence
     from trainables.final.outcome import join_splits
 
     lines = [
@@ -78,5 +79,7 @@ def summary(metrics: dict[str, Any]) -> list[str]:
     else:
         model = f"the model {metrics['chosen']} oversampling" if metrics["oversampled_families"] else "the model"
         lines.append(f"kept {model}{again}: {metrics['chosen_because']}")
+    if told := sentence(metrics.get("guarantee")):
+        lines.append(told)
     warnings = (metrics["weights"]["warning"], metrics["alarm"], *metrics["warnings"])
     return lines + [f"warning: {warning}" for warning in warnings if warning]

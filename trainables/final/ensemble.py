@@ -45,15 +45,13 @@ def choose(labels: Ints, probabilities: Sequence[Array]) -> tuple[int, ...]:
 def joined(labels: Ints, evaluations: Sequence[Evaluation], shares: Sequence[float]) -> Evaluation:
     """The figures of the mean of members' probabilities, weighted by `shares`; its loss holds no penalty.
 
-    One member alone keeps its own figures.
+    One member alone keeps its own figures. Several have no features in common, and so no lengths of them.
     """
     taken = [(each, share) for each, share in zip(evaluations, shares, strict=True) if share]
     if len(taken) == 1:
         return taken[0][0]
-    smallest = np.finfo(np.float32).tiny
-    logits = [np.log(np.maximum(each.probabilities, smallest)) for each, _ in taken]
-    together = joined_logits(logits, [share / sum(shares) for _, share in taken])
-    return Evaluation(judge(labels, together), np.asarray(np.exp(together), np.float32))
+    together = joined_logits([each.logits for each, _ in taken], [share / sum(shares) for _, share in taken])
+    return Evaluation(judge(labels, together), np.asarray(together, np.float32))
 
 
 def evaluate_together(run: FineTuning, photos: TrainingSet, states: States) -> Evaluation:

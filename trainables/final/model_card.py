@@ -4,6 +4,7 @@ It has the sections of Mitchell et al., "Model Cards for Model Reporting", 2019,
 the head that the Hugging Face hub reads. Its words stand in model_card.md.j2, its figures are chosen here.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,17 @@ from trainables.network.backbones import from_scratch
 
 WEAKEST = 10
 FEW_TEST_PHOTOS = 5
+_MARKUP = re.compile(r"[\\`*\[\]|<>]")
+_OF_HTML = {"<": "&lt;", ">": "&gt;"}
+_BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x85\u2028\u2029"), " ")
 LONG_TAIL = 3  # times as many photos in the largest family as in the smallest
+
+
+def _plain(value: object) -> object:
+    """Return a text as Markdown shows it letter by letter, on its line: a family may be called <img …> or a | b."""
+    if not isinstance(value, str):
+        return value
+    return _MARKUP.sub(lambda found: _OF_HTML.get(found[0], f"\\{found[0]}"), value.translate(_BREAKS))
 
 
 def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families: Sequence[dict[str, str]]) -> str:
@@ -37,7 +48,11 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
     trained = trained if config["unfrozen_layers"] else "none of it trained"
     text = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_plain,
     )
     return environment.from_string(text).render(
         title=title,
@@ -61,6 +76,7 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
         accuracy=share(round(accuracy * photos["test"]), photos["test"]),
         stage=stage,
         refit=refit,
+        again=_times_before(len(metrics.get("test_read_before", ()))),
         fitted=join_splits(refit["splits"]) if refit else "",
         fitted_photos=sum(photos[split] for split in refit["splits"]) if refit else photos["train"],
         long_tailed=max(counts) >= LONG_TAIL * min(counts),
@@ -71,3 +87,8 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
         few=sum(0 < int(family["test_photos"]) < FEW_TEST_PHOTOS for family in families),
         few_photos=FEW_TEST_PHOTOS,
     )
+
+
+def _times_before(times: int) -> str:
+    """How often the test photos had been read before, as it stands behind "Test was read once"."""
+    return f" here, and {'once' if times == 1 else f'{times} times'} before by other stages" if times else ""

@@ -11,10 +11,13 @@ import numpy.typing as npt
 from trainables.config import TrialConfig
 from trainables.data.dataset import SPLITS, Dataset
 from trainables.data.leaks import LeakProof
+from trainables.data.ledger import Reading, times_read
 from trainables.files.experiment import FAMILIES_FILE, HISTORY_FILE, PREDICTIONS_FILE
 from trainables.files.output import write_rows
+from trainables.final.held_out import COLUMNS, by_rank, columns, guarantee_of, told
 from trainables.final.options import FinalOptions
 from trainables.final.probe import ProbeStage
+from trainables.guarantee import Guarantee
 from trainables.handoff import Handoff
 from trainables.intervals import share
 from trainables.network.tail import HeadStart, State
@@ -31,7 +34,10 @@ HISTORY = (
 )
 # A stage is "before" or "after" oversampling, "ensemble", "refit" (the last fit, where it was tested) or "probe"; the
 # further trainings of an ensemble, "member_2" and so on, stand in the history alone.
-PREDICTIONS = ("stage", "split", "photo_id", "source", "family", "predicted", "probability", "probability_true")
+PREDICTIONS = (
+    *("stage", "split", "photo_id", "source", "group", "family", "predicted", "probability", "probability_true"),
+    *COLUMNS,  # Only of the test photos, and of the model that they are quoted for.
+)
 FAMILIES = (
     *("family", "train_photos", "validation_photos", "test_photos", "oversampled"),
     *("val_f1_before", "val_f1_after", "val_f1_ensemble", "val_f1_probe"),
@@ -79,7 +85,8 @@ class Ensemble(NamedTuple):
 
     def words(self) -> str:
         """Say what it is, such as "the mean of 3 of 5 trainings"."""
-        return f"the mean of {len(self.taken)} of {len(self.members)} trainings"
+        taken = len(self.taken)
+        return f"{'one' if taken == 1 else f'the mean of {taken}'} of {len(self.members)} trainings"
 
     def as_json(self) -> list[dict[str, Any]]:
         """What metrics.json says of each member; the figures of their mean stand there among the stages."""
@@ -121,7 +128,8 @@ class Outcome:
 
     `test` are their test figures by name ("before", "after", "ensemble", "refit", "probe"), empty without test photos:
     of the probe that is handed over, those of the one fitted on validation photos too, if it was. `hand_over` is the
-    option, `last_fit` what was fitted after the choice.
+    option, `last_fit` what was fitted after the choice; `read_before` are the earlier readings of the same test
+    photos.
     """
 
     stages: list[Stage]
@@ -131,11 +139,22 @@ class Outcome:
     hand_over: str = "better"
     last_fit: LastFit | None = None
     ensemble: Ensemble | None = None
+    read_before: Sequence[Reading] = ()
 
     @property
     def tested(self) -> str:
         """The name of the model whose test figures are quoted: the handed-over one, or the one it was before."""
         return REFIT if REFIT in self.test else self.handed_over[0]
+
+    def guarantee(self, dataset: Dataset) -> Guarantee:
+        """That of the handed-over model, from its validation logits before any last fit."""
+        name, _ = self.handed_over
+        return guarantee_of(dataset, self.evaluations[name]["validation"])
+
+    def kept(self, dataset: Dataset) -> dict[str, Any]:
+        """What metrics.json says of the guarantee and the ranks."""
+        tested = self.test[self.tested] if self.test else None
+        return {"guarantee": told(dataset, self.guarantee(dataset), tested), "taxonomy": by_rank(dataset, tested)}
 
     @property
     def evaluations(self) -> dict[str, dict[str, Evaluation]]:
@@ -231,6 +250,7 @@ class Outcome:
             "sweep_metric": handoff.metric,
             "sweep_score": handoff.score,
             "alarm": self._alarm(handoff),
+            "test_read_before": [reading.model_dump() for reading in self.read_before],
             "warnings": [
                 *self._cautions(dataset),
                 *double_corrections(dataset, last.config.imbalance, last.balance, last.counts, self.oversampled),
@@ -255,6 +275,8 @@ class Outcome:
                 "the handed-over model was trained on the test photos too: the test figures are of the model before "
                 "the last fit, and the handed-over one must not be judged by these photos"
             )
+        if self.read_before:
+            said.append(times_read(self.read_before))
         if self.test:
             photos = len(dataset.photos("test"))
             accuracy = share(round(self.test[self.tested].metrics.accuracy * photos), photos)
@@ -288,12 +310,18 @@ def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     stages = [*outcome.stages, *(outcome.ensemble.members[1:] if outcome.ensemble else ())]
     history = [[stage.name, *(result[key] for key in HISTORY)] for stage in stages for result in stage.history]
     predictions: list[list[object]] = []
+    guarantee = outcome.guarantee(dataset)
     for name, parts in outcome.evaluations.items():
         for split in (split for split in ("validation", "test") if split in parts):
-            for photo, row in zip(dataset.photos(split), parts[split].probabilities, strict=True):
+            photos = dataset.photos(split)
+            more: list[list[object]] = [[""] * len(COLUMNS)] * len(photos)
+            if (name, split) == (outcome.tested, "test"):
+                more = columns(guarantee, parts[split], np.array([photo.label for photo in photos]))
+            for photo, row, cells in zip(photos, parts[split].probabilities, more, strict=True):
                 guess = int(row.argmax())
-                names = (photo.photo_id, photo.source, photo.family, dataset.class_names[guess])
-                predictions.append([name, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}"])
+                names = (photo.photo_id, photo.source, photo.group, photo.family, dataset.class_names[guess])
+                chances = f"{row[guess]:.6f}", f"{row[photo.label]:.6f}"
+                predictions.append([name, split, *names, *chances, *cells])
     write_rows(folder / HISTORY_FILE, ("stage", *HISTORY), history)
     write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, predictions)
     write_rows(folder / FAMILIES_FILE, FAMILIES, _families(outcome, dataset))

@@ -4,14 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.files.experiment import PROBE_FOLDER, SOLUTION_FILE
 from trainables.handoff import Handoff, ProbeRecord
 from trainables.probe.choice import judge
-from trainables.probe.fits import log_softmax
 from trainables.probe.probe import Probe, find_probe, refit
 from trainables.probe.solution import Solution
 from trainables.training.fine_tune import Evaluation, Metrics
@@ -67,8 +64,9 @@ def open_probe(handoff: Handoff, experiment: Path, worker: Worker, say: Say) -> 
 def evaluate(worker: Worker, config: TrialConfig, solution: Solution, split: str) -> Evaluation:
     """A solution's figures on a split; without a penalty its loss is the cross-entropy."""
     labels = worker.photos(split, config.image_size).labels
-    logits = solution.logits(worker.pooled(split, config, solution.depths))
-    return Evaluation(judge(labels, logits), np.exp(log_softmax(logits)))
+    features = worker.pooled(split, config, solution.depths)
+    logits = solution.logits(features)
+    return Evaluation(judge(labels, logits), logits, solution.lengths(features))
 
 
 def _probe(record: ProbeRecord, file: Path, worker: Worker, config: TrialConfig, say: Say) -> Probe:

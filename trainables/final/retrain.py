@@ -14,6 +14,7 @@ from trainables.config import TrialConfig, Validation
 from trainables.data.dataset import open_dataset_at
 from trainables.data.folds import partings_of
 from trainables.data.leaks import LeakProof, prove_disjoint
+from trainables.data.ledger import record_reading
 from trainables.device import device_name, usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import (
@@ -25,7 +26,7 @@ from trainables.files.experiment import (
     PICTURES_FOLDER,
     TENSORBOARD_FOLDER,
 )
-from trainables.files.output import check_free, read_rows, whole_or_nothing, write_json
+from trainables.files.output import check_free, check_room, read_rows, whole_or_elsewhere, write_json
 from trainables.final.ensemble import States, evaluate_together
 from trainables.final.model_card import model_card
 from trainables.final.options import FinalOptions
@@ -37,6 +38,7 @@ from trainables.handoff import Handoff
 from trainables.inference.ensemble_model import ensemble_model, member_of
 from trainables.inference.keras_model import save_model, whole_model
 from trainables.network.backbones import cut_backbone
+from trainables.network.cost import MODEL_MB
 from trainables.network.cut import PIXELS
 from trainables.probe.head_start import find_start
 from trainables.probe.probe import probe_model
@@ -52,6 +54,7 @@ _MODELS = {
 }
 # Between a probability of the whole model and the trained network's; GPUs multiply in TF32, otherwise for each batch.
 MOST_DIFFERENCE, MOST_ON_GPU = 1e-3, 2e-2
+_PICTURES = 20_000_000  # bytes
 
 
 def retrain(
@@ -72,6 +75,8 @@ def retrain(
     started = time.monotonic()
     check_free(out)
     worker, config, proof = _prepare(handoff, out, options)
+    # The model twice, while its labels go into it; pictures and tables are small.
+    check_room(out, 2 * int(1e6 * worker.cost(MODEL_MB, config)) + _PICTURES)
     say("the splits are disjoint by photo id, content and group")
     given = config
     config, start = find_start(worker, given)
@@ -88,16 +93,23 @@ def retrain(
         say(f"{outcome.verdict}: handing over {_MODELS[outcome.handed_over[0]]}")
     outcome = replace(outcome, last_fit=fit_again(worker, outcome, options, say))
     say("reading test now, once" if worker.dataset.tested else "there are no test photos: only validation tells")
+    if worker.dataset.tested:
+        whose = str((experiment or out.parent).absolute())
+        outcome = replace(outcome, read_before=record_reading(worker.dataset, whose, "final stage", say))
     solutions = _solutions(worker, outcome)
     outcome = replace(outcome, test=_test(worker, config, outcome, solutions))
-    with whole_or_nothing(out) as folder:
+    metrics = outcome.metrics(handoff, config, options, worker.dataset, proof) | outcome.kept(worker.dataset)
+
+    def write(folder: Path) -> None:
         used = _write_model_and_files(worker, config, outcome, solutions, folder)
-        metrics = outcome.metrics(handoff, config, options, worker.dataset, proof)
-        metrics |= {"weights": asdict(worker.weights(used)), "seconds": round(time.monotonic() - started, 1)}
+        metrics["weights"] = asdict(worker.weights(used))
+        metrics["seconds"] = round(time.monotonic() - started, 1)
         title, rows = (experiment or out.absolute().parent).name, read_rows(folder / FAMILIES_FILE)
         card = model_card(title, metrics, worker.dataset.manifest, rows)
         (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         write_json(metrics, folder / METRICS_FILE)
+
+    whole_or_elsewhere(out, write)
     if (out.parent / TENSORBOARD_FOLDER).is_dir():  # Beside the sweep, its trials' runs.
         write_final_board(out, out.parent / TENSORBOARD_FOLDER / out.name)
     return metrics
@@ -171,7 +183,7 @@ def _test(worker: Worker, config: TrialConfig, outcome: Outcome, solutions: _Sol
     if not worker.dataset.tested:
         return {}
     photos, run, again = worker.part("test", config), outcome.stages[0].run, outcome.last_fit
-    states = {stage.name: [(stage.state, 1.0)] for stage in outcome.stages}
+    states: dict[str, States] = {stage.name: [(stage.state, 1.0)] for stage in outcome.stages}
     if outcome.ensemble is not None:
         states[ENSEMBLE] = [(stage.state, share) for stage, share in outcome.ensemble.taken]
     if again is not None and again.states and again.tested:
@@ -227,13 +239,15 @@ def _write_model_and_files(
     if difference > (MOST_DIFFERENCE if device_name() == "CPU" else MOST_ON_GPU):
         raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")
     names, pictures = worker.dataset.class_names, folder / PICTURES_FOLDER
-    save_model(model, names, used, folder)
+    guarantee = outcome.guarantee(worker.dataset)
+    save_model(model, names, used, folder, guarantee, worker.dataset.manifest.taxonomy)
     write_tables(outcome, worker.dataset, folder)
     write_pictures(worker.photos("train", config.image_size), worker.dataset, config, pictures)
     if outcome.test:
         if outcome.last_fit is not None and not outcome.last_fit.tested:  # What is shown is what was tested.
             model = _model(worker, config, outcome, solutions and solutions.tested, last=False).model
-        test, probabilities = worker.photos("test", used.image_size), outcome.test[outcome.tested].probabilities
+        test = worker.photos("test", used.image_size)
+        probabilities = guarantee.probabilities(outcome.test[outcome.tested].logits).astype(np.float32)
         draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
         write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
         write_mistakes(model, test, probabilities, worker.dataset, pictures)

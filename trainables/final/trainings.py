@@ -47,8 +47,8 @@ def train(
             f"validation loss {result['val_loss']:.3f}, macro F1 {result['val_macro_f1']:.1%}"
         )
     run.tail.load(run.best_weights)
-    figures = [run.evaluate(worker.part(split, config)) for split in ("train", "validation")]
-    return Stage(name, run, history, dict(run.best_weights), *figures, start)
+    trained, validation = (run.evaluate(worker.part(split, config)) for split in ("train", "validation"))
+    return Stage(name, run, history, dict(run.best_weights), trained, validation, start)
 
 
 def train_twice(

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,25 @@ from trainables.files.remote_experiment import model_here
 from trainables.inference.formats import FORMATS
 
 if TYPE_CHECKING:
-    from trainables.inference.keras_model import Classifier
+    from trainables.data.formats.megadetector import Detections
+    from trainables.inference.crops import Result
+    from trainables.inference.keras_model import Answer, Classifier
 
 _PREDICT = """\
 example:
   python -m trainables predict runs/first/final photo.jpg album --top 3 --csv families.csv
+  python -m trainables predict runs/first/final album --coverage 0.9
+  python -m trainables predict runs/first/final album --sure 0.95
+  python -m trainables predict runs/first/final station_1 --crop megadetector.json --megadetector classified.json
+  python -m trainables predict runs/first/final package --camtrap-dp package_with_observations
 
-Prints the likeliest families of each photo with their probabilities, or writes them as CSV. A photo in a folder that
-cannot be read is listed with its problem; one that is named must be readable.
+Prints the likeliest families of each photo with their probabilities, or writes them: as CSV; as MegaDetector's results
+1.6, which Timelapse and AddaxAI read; as the observations of the Camtrap DP package that IMAGE is. With --coverage it
+prints a set of families instead, which holds the right one that often, over photos like those that the model was made
+with. A photo unlike all of those is called unknown. With --sure, where the metadata had ranks, each photo is first
+named at the deepest rank that is as likely as that. With --crop, each animal of the detector's file is asked about;
+crop as the model's photos were. A photo in a folder that cannot be read is listed with its problem; one that is named
+must be readable.
 """
 
 _EVALUATE = """\
@@ -62,12 +74,7 @@ def add_commands(subparsers: Any) -> None:
         help_text = "the folder that retrain wrote, or its model.keras; also a URL"
         parser.add_argument("model", type=folder_or_url, metavar="MODEL", help=help_text)
 
-    add = predict.add_argument
-    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
-    add("--top", type=int, default=5, help="families to print (default: 5)")
-    add("--csv", type=Path, metavar="FILE", help="write a row per photo instead of printing")
-    predict.set_defaults(run=run_predict)
-
+    _add_predict(predict)
     evaluate.add_argument("photos", type=Path, metavar="FOLDER", help="folder of labelled photos")
     help_text = "new folder for families.csv, predictions.csv and evaluation.json (default: print only)"
     evaluate.add_argument("--out", type=Path, metavar="DIR", help=help_text)
@@ -87,6 +94,26 @@ def add_commands(subparsers: Any) -> None:
     export.set_defaults(run=run_export)
 
 
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    add = predict.add_argument
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
+    add("--top", type=int, default=5, help="families to print (default: 5)")
+    help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
+    add("--coverage", type=float, metavar="SHARE", help=help_text)
+    help_text = "name each photo at the deepest rank, such as family or phylum, whose probability is at least this"
+    add("--sure", type=float, metavar="SHARE", help=help_text)
+    add("--csv", type=Path, metavar="FILE", help="write a row per photo (or crop) instead of printing")
+    add("--crop", type=Path, metavar="FILE", help="MegaDetector's results: ask about the animals in the photos")
+    help_text = "ask about what the detector is so sure of (default: 0.2)"
+    add("--min-confidence", type=float, default=0.2, metavar="P", help=help_text)
+    help_text = "widen a box by this share of its longer side (default: 0.1, as in prepare)"
+    add("--crop-padding", type=float, default=0.1, metavar="SHARE", help=help_text)
+    add("--megadetector", type=Path, metavar="FILE", help="write MegaDetector's results 1.6 with the families in them")
+    help_text = "write a Camtrap DP package with the families as observations; IMAGE is such a package"
+    add("--camtrap-dp", type=Path, metavar="DIR", help=help_text)
+    predict.set_defaults(run=run_predict)
+
+
 def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
     """The model, after a quiet start of TensorFlow, and the photos."""
     # Imports stand in the functions: --help must answer at once.
@@ -103,31 +130,106 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Print the families of the photos, or write them."""
     if arguments.top < 1:
         raise UserError(f"--top: must be at least 1, not {arguments.top}")
+    for option in ("coverage", "sure"):
+        value = getattr(arguments, option)
+        if value is not None and not 0 < value < 1:
+            raise UserError(f"--{option}: must lie between 0 and 1, such as 0.9, not {value:g}")
+    detections = _checked(arguments)
     classifier, photos = _load(arguments)
-    started = time.monotonic()
-    answers = list(classifier.answers(photos, arguments.top))
-    seconds = time.monotonic() - started
-    for answer in answers:
-        if answer.problem and answer.photo in arguments.images:
-            raise UserError(f"{answer.photo} {answer.problem}")
-    if arguments.csv:
-        from trainables.inference.keras_model import write_answers
+    from trainables.inference.crops import ask, sources_of
 
-        write_answers(answers, min(arguments.top, len(classifier.labels.class_names)), arguments.csv)
-    else:
-        for answer in answers:
-            print(answer.photo)
-            for guess in answer.guesses:
-                print(f"  {guess.probability:6.1%}  {guess.family}")
-            if answer.problem:
-                print(f"  {answer.problem}")
-    if arguments.csv or any(image.is_dir() for image in arguments.images):
-        unread = sum(answer.problem is not None for answer in answers)
+    started, sources = time.monotonic(), sources_of(photos, arguments.images)
+    sizes = arguments.min_confidence, arguments.crop_padding
+    asked_for = {"coverage": arguments.coverage, "sure": arguments.sure}
+    results = ask(classifier, photos, sources, arguments.top, detections, *sizes, **asked_for)
+    seconds = time.monotonic() - started
+    for result in results:
+        for answer in result.answers:
+            if answer.problem and answer.photo in arguments.images:
+                raise UserError(f"{answer.photo} {answer.problem}")
+    written = _write_results(arguments, results, classifier, detections)
+    if not written:
+        _print_results(results, arguments.sure)
+    if written or any(image.is_dir() for image in arguments.images):
+        asked = [answer for result in results for answer in result.answers]
+        unread = sum(any(answer.problem for answer in result.answers) for result in results)
+        crops = f", {len(asked)} animals in them" if detections else ""
         print(
-            f"{len(answers)} photos, {unread} of them unreadable, in {seconds:.1f} s: {len(answers) / seconds:.0f} "
-            f"photos a second{f'; written to {arguments.csv}' if arguments.csv else ''}"
+            f"{len(results)} photos{crops}, {unread} of them unreadable, in {seconds:.1f} s: "
+            f"{len(asked) / seconds:.0f} {'animals' if detections else 'photos'} a second"
+            f"{f'; written to {written}' if written else ''}"
         )
     return 0
+
+
+def _checked(arguments: argparse.Namespace) -> "Detections | None":
+    """The detector's results, if crops are asked for; what cannot be done is refused before a model is loaded."""
+    for name, share in (("--min-confidence", arguments.min_confidence), ("--crop-padding", arguments.crop_padding)):
+        if not 0 <= share <= 1:
+            raise UserError(f"{name}: must be between 0 and 1, not {share}")
+    if arguments.camtrap_dp:
+        from trainables.files.output import check_free
+
+        check_free(arguments.camtrap_dp)
+        if len(arguments.images) != 1 or not arguments.images[0].is_dir():
+            raise UserError("--camtrap-dp needs one IMAGE, the folder of a Camtrap DP package")
+    if not arguments.crop:
+        return None
+    from trainables.data.formats.megadetector import read_detections
+
+    return read_detections(arguments.crop)
+
+
+def _print_results(results: "Sequence[Result]", sure: float | None) -> None:
+    for result in results:
+        print(result.photo)
+        if result.why:
+            print(f"  {result.why}")
+        for answer in result.answers:
+            if answer.box:
+                print(f"  box {(answer.share or answer.box).text()} (detector {answer.box.confidence:.2f})")
+            print_answer(answer, sure)
+
+
+def _write_results(
+    arguments: argparse.Namespace,
+    results: "Sequence[Result]",
+    classifier: "Classifier",
+    detections: "Detections | None",
+) -> str:
+    """Write what was asked for; where it is, "" for nothing."""
+    names, written = classifier.labels.class_names, []
+    model = f"Raretune {Path(str(arguments.model)).absolute().name} ({classifier.labels.backbone})"
+    if arguments.csv:
+        from trainables.inference.keras_model import Answer, write_answers
+
+        rows = [answer for result in results for answer in (result.answers or [Answer(result.photo, [], result.why)])]
+        write_answers(rows, min(arguments.top, len(names)), arguments.csv)
+        written.append(arguments.csv)
+    if arguments.megadetector:
+        from trainables.inference.megadetector_results import write_results
+
+        write_results(arguments.megadetector, results, names, model, detections)
+        written.append(arguments.megadetector)
+    if arguments.camtrap_dp:
+        from trainables.inference.camtrap_dp_results import write_package
+
+        write_package(arguments.images[0], arguments.camtrap_dp, results, model)
+        written.append(arguments.camtrap_dp)
+    return " and ".join(map(str, written))
+
+
+def print_answer(answer: "Answer", sure: float | None) -> None:
+    """Print a photo's set or else its likeliest families, its name at a rank, and what is wrong with it."""
+    if answer.unknown:
+        print("  unknown: unlike the photos that the model was trained on; the likeliest of its families:")
+    if sure is not None and not answer.problem:
+        at = answer.taxon
+        print(f"  {at.probability:6.1%}  {at.rank} {at.name}" if at else f"  no rank reaches {sure:.0%}")
+    for guess in answer.held or answer.guesses:
+        print(f"  {guess.probability:6.1%}  {guess.family}")
+    if answer.problem:
+        print(f"  {answer.problem}")
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

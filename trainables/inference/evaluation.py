@@ -76,15 +76,16 @@ def evaluate(classifier: Classifier, model: Path, root: Path) -> Evaluation:
         UserError: there are no photos, or none of a family that the model knows.
     """
     names = set(classifier.labels.class_names)
-    found = find_photos(root).photos
-    known = [photo for photo in found if photo.class_name in names]
-    unknown = Counter(photo.class_name for photo in found if photo.class_name not in names)
+    found = find_photos(root)
+    place = found.folder(root)
+    known = [photo for photo in found.photos if photo.class_name in names]
+    unknown = Counter(photo.class_name for photo in found.photos if photo.class_name not in names)
     if not known:
         raise UserError(
             f"{root} has no photo of a family that the model knows: its families are {_some(sorted(unknown))}, "
             f"the model's {_some(sorted(names))}"
         )
-    answers = classifier.answers([root / photo.source for photo in known], 1)
+    answers = classifier.answers([place / photo.source for photo in known], 1)
     rows = list(zip(known, answers, strict=True))
     unreadable = [f"{photo.source} {answer.problem}" for photo, answer in rows if answer.problem]
     rows = [(photo, answer) for photo, answer in rows if not answer.problem]
@@ -92,7 +93,7 @@ def evaluate(classifier: Classifier, model: Path, root: Path) -> Evaluation:
         raise UserError(f"{root} has no photo that can be read: {unreadable[0]}")
     trained = _trained_on(model)
     sources = [photo.source for photo, _ in rows]
-    seen = [source for source in sources if trained and _sha256(root / source) in trained]
+    seen = [source for source in sources if trained and _sha256(place / source) in trained]
     truth = np.array([photo.class_name for photo, _ in rows])
     guess = np.array([answer.guesses[0].family for _, answer in rows])
     return Evaluation(root, scores(truth, guess), _families(truth, guess), rows, unreadable, dict(unknown), seen)

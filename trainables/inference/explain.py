@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from trainables.data.images import ImageUnreadable, decode, decode_resized
 from trainables.errors import UserError
+from trainables.files.output import replacing
 from trainables.inference.keras_model import BATCH, Classifier, Guess, problem
 from trainables.network.cut import waists
 
@@ -128,21 +129,29 @@ def explain(
         raise UserError(f"two of the photos would be written as {twice}; explain them one by one, with --out")
     cam = GradCam(classifier.model)
     pictures = [_decoded(photo, classifier.labels.image_size) for photo in photos]
-    out.mkdir(parents=True, exist_ok=True)
     written = []
     for first in range(0, len(photos), BATCH):
         rows = range(first, min(first + BATCH, len(photos)))
         pixels = np.stack([pictures[row][1] for row in rows])
-        probabilities = np.asarray(classifier.model.predict_on_batch(pixels))
+        probabilities = classifier.probabilities(pixels)
         about = probabilities.argmax(axis=1) if family is None else np.full(len(rows), names.index(family))
         for row, label, chances, heat in zip(rows, about, probabilities, cam.heat(pixels, about.tolist()), strict=True):
             photo = pictures[row][0]
             both = Image.new("RGB", (2 * photo.width + _GAP, photo.height), "white")
             both.paste(photo, (0, 0))
             both.paste(overlay(photo, heat), (photo.width + _GAP, 0))
-            both.save(files[row], quality=88)
+            _save(both, files[row])
             written.append(Explanation(photos[row], Guess(names[label], float(chances[label])), files[row]))
     return cam, written
+
+
+def _save(picture: Image.Image, file: Path) -> None:
+    """Write a picture; a file of its name is whole."""
+    try:
+        with replacing(file) as temporary:
+            picture.save(temporary, "JPEG", quality=88)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _decoded(photo: Path, image_size: int) -> tuple[Image.Image, np.ndarray]:

@@ -15,11 +15,15 @@ none of them is linked to `CROWD` of the others, only links beyond doubt count: 
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
+from trainables.device import usable_cores
 from trainables.near_duplicates.descriptor import ImageDescriptor, TransformedCopies
 
 HASH_BITS = 10
@@ -29,10 +33,12 @@ SURE_CORRELATION = 0.97
 CHAIN = 10
 CROWD = 0.8
 MOST_DOUBTFUL = 10_000  # pairs: in a set of things that all look alike there are millions
-_BLOCK = 256
+_BLOCK = 128
+_TILE = 4096  # photos compared at once: some megabytes, whatever the set's size
 _FLAT = 16.0  # length of a thumbnail whose contrast is one grey level
 
 _Bools = npt.NDArray[np.bool_]
+_Positions = npt.NDArray[np.int64]
 
 
 def near_duplicate_links(descriptors: Sequence[ImageDescriptor], classes: Sequence[str]) -> list[tuple[int, int]]:
@@ -64,16 +70,16 @@ def compare(descriptors: Sequence[ImageDescriptor], classes: Sequence[str]) -> C
     labels = np.unique(np.asarray(classes)[order], return_inverse=True)[1]
     likely, sure = Forest(len(order)), Forest(len(order))
     degrees = np.zeros(len(order), dtype=np.int64)
-    for alike, certain, start in _blocks([descriptors[position] for position in order]):
-        same_class = labels[start : start + len(alike), None] == labels[None, start:]
-        unsure = np.argwhere(alike & ~same_class & ~certain) + start
-        doubtful += [_pair(order, i, j) for i, j in unsure[: MOST_DOUBTFUL - len(doubtful)].tolist()]
-        rows, columns = np.nonzero(alike & (same_class | certain))
-        likely.add(rows + start, columns + start)
+    for rows, columns, certain in _blocks([descriptors[position] for position in order]):
+        same_class = labels[rows] == labels[columns]
+        unsure = ~same_class & ~certain
+        pairs = zip(rows[unsure].tolist(), columns[unsure].tolist(), strict=True)
+        doubtful += [_pair(order, i, j) for i, j in islice(pairs, MOST_DOUBTFUL - len(doubtful))]
+        rows, columns, certain = rows[~unsure], columns[~unsure], certain[~unsure]
+        likely.add(rows, columns)
         for ends in (rows, columns):
-            degrees += np.bincount(ends + start, minlength=len(order))
-        rows, columns = np.nonzero(certain)
-        sure.add(rows + start, columns + start)
+            degrees += np.bincount(ends, minlength=len(order))
+        sure.add(rows[certain], columns[certain])
     # Which photos hang in a chain of look-alikes, rather than in a crowd of copies.
     roots = likely.roots()
     sizes, widest = np.bincount(roots, minlength=len(order)), np.zeros(len(order), dtype=np.int64)
@@ -87,28 +93,56 @@ def _pair(order: Sequence[int], i: int, j: int) -> tuple[int, int]:
     return min(order[i], order[j]), max(order[i], order[j])
 
 
-def _blocks(descriptors: Sequence[ImageDescriptor]) -> Iterator[tuple[_Bools, _Bools, int]]:
-    """Per block of rows: which later photos are alike, which beyond doubt, bool [rows, n - start], and its start."""
+def _blocks(descriptors: Sequence[ImageDescriptor]) -> Iterator[tuple[_Positions, _Positions, _Bools]]:
+    """Per block of rows: the pairs (row, column), column > row, that are alike, and whether that is beyond doubt."""
     hashes = np.array([one.perceptual_hash for one in descriptors], dtype=np.uint64)
-    # float32 [n, 256], mean 0 and length 1, so that a product is a correlation; flat ones are 0.
+    # uint8 [n, 256]
     thumbnails = np.frombuffer(b"".join(one.thumbnail for one in descriptors), dtype=np.uint8).reshape(len(hashes), -1)
+    transformed = TransformedCopies(descriptors)
+
+    def block(start: int) -> tuple[_Positions, _Positions, _Bools]:
+        stop = min(start + _BLOCK, len(descriptors))
+        parts = [_by_hash(hashes, thumbnails, start, stop), transformed.of_block(start, stop)]
+        rows, columns, certain = (np.concatenate(each) for each in zip(*parts, strict=True))
+        # A pair found in both ways is certain where either says so: those go first, and the first is kept.
+        order = np.argsort(~certain, kind="stable")
+        pairs, first = np.unique((rows * len(hashes) + columns)[order], return_index=True)
+        return pairs // len(hashes) + start, pairs % len(hashes) + start, certain[order][first]
+
+    # Of one block in each thread the products are too small for threads of their own.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as pool:
+        yield from pool.map(block, range(0, len(descriptors), _BLOCK))
+
+
+def _by_hash(
+    hashes: npt.NDArray[np.uint64], thumbnails: npt.NDArray[np.uint8], start: int, stop: int
+) -> tuple[_Positions, _Positions, _Bools]:
+    """Pairs of a block, from `start` on, near by hash and with thumbnails that correlate; and which are certain."""
+    found = []
+    for first in range(start, len(hashes), _TILE):
+        bits = np.bitwise_count(hashes[start:stop, None] ^ hashes[None, first : first + _TILE])
+        rows, columns = np.divmod(np.flatnonzero(bits <= HASH_BITS), bits.shape[1])
+        rows, columns = rows + start, columns + first
+        found.append((rows[columns > rows] - start, columns[columns > rows] - start))
+    rows, columns = (np.concatenate(each) for each in zip(*found, strict=True))
+    alike, certain = [], []
+    for some in range(0, len(rows), _TILE):
+        left, right = rows[some : some + _TILE] + start, columns[some : some + _TILE] + start
+        correlation = np.einsum("ij,ij->i", _standard(thumbnails[left]), _standard(thumbnails[right]))
+        alike.append(correlation >= CORRELATION)
+        bits = np.bitwise_count(hashes[left] ^ hashes[right])
+        certain.append((bits <= SURE_BITS) & (correlation >= SURE_CORRELATION))
+    if not alike:
+        return rows, columns, np.zeros(0, dtype=np.bool_)
+    kept = np.concatenate(alike)
+    return rows[kept], columns[kept], np.concatenate(certain)[kept]
+
+
+def _standard(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """float32 [n, 256], mean 0 and length 1, so that a product is a correlation; flat ones are 0."""
     centred = thumbnails - thumbnails.mean(axis=1, keepdims=True, dtype=np.float32)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
-    standardised = np.asarray(centred / np.where(length > _FLAT, length, np.inf), dtype=np.float32)
-    transformed = TransformedCopies(descriptors)
-    for start in range(0, len(descriptors), _BLOCK):
-        stop = min(start + _BLOCK, len(descriptors))
-        bits = np.bitwise_count(hashes[start:stop, None] ^ hashes[None, start:])
-        correlation = standardised[start:stop] @ standardised[start:].T
-        alike = np.triu((bits <= HASH_BITS) & (correlation >= CORRELATION), k=1)
-        certain = alike & (bits <= SURE_BITS) & (correlation >= SURE_CORRELATION)
-        rows, columns, beyond_doubt = transformed.of_block(start, stop)
-        alike[rows, columns] = True
-        certain[rows[beyond_doubt], columns[beyond_doubt]] = True
-        yield alike, certain, start
-
-
-_Positions = npt.NDArray[np.int64]
+    return np.asarray(centred / np.where(length > _FLAT, length, np.inf), dtype=np.float32)
 
 
 class Forest:
@@ -139,7 +173,10 @@ class Forest:
 
     def roots(self) -> _Positions:
         """For each position the first position of its component, int64 [count]."""
-        return np.array([self._root(position) for position in range(len(self._parent))], dtype=np.int64)
+        roots = np.array(self._parent, dtype=np.int64)
+        while not np.array_equal(above := roots[roots], roots):  # Each step halves the way up.
+            roots = above
+        return roots
 
     def _root(self, position: int) -> int:
         while self._parent[position] != position:

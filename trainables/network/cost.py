@@ -10,8 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from trainables.config import TrialConfig
-from trainables.files.output import unfinished
+from trainables.errors import UserError
+from trainables.files.output import sync, unfinished
+from trainables.files.record import read_record
 from trainables.network.backbones import scale_pixels
 from trainables.network.head import head_depths, head_layers, head_parameters, pooled_backbone
 
@@ -53,6 +57,10 @@ def latency_ms(base: Any, config: TrialConfig, classes: int) -> float:
     return 1000 * statistics.median(seconds)
 
 
+class _Remembered(BaseModel, extra="ignore"):
+    latency_ms: float
+
+
 def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], float]) -> float:
     """Return what was measured of a model on this machine before, or measure it.
 
@@ -64,12 +72,16 @@ def remembered(model: Mapping[str, Any], folder: Path, measure: Callable[[], flo
         folder: where figures are kept, one file for each model; they are measured again once it is deleted.
     """
     file = folder / f"{hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16]}.json"
-    if not file.is_file():
+    for _ in range(2):
+        with suppress(UserError):
+            return read_record(file, _Remembered, "").latency_ms
+        file.unlink(missing_ok=True)  # It is damaged.
         with unfinished(file) as temporary:
             temporary.write_text(json.dumps({**model, LATENCY_MS: measure()}))
+            sync(temporary)
             with suppress(FileExistsError):
                 os.link(temporary, file)
-    return float(json.loads(file.read_text())[LATENCY_MS])
+    return read_record(file, _Remembered, "delete it").latency_ms
 
 
 def predictor(base: Any, config: TrialConfig, classes: int) -> tuple[Callable[[Any], Any], list[Any]]:

@@ -66,7 +66,7 @@ class TailBackbone:
             self.step[len(head)] = tf.function(
                 self._train_step, input_signature=[*given, labels, [per_class] * 2, [number] * 4, seed]
             )
-            self.forward[len(head)] = tf.function(self._logits, input_signature=given)
+            self.forward[len(head)] = tf.function(self._evaluate, input_signature=given)
 
     def reset(self) -> None:
         """Start over: the backbone's own weights, an optimizer without memory."""
@@ -93,9 +93,20 @@ class TailBackbone:
             given |= {pooled_at(name): each for name, each in zip(self.cut.moving, pooled, strict=True)}
         return tf.concat([given[pooled_at(name)] for name in self.cut.depths], axis=1) if self.cut.depths else inputs[0]
 
-    def _logits(
+    def _evaluate(self, inputs: list[Any], standard: list[Any], head: list[Any]) -> tuple[Any, Any]:
+        """Logits and, float32 [n], the length of what the last layer reads."""
+        import tensorflow as tf
+
+        read = self._last_inputs(inputs, standard, head)
+        return read @ head[-2] + head[-1], tf.norm(read, axis=1)
+
+    def _logits(self, inputs: list[Any], standard: list[Any], head: list[Any], dropout: Any, seed: Any) -> Any:
+        return self._last_inputs(inputs, standard, head, dropout, seed) @ head[-2] + head[-1]
+
+    def _last_inputs(
         self, inputs: list[Any], standard: list[Any], head: list[Any], dropout: Any = None, seed: Any = None
     ) -> Any:
+        """What the head's last layer reads, float32 [n, channels]."""
         import tensorflow as tf
 
         features = self._features(inputs, dropout is not None and bool(self.statistics))
@@ -104,9 +115,8 @@ class TailBackbone:
         for layer in range(0, len(head), 2):
             if dropout is not None:
                 features = tf.nn.experimental.stateless_dropout(features, rate=dropout, seed=seed * 2 + layer // 2)
-            features = features @ head[layer] + head[layer + 1]
             if layer < len(head) - 2:
-                features = tf.nn.relu(features)
+                features = tf.nn.relu(features @ head[layer] + head[layer + 1])
         return features
 
     def _train_step(
@@ -233,8 +243,12 @@ class Tail:
 
     def predict_batch(self, inputs: Sequence[Any]) -> Array:
         """Logits without dropout, float32 [batch, classes]."""
-        logits: Array = self.body.forward[len(self.head)](*self._given(inputs)).numpy()
-        return logits
+        return self.evaluate_batch(inputs)[0]
+
+    def evaluate_batch(self, inputs: Sequence[Any]) -> tuple[Array, Array]:
+        """The same, and the length of the features that the last layer reads, float32 [batch]."""
+        logits, lengths = self.body.forward[len(self.head)](*self._given(inputs))
+        return logits.numpy(), lengths.numpy()
 
     def l2_penalty(self, l2: float) -> float:
         """What L2 adds to the loss at present."""

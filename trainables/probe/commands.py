@@ -42,6 +42,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
     out = (arguments.out or beside / PROBE_FOLDER).absolute()
     check_free(out)
     prepare_tensorflow(options.threads)
+    from trainables.final.held_out import sentence
     from trainables.probe.stage import run
 
     metrics = run(arguments.dataset, out, options, lambda line: print(line, flush=True), _warn)
@@ -51,6 +52,8 @@ def run_probe(arguments: argparse.Namespace) -> int:
         of = "(fitted on train and validation)"
         said.append(f"test macro F1 {test['macro_f1']:.1%}, accuracy {test['accuracy']:.1%} {of}")
     print(f"{', '.join(said)}, in {metrics['seconds']:.0f} s")
+    if told := sentence(metrics["guarantee"]):
+        print(told)
     print(f"model, tables and metrics are in {out}")
     return 0
 

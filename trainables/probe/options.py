@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainables.config import Backbone
+from trainables.config import MOST_SEED, Backbone
 
 
 class ProbeOptions(BaseModel):
@@ -27,4 +27,4 @@ class ProbeOptions(BaseModel):
     store: Path | None = Field(None, description="folder for stored features (default: store/ beside --out)")
     store_gb: float | None = Field(None, gt=0, description="most disk they may take, in GB (default: half of the free)")
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all cores)")
-    seed: int = Field(0, ge=0, description="of random weights")
+    seed: int = Field(0, ge=0, lt=MOST_SEED, description="of random weights")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainables.errors import UserError, message_of
 from trainables.files.output import replacing
 
 Floats = npt.NDArray[np.float32]
@@ -30,8 +31,14 @@ class Solution:
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """Logits float32 [n, classes] of pooled features [n, features], which `Worker.pooled` gives for `depths`."""
-        standardised = (np.asarray(features, np.float32) - self.mean) / self.deviation
-        return np.asarray(standardised @ self.kernel + self.bias, np.float32)
+        return np.asarray(self._standardised(features) @ self.kernel + self.bias, np.float32)
+
+    def lengths(self, features: npt.NDArray[Any]) -> Floats:
+        """Lengths of the standardised features, float32 [n]."""
+        return np.asarray(np.linalg.norm(self._standardised(features), axis=1), np.float32)
+
+    def _standardised(self, features: npt.NDArray[Any]) -> Floats:
+        return np.asarray((np.asarray(features, np.float32) - self.mean) / self.deviation, np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All of it as named arrays; `from_arrays` makes it again."""
@@ -48,9 +55,19 @@ class Solution:
 
     @classmethod
     def load(cls, file: Path) -> "Solution":
-        """Read what `save` wrote."""
-        with np.load(file) as arrays:
-            return cls.from_arrays(arrays)
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            with np.load(file) as arrays:
+                return cls.from_arrays(arrays)
+        except Exception as error:  # NumPy fails in many ways on a file that is none of its own.
+            rule = f"{file} is missing or damaged ({message_of(error)})"
+            raise UserError(
+                f"{rule}; delete {file.parent}, and `python -m search resume` finds the probe again"
+            ) from None
 
 
 def save_arrays(arrays: dict[str, npt.NDArray[Any]], file: Path) -> None:

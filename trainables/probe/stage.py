@@ -11,19 +11,23 @@ import numpy as np
 from trainables.config import TrialConfig
 from trainables.data.dataset import SPLITS, Dataset, open_dataset_at
 from trainables.data.leaks import LeakProof, prove_disjoint
+from trainables.data.ledger import record_reading, times_read
 from trainables.device import fast_precision, usable_cores
 from trainables.errors import UserError
 from trainables.files.experiment import FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
+from trainables.final.held_out import COLUMNS, by_rank, columns, guarantee_of, told
 from trainables.final.outcome import PREDICTIONS
+from trainables.final.probe import evaluate
+from trainables.guarantee import Guarantee
 from trainables.inference.keras_model import save_model
 from trainables.network.backbones import check_weights
-from trainables.probe.choice import judge, words
+from trainables.probe.choice import words
 from trainables.probe.fits import log_softmax
 from trainables.probe.options import ProbeOptions
 from trainables.probe.probe import Probe, find_probe, probe_model, refit
-from trainables.probe.solution import Floats, Solution
-from trainables.training.fine_tune import family_scores
+from trainables.probe.solution import Solution
+from trainables.training.fine_tune import Evaluation, family_scores
 from trainables.training.worker import Worker
 from trainables.versions import git_commit, versions
 
@@ -58,21 +62,27 @@ def run(place: Path | str, out: Path, options: ProbeOptions, say: Say, warn: Say
     solution = refit(worker, config, probe)
     read = "reading test now, once" if worker.dataset.tested else "there are no test photos"
     say(f"fitted again on train and validation ({seconds():.0f} s); {read}")
+    earlier = record_reading(worker.dataset, str(out), "probe", say) if worker.dataset.tested else []
+    if earlier:
+        warn(times_read(earlier))
     # The model that is kept computes in float32, however the features were found.
     exact = config.model_copy(update={"precision": "float32", "store_dtype": "float32"})
-    logits = {"validation": probe.solution.logits(worker.pooled("validation", config, solution.depths))}
+    judged = {"validation": evaluate(worker, config, probe.solution, "validation")}
     if worker.dataset.tested:
-        logits["test"] = solution.logits(worker.pooled("test", exact, solution.depths))
-    labels = {split: worker.photos(split, config.image_size).labels for split in logits}
-    figures = {split: judge(labels[split], each)._asdict() for split, each in logits.items()}
+        judged["test"] = evaluate(worker, exact, solution, "test")
+    figures = {split: each.metrics._asdict() for split, each in judged.items()}
     with whole_or_nothing(out) as folder:
         model = probe_model(worker, config, solution)
         _check(model, worker, exact, solution)
-        save_model(model, worker.dataset.class_names, config, folder)
-        write_tables(worker.dataset, logits, folder)
+        guarantee = guarantee_of(worker.dataset, judged["validation"])
+        save_model(model, worker.dataset.class_names, config, folder, guarantee, worker.dataset.manifest.taxonomy)
+        write_tables(worker.dataset, judged, guarantee, folder)
         metrics = {
             **_metrics(worker.dataset, config, probe, proof),
             "stages": {STAGE: figures},
+            "guarantee": told(worker.dataset, guarantee, judged.get("test")),
+            "taxonomy": by_rank(worker.dataset, judged.get("test")),
+            "test_read_before": [reading.model_dump() for reading in earlier],
             "weights": asdict(weights),
             "seconds": round(seconds(), 1),
         }
@@ -117,25 +127,29 @@ def _metrics(dataset: Dataset, config: TrialConfig, probe: Probe, proof: LeakPro
     }
 
 
-def write_tables(dataset: Dataset, logits: dict[str, Floats], folder: Path) -> None:
-    """Write predictions.csv, as the final stage does, and families.csv; `logits` are those of validation and test."""
+def write_tables(dataset: Dataset, judged: dict[str, Evaluation], guarantee: Guarantee, folder: Path) -> None:
+    """Write predictions.csv, as the final stage does, and families.csv; `judged` are validation and test."""
     rows: list[list[object]] = []
-    for split, each in logits.items():
-        for photo, row in zip(dataset.photos(split), np.exp(log_softmax(each)), strict=True):
+    for split, each in judged.items():
+        photos = dataset.photos(split)
+        more: list[list[object]] = [[""] * len(COLUMNS)] * len(photos)
+        if split == "test":
+            more = columns(guarantee, each, np.array([photo.label for photo in photos]))
+        for photo, row, cells in zip(photos, each.probabilities, more, strict=True):
             guess = int(row.argmax())
-            names = (photo.photo_id, photo.source, photo.family, dataset.class_names[guess])
-            rows.append([STAGE, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}"])
+            names = (photo.photo_id, photo.source, photo.group, photo.family, dataset.class_names[guess])
+            rows.append([STAGE, split, *names, f"{row[guess]:.6f}", f"{row[photo.label]:.6f}", *cells])
     write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, rows)
-    write_rows(folder / FAMILIES_FILE, FAMILIES, _families(dataset, logits))
+    write_rows(folder / FAMILIES_FILE, FAMILIES, _families(dataset, judged))
 
 
-def _families(dataset: Dataset, logits: dict[str, Floats]) -> Iterator[list[object]]:
+def _families(dataset: Dataset, judged: dict[str, Evaluation]) -> Iterator[list[object]]:
     """A row for each family; a score is empty where a split lacks the family."""
     classes = len(dataset.class_names)
     scores = {split: np.full((3, classes), np.nan) for split in ("validation", "test")}
-    for split, each in logits.items():
+    for split, each in judged.items():
         labels = np.array([photo.label for photo in dataset.photos(split)])
-        scores[split] = family_scores(labels, each.argmax(axis=1), classes)
+        scores[split] = family_scores(labels, each.logits.argmax(axis=1), classes)
     precision, recall, f1 = scores["test"]
     columns = [scores["validation"][2], f1, precision, recall]
     for label, family in enumerate(dataset.class_names):

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trainables.config import MOST_SEED
 from trainables.data.options import DEFAULT_RULES
 
 
@@ -41,7 +42,9 @@ class ReviewOptions(BaseModel):
         "adjacent content ids), species, or none",
         json_schema_extra={"metavar": "RULE"},
     )
-    seed: int = Field(0, ge=0, description="of the folds in which photos are judged, and of random weights")
+    seed: int = Field(
+        0, ge=0, lt=MOST_SEED, description="of the folds in which photos are judged, and of random weights"
+    )
     workers: int | None = Field(
         None,
         ge=1,

@@ -17,11 +17,11 @@ import jinja2
 from PIL import Image, ImageOps
 
 from trainables.consent import warn_and_ask
+from trainables.data.groups import group_photos, rules_for
 from trainables.data.images import ImageUnreadable, decode_resized, image_size
 from trainables.data.layouts import find_photos
 from trainables.data.options import DEFAULT_RULES, NEAR_DUPLICATES
 from trainables.data.photo_files import Exclusion, Found, PhotoFile, inspect_files
-from trainables.data.split import check_rules, group_photos
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.output import check_free, data_uri, whole_or_nothing, write_rows
@@ -39,9 +39,9 @@ _SHARE = 0.064  # twice what the reference study removed by hand
 _FEWEST = 40
 
 MOST_COPIES = 150  # groups of near-duplicates on the page; all are in the list
-_PHOTO_SIDE = 224
+PHOTO_SIDE = 224
 _COPY_SIDE = 128
-_TILE = 72
+TILE = 72
 
 _SECONDS_BETWEEN_LINES = 15.0
 REMEDY = "give the weights' file (--weights PATH), or --weights random if that is meant"
@@ -65,7 +65,11 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
     check_weights(BACKBONE, options.weights)
     check_image_size(BACKBONE, options.image_size)
     found = find_photos(root, options.label_level)
-    check_rules(options.group, found.photos)
+    rules_for(found, options.group)
+    if found.unpacked:
+        raise UserError(
+            f"{root} holds its photos inside of tables; a review shows them where they lie, so write them out first"
+        )
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     weights = resolve_weights(BACKBONE, options.weights)
     if weights.warning:
@@ -96,7 +100,8 @@ def _reviewed(
     usable = [(photo, seen) for photo, seen in inspected if not isinstance(seen, Exclusion)]
     photos, seen = [photo for photo, _ in usable], [seen for _, seen in usable]
     hashes, descriptors = [each.sha256 for each in seen], [each.descriptor for each in seen]
-    groups = group_photos(photos, hashes, descriptors, options.group)
+    rules = rules_for(found, options.group)
+    groups, alike = group_photos(photos, hashes, descriptors, rules, found.columns)
     tiny = {row for row, each in enumerate(seen) if findings_of.is_tiny(each, options.tiny)}
     blank = {row for row, each in enumerate(seen) if findings_of.is_blank(each)} - tiny
     # Neither shows what its family looks like, and both are listed anyway.
@@ -106,8 +111,8 @@ def _reviewed(
     kept = KeptFeatures(out, [hashes[row] for row in rows], depends)
     ranking = _ranking(root, judged, [groups[row] for row in rows], weights, options, say, kept)
     # What counts as a copy does not depend on what else must not be judged together, such as bursts.
-    usual = set(options.group) == {NEAR_DUPLICATES}
-    copies = groups if usual else group_photos(photos, hashes, descriptors, DEFAULT_RULES)
+    usual = NEAR_DUPLICATES in rules and not {"bursts", "species"} & set(rules)
+    copies = alike if usual else group_photos(photos, hashes, descriptors, DEFAULT_RULES).alike
     findings = [
         *findings_of.irrelevant(judged, ranking, options.top or max(_FEWEST, round(_SHARE * len(judged)))),
         *findings_of.undecodable(broken),
@@ -206,11 +211,7 @@ def render(result: Review, out: Path) -> str:
     copies = groupby(sections.get("near-duplicate", []), key=lambda card: card.finding.rank)
     # The folder as a person would type it where the command was run.
     root = os.path.relpath(result.root) if result.root.is_relative_to(Path.cwd()) else str(result.root)
-    text = Path(__file__).with_name("review.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(text).render(
+    return template("review.html.j2").render(
         review=result,
         sections=sections,
         copies=[list(group) for _, group in copies],
@@ -219,19 +220,31 @@ def render(result: Review, out: Path) -> str:
         strip_of=dict(zip(families, strips, strict=False)),
         key=hashlib.sha256("\n".join(one.source for one in result.findings).encode()).hexdigest()[:16],
         photos=shlex.quote(root),
-        tile=_TILE,
+        tile=TILE,
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's template, which may include others of this folder."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(name)
 
 
 def _card(root: Path, out: Path, finding: Finding) -> Card:
     original = quote(Path(os.path.relpath(root / finding.source, out)).as_posix())
     if finding.section == "undecodable":
         return Card(finding, "", 0, 0, original)
-    picture = _thumbnail(root, finding.source, _COPY_SIDE if finding.section == "near-duplicate" else _PHOTO_SIDE)
-    return Card(finding, _address(picture), picture.width, picture.height, original)
+    picture = thumbnail(root, finding.source, _COPY_SIDE if finding.section == "near-duplicate" else PHOTO_SIDE)
+    return Card(finding, picture_address(picture), picture.width, picture.height, original)
 
 
-def _thumbnail(root: Path, source: str, side: int) -> Image.Image:
+def thumbnail(root: Path, source: str, side: int) -> Image.Image:
     """The photo with its own aspect, `side` pixels at its longer side, or its own size if that is less."""
     try:
         image = (root / source).read_bytes()
@@ -244,14 +257,15 @@ def _thumbnail(root: Path, source: str, side: int) -> Image.Image:
 
 
 def _strip(root: Path, name: str, sources: Sequence[str]) -> Strip:
-    strip = Image.new("RGB", (_TILE * max(1, len(sources)), _TILE), "white")
+    strip = Image.new("RGB", (TILE * max(1, len(sources)), TILE), "white")
     for number, source in enumerate(sources):
-        picture = _thumbnail(root, source, 2 * _TILE)
-        strip.paste(ImageOps.fit(picture, (_TILE, _TILE), Image.Resampling.BILINEAR), (number * _TILE, 0))
-    return Strip(name, _address(strip), len(sources))
+        picture = thumbnail(root, source, 2 * TILE)
+        strip.paste(ImageOps.fit(picture, (TILE, TILE), Image.Resampling.BILINEAR), (number * TILE, 0))
+    return Strip(name, picture_address(strip), len(sources))
 
 
-def _address(picture: Image.Image) -> str:
+def picture_address(picture: Image.Image) -> str:
+    """A picture as a data: address."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=72, optimize=True)
     return data_uri(stream.getvalue())

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.dataset import Dataset
+from trainables.data.options import NEAR_DUPLICATES
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -132,9 +133,10 @@ def excess(method: str, correction: Balance, different: Ints, trained: Ints) -> 
 def photos_alike(dataset: Dataset) -> list[list[int]]:
     """For each family, how many training photos show each of its different pictures.
 
-    Near-duplicates count as copies where they make the groups; bursts and photos of one species do not.
+    Near-duplicates count as copies where they alone make the groups; bursts, photos of one species or of one station
+    do not.
     """
-    alike = not {"bursts", "species"} & set(dataset.manifest.grouping)
+    alike = set(dataset.manifest.grouping) <= {NEAR_DUPLICATES, "none"}
     photos = Counter((row.label, row.group if alike else row.sha256) for row in dataset.photos("train"))
     pictures: list[list[int]] = [[] for _ in dataset.class_names]
     for (label, _), count in photos.items():

@@ -46,10 +46,21 @@ class Metrics(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """A model's figures on a split, and what they come from: `probabilities` float32 [n, classes]."""
+    """A model's figures on a split, and what they come from: `logits` float32 [n, classes].
+
+    `lengths` float32 [n] are those of the features that the last layer reads; None where they are not known.
+    """
 
     metrics: Metrics
-    probabilities: Array
+    logits: Array
+    lengths: Array | None = None
+
+    @property
+    def probabilities(self) -> Array:
+        """The model's own, float32 [n, classes]: without a temperature."""
+        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        found: Array = shifted / shifted.sum(axis=1, keepdims=True)
+        return found
 
 
 class FineTuning:
@@ -143,7 +154,8 @@ class FineTuning:
         """Evaluate on photos as they are, without augmentation or dropout."""
         size = EVALUATED_AT_ONCE * self.config.batch_size
         rows = [np.arange(first, min(first + size, len(part.labels))) for first in range(0, len(part.labels), size)]
-        logits = np.concatenate([self.tail.predict_batch(part.features.batch(chosen, None)) for chosen in rows])
+        found = [self.tail.evaluate_batch(part.features.batch(chosen, None)) for chosen in rows]
+        logits, lengths = (np.concatenate(each) for each in zip(*found, strict=True))
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         cross_entropy = float(-log_probabilities[np.arange(len(part.labels)), part.labels].mean())
@@ -154,7 +166,7 @@ class FineTuning:
             accuracy=float(np.mean(predicted == part.labels)),
             macro_f1=macro_f1(part.labels, predicted),
         )
-        return Evaluation(metrics, np.exp(log_probabilities))
+        return Evaluation(metrics, logits, lengths)
 
     def state(self) -> State:
         """All that is needed to go on: weights, optimizer, epoch, the best epoch and its weights."""

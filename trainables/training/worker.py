@@ -1,6 +1,5 @@
 """Warm training process: photos, backbones and tails, kept between trials."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -9,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from trainables.activations.array_file import Array
 from trainables.activations.features import Features, Prefix, StoredFeatures, StoreUse
 from trainables.activations.gathered import Gathered
 from trainables.activations.photos import Ints, Photos, decode_photos
-from trainables.activations.store import Array, Store
+from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.data.folds import PARTED, Parting
@@ -39,10 +39,6 @@ class Worker:
         """Args: `store_bytes` is the store's disk budget; None takes half of what is free or already the store's."""
         self.dataset = dataset
         self.classes = len(dataset.class_names)
-        if store_bytes is None:
-            store_root.mkdir(parents=True, exist_ok=True)
-            held = sum(file.stat().st_size for file in store_root.rglob("*.npy"))
-            store_bytes = (shutil.disk_usage(store_root).free + held) // 2
         self.store_root = store_root
         self._store = Store(store_root, store_bytes)
         self._threads = threads

@@ -1,5 +1,6 @@
 """Calibration: reliability diagram of the final model's probabilities."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,12 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.data.report_data import ReportData
-from analysis.render.section import Section
+from analysis.render.section import Head, Line, Part, Section, Table
 from analysis.render.svg import BLUE, FAINT, MUTED, Picture, Size, canvas, legend, scale_for
-from analysis.render.wording import percent, plural
+from analysis.render.wording import decimals, percent, plural
 from analysis.report.sections import MISTAKES
-
-BINS = 10
+from trainables.guarantee import BINS, calibration_error
 
 
 class Calibration(NamedTuple):
@@ -41,20 +41,56 @@ def section(data: ReportData) -> Section | None:
         f"their word. Below the line: it is too sure. {describe(bins)}"
     )
     title = "Can the probabilities be believed?"
-    return Section(MISTAKES, (Picture("calibration", title, describe(bins), partial(draw, bins), note),))
+    parts: list[Part] = [Picture("calibration", title, describe(bins), partial(draw, bins), note)]
+    held = (data.final.metrics.get("guarantee") if data.final else None) or {}
+    if held.get("test"):
+        parts.append(guarantee_table(held))
+    return Section(MISTAKES, tuple(parts))
+
+
+def guarantee_table(held: Mapping[str, Any]) -> Table:
+    """How temperature, sets and "unknown" held on test, from the final stage's `guarantee`."""
+    test, asked = held["test"], percent(held["coverage"], 0)
+    rows = [
+        (f"sets of {asked} hold the right family", _with_interval(test["coverage"])),
+        ("families in a set, on average", decimals(test["size"], 2)),
+        ("sets of one family", percent(test["single"])),
+        ("expected calibration error without temperature", percent(test["error_before"])),
+        ("expected calibration error with it", percent(test["error"])),
+        ("called unknown by mistake", percent(test["alarms"])),
+    ]
+    if test["rare_photos"]:
+        photos = plural(test["rare_photos"], "photo")
+        few = f"… of families with fewer than {held['rare_below']} photos ({photos})"
+        rows.insert(1, (few, _with_interval(test["rare"])))
+    note = (
+        f"Fitted on {plural(held['photos'], 'validation photo')}: temperature {decimals(held['temperature'], 3)}. "
+        f"`predict --coverage {held['coverage']}` gives the sets. They hold the right family that often on average "
+        "over photos, not in each family."
+    )
+    title = f"Answers with a guarantee, on {plural(test['photos'], 'test photo')}"
+    return Table("guarantee", title, (Head(""), Head("", "num")), tuple(Line(row) for row in rows), note)
+
+
+def _with_interval(found: Mapping[str, float]) -> str:
+    return f"{percent(found['value'])} ({percent(found['low'])} to {percent(found['high'])})"
 
 
 def calibration(predictions: pd.DataFrame, bins: int = BINS) -> Calibration:
-    """Compute it from columns family, predicted and probability (of the prediction)."""
-    probability = predictions["probability"].to_numpy(float)
+    """Compute it from columns family, predicted and calibrated (the prediction's probability with the temperature).
+
+    Without the last, of models of earlier versions, from probability.
+    """
+    calibrated = "calibrated" in predictions and predictions["calibrated"].notna().all()
+    probability = predictions["calibrated" if calibrated else "probability"].to_numpy(float)
     right = (predictions["family"] == predictions["predicted"]).to_numpy(float)
     place = np.minimum((probability * bins).astype(int), bins - 1)
     photos = np.bincount(place, minlength=bins)
     used = photos > 0
     confidence = np.bincount(place, probability, bins)[used] / photos[used]
     accuracy = np.bincount(place, right, bins)[used] / photos[used]
-    error = (photos[used] / max(photos.sum(), 1) * np.abs(confidence - accuracy)).sum()
-    return Calibration(confidence, accuracy, photos[used], float(error), float(probability.mean()), float(right.mean()))
+    error = calibration_error(probability, right == 1, bins)
+    return Calibration(confidence, accuracy, photos[used], error, float(probability.mean()), float(right.mean()))
 
 
 def describe(data: Calibration) -> str:

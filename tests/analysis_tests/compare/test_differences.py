@@ -193,3 +193,29 @@ def test_other_data_is_another_question(seeds, tmp_path):
     changed = candidates([seeds[1].folder, other])
     assert seed_scores(changed) == []
     assert "Warning: the datasets differ" in " ".join(verdicts(changed))
+
+
+def test_a_model_of_other_families_is_not_called_worse():
+    few = test_predictions(0.99, photos=60)
+    few = few[few["family"].isin(FAMILIES[:3])].assign(predicted=lambda rows: rows["family"])
+    models = [model("few", few), model("many", test_predictions(0.5)), model("few again", few)]
+    (found,) = differences(models)
+    assert found.label == "few again"
+    said = " ".join(verdicts(models[:2]))
+    assert "worse" not in said and "lower" not in said
+    assert "many names 10 families, few 3, and 3 are the same." in said
+    assert "neither is called better" in said
+
+
+def test_photos_of_one_group_count_as_one():
+    """The same 40 photos ten times over: what is not told apart on 40 is not told apart on 400 copies."""
+    first, other = test_predictions(0.7, photos=40), test_predictions(0.8, seed=1, photos=40)
+    models = []
+    for label, each in (("a", first), ("b", other)):
+        copies = [each.assign(group=each["photo_id"], photo_id=each["photo_id"] + f"-{copy}") for copy in range(10)]
+        models.append(model(label, pd.concat(copies, ignore_index=True)))
+    (grouped,) = differences(models)
+    apart = [model(each.label, each.test.drop(columns="group")) for each in models]
+    (single,) = differences(apart)
+    width, narrow = (found.macro_f1.high - found.macro_f1.low for found in (grouped, single))
+    assert narrow < 0.5 * width

@@ -25,15 +25,19 @@ from search.records import read_experiment
 from search.resume import read_resumed
 from search.sampling.warm_start import describe, gather
 from search.stopping.rules import HalvingRule, RuleReplay, make_rule
+from search.study import storage as storage_module
 from search.study.storage import (
     PATIENT,
     open_for_reading,
     open_storage,
     opened_storage,
     read_study,
+    root_cause,
+    sole_driver,
     sqlite_address,
 )
-from search.study.study import DRIVER, check_name, create_study, load_study, open_study, open_trials
+from search.study.study import check_name, create_study, load_study, open_study, open_trials
+from search.study.trial_record import DRIVER
 from search.tune.searcher import StudySearch
 from tests.search_tests.example import FINGERPRINT, sweep
 from tests.search_tests.postgres import PASSWORD, USER, server
@@ -366,3 +370,45 @@ def test_a_study_that_stays_locked_is_said_to_be_locked(tmp_path: Path, monkeypa
 
 def test_a_storage_without_the_study_says_so(tmp_path: Path) -> None:
     assert load_study("s", open_storage(tmp_path)) is None
+
+
+def test_a_server_that_is_restarted_is_waited_for(
+    on_server: SweepConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, failures = on_server.storage, [2]
+    assert url is not None
+    with opened_storage(tmp_path, url) as storage:
+        study = create_study(on_server.name, "max", storage)
+        connect, execute = psycopg.connect, psycopg.Cursor.execute
+
+        def away(*given: Any, **named: Any) -> Any:
+            if failures[0] > 0:
+                failures[0] -= 1
+                raise psycopg.errors.AdminShutdown("terminating connection due to administrator command")
+            return execute(*given, **named)
+
+        monkeypatch.setattr(psycopg.Cursor, "execute", away)
+        study.set_user_attr("after", "the restart")
+        assert failures == [0] and connect is psycopg.connect
+        assert study.user_attrs["after"] == "the restart"
+    said = capsys.readouterr().err
+    assert said.count("warning: storage: ") == 1 and "tried again for 60 s" in said and PASSWORD not in said
+    monkeypatch.setattr(storage_module, "PATIENCE_SECONDS", 0.1)
+    with opened_storage(tmp_path, url) as storage, pytest.raises(optuna.exceptions.StorageInternalError) as raised:
+        failures[0] = 10**9
+        storage.set_study_user_attr(storage.get_study_id_from_name(on_server.name), "x", 1)
+    failures[0] = 0
+    assert isinstance(root_cause(raised.value), psycopg.OperationalError)
+
+
+def test_copies_of_an_experiment_have_one_driver(on_server: SweepConfig) -> None:
+    url = on_server.storage
+    with sole_driver(url, "abc"):
+        with pytest.raises(UserError, match="another process drives this experiment, from this folder or a copy of it"):
+            sole_driver(url, "abc").__enter__()
+        with sole_driver(url, "other"):
+            pass
+    with sole_driver(url, "abc"):
+        pass
+    with sole_driver(None, "abc"), sole_driver(None, "abc"):
+        pass

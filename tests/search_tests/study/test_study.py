@@ -69,11 +69,11 @@ def test_what_a_trial_reached_before_it_diverged_does_not_count(study: optuna.St
     assert [state_of(trial) for trial in study.trials] == ["PRUNED", "DIVERGED", "FAIL"]
 
 
-def test_no_trial_stays_running_after_the_sweep(study: optuna.Study) -> None:
+def test_no_trial_stays_running_after_the_sweep(study: optuna.Study, tmp_path: Path) -> None:
     reported(study, 0.3, 0.2)
     reported(study)
     tell_end(study, 2, reported(study, 0.9), ENDED, "max", {})
-    close_open_trials(study, Stop("interrupted", None, "stopped by Ctrl-C"), "max")
+    close_open_trials(study, Stop("interrupted", None, "stopped by Ctrl-C"), "max", tmp_path)
     assert [trial.state.name for trial in study.trials] == ["PRUNED", "FAIL", "COMPLETE"]
     assert study.trials[0].user_attrs["stop"] == {"kind": "interrupted", "epoch": 2, "reason": "stopped by Ctrl-C"}
     assert study.trials[0].user_attrs["best_epoch"] == 1

@@ -47,6 +47,24 @@ def test_an_error_becomes_one_line(error: Exception | None, failure: Failure) ->
     assert describe(error) == failure
 
 
+@pytest.mark.parametrize(
+    ("error", "outside"),
+    [
+        (raised_in_step(OSError(28, "No space left on device", "/a/b")), "OSError"),
+        (raised_in_step(PermissionError(13, "Permission denied", "/a/trials/0007/x")), "PermissionError"),
+        (raised_in_step(ModuleNotFoundError("No module named 'keras'")), "ModuleNotFoundError"),
+        (raised_in_setup("/store/12345/a.npy: Read-only file system"), "RuntimeError"),
+        (raised_in_step(ValueError("image_size 32 is too small")), ""),
+        (raised_in_step(TrialFailed("No space left on device")), ""),
+    ],
+)
+def test_what_no_configuration_can_be_the_cause_of_is_known_without_names_of_files(
+    error: Exception, outside: str
+) -> None:
+    found = describe(error).outside
+    assert found.partition(":")[0] == outside and "/" not in found
+
+
 def test_the_whole_traceback_is_kept() -> None:
     assert "File x" in describe(raised_in_step(ValueError("no"))).details
 

@@ -81,3 +81,34 @@ def test_a_head_that_goes_in_mid_sweep_is_said_with_the_way_to_go_on(
         with socket.create_server(where):
             wait_for("answers again")
     assert said.count("\n") == 2
+
+
+def test_a_process_of_our_own_ray_that_died_ends_the_sweep_with_the_way_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[object] = []
+
+    class Node:
+        def dead_processes(self) -> list[tuple[str, None]]:
+            return [("log_monitor", None), ("raylet", None)]
+
+        def kill_all_processes(self, **_: bool) -> None:
+            ended.append("killed")
+
+    class Ended(BaseException):
+        pass
+
+    def leave(status: int) -> None:
+        ended.append(status)
+        raise Ended
+
+    monkeypatch.setattr(ray._private.worker, "_global_node", Node())
+    monkeypatch.setattr(head, "_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(head.os, "_exit", leave)
+    with pytest.raises(Ended):
+        head._watch_own(Path("runs/x"), threading.Event())
+    assert ended == ["killed", 2]
+    said = capsys.readouterr().err
+    assert said.startswith("error: Ray's process raylet on this machine was killed or crashed; nothing is lost: ")
+    monkeypatch.setattr(ray._private.worker, "_global_node", None)
+    assert head.dead_process() is None

@@ -1,6 +1,8 @@
 """search/tune/session.py: Ray here or elsewhere, and the checkout on its workers."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,42 @@ def test_a_temporary_folder_too_long_for_sockets_is_refused_with_its_remedy(monk
     remedy = "; set RAY_TMPDIR to a shorter folder, such as /tmp"
     with pytest.raises(UserError, match=rf"^cannot reach Ray on this machine: .*AF_UNIX path length .*{remedy}$"):
         ray_session._start("local", None)
+
+
+@pytest.mark.parametrize("mode", [None, 0o644, 0o600])
+def test_the_token_of_a_local_ray_is_its_users_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / ".ray" / "auth_token"
+    if mode is not None:
+        file.parent.mkdir()
+        file.write_text("ours")
+        file.chmod(mode)
+    ray_session._own_token()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_text()) == (64 if mode is None else 4)
+
+
+LISTENING = """
+import psutil, ray
+from search.tune.session import ray_session
+with ray_session("local"):
+    ray.get(ray.remote(lambda: None).remote())
+    tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    for process in tree:
+        for one in process.net_connections(kind="inet"):
+            if one.status == psutil.CONN_LISTEN:
+                print(one.laddr.ip, process.name())
+"""
+
+
+def test_a_local_ray_listens_on_this_machine_only() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    command = [sys.executable, "-c", LISTENING]
+    done = subprocess.run(command, cwd=ray_session.CHECKOUT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    sockets = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert sockets and [socket for socket in sockets if socket[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")] == []

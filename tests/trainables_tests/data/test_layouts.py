@@ -2,6 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainables_tests.data.listed_photos import (
+    field,
+    medium,
+    observation,
+    write_archive,
+    write_coco,
+    write_package,
+)
 from trainables.data.layouts import LAYOUTS, find_photos
 from trainables.data.photo_files import Found, Layout
 from trainables.errors import UserError
@@ -42,15 +50,43 @@ EXAMPLES = {
         "metadata.csv": "of the web viewer\n",
     },
 }
+USABLE = [f"mollusca_unionidae/{number}_7_usable.jpg" for number in (1, 2)]
+RANKS = {"phylum": "Mollusca", "family": "Unionidae"}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def package(root: Path) -> None:
+    media = [medium(number, path) for number, path in enumerate(USABLE)]
+    name = "Cyprogenia stegaria"
+    observations = [observation(number, name) for number in range(2)]
+    write_package(root, media, observations, [{"scientificName": name, "taxonRank": "species", **RANKS}])
+
+
+def archive(root: Path) -> None:
+    occurrences = [[f"g{number}", "Mollusca", "Unionidae"] for number in range(2)]
+    media = [[f"g{number}", "StillImage", path] for number, path in enumerate(USABLE)]
+    write_archive(root, field("phylum", 1) + field("family", 2), occurrences, media)
+
+
+def coco(root: Path) -> None:
+    images = [{"id": "i", "file_name": path} for path in USABLE]
+    images[1]["id"] = "j"
+    annotations = [{"image_id": name, "category_id": 0} for name in "ij"]
+    write_coco(root / "cct.json", images, annotations, ["Mollusca Unionidae"])
+
+
+LISTS = {"Camtrap DP": package, "Darwin Core Archive": archive, "COCO Camera Traps": coco}
+# In Parquet tables there are no other files: formats/test_parquet.py.
+IN_FILES = [layout for layout in LAYOUTS if layout.name != "Parquet tables"]
+
+
+@pytest.mark.parametrize("layout", IN_FILES, ids=lambda layout: layout.name)
 def test_every_layout_finds_labelled_photos_of_unique_ids_and_gives_a_reason_for_all_else(
     layout: Layout, tmp_path: Path
 ) -> None:
-    usable = [f"mollusca_unionidae/{number}_7_usable.jpg" for number in (1, 2)]
+    usable = USABLE
     touch(tmp_path, *usable, "loose.jpg", "mollusca_unionidae/notes.txt", ".cache/hidden.jpg")
-    for name, text in EXAMPLES[layout.name].items():
+    LISTS.get(layout.name, lambda root: None)(tmp_path)
+    for name, text in EXAMPLES.get(layout.name, {}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert next(one for one in LAYOUTS if one.recognises(tmp_path)) is layout
@@ -81,7 +117,7 @@ def test_class_folders_are_the_labels_and_paths_the_ids(tmp_path: Path) -> None:
 def test_metadata_give_label_id_and_species(tmp_path: Path) -> None:
     touch(tmp_path, "m_u/1_7_x.jpg", "m_u/2_7_x.jpg")
     found = study(tmp_path, "id1,1,7,animalia,m,u,m_u/1_7_x.jpg", "id2,2,7,animalia,m,other,m_u/2_7_x.jpg")
-    assert [tuple(photo) for photo in found.photos] == [
+    assert [tuple(photo)[:5] for photo in found.photos] == [
         ("id1", "m_u/1_7_x.jpg", "m_u", "7", 1),
         ("id2", "m_u/2_7_x.jpg", "m_other", "7", 2),
     ]

@@ -1,9 +1,14 @@
 import hashlib
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.checkout import ROOT
 from tests.trainables_tests.data.test_layouts import reasons, touch
 from tests.trainables_tests.drawn_photos import write_photos
 from trainables.data.layouts import find_photos
@@ -75,7 +80,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_a_photo_is_described_by_its_bytes_and_its_size_as_shown(photos: tuple[Path, list[str]]) -> None:
     root, sources = photos
     image = (root / sources[0]).read_bytes()
-    seen = inspect_file(root, sources[0])
+    seen = inspect_file(root, 0, sources[0])
     assert isinstance(seen, Inspection)
     assert seen[:4] == (hashlib.sha256(image).hexdigest(), len(image), 96, 72)
 
@@ -87,8 +92,8 @@ def test_worker_processes_see_what_one_process_sees_in_the_same_order(photos: tu
 
 def test_what_cannot_be_read_is_a_problem_not_an_error(photos: tuple[Path, list[str]]) -> None:
     root, sources = photos
-    assert inspect_file(root, sources[7]) == Exclusion(sources[7], "empty", "the file has no bytes")
-    assert inspect_file(root, "a/gone.jpg") == Exclusion("a/gone.jpg", "unreadable", "No such file or directory")
+    assert inspect_file(root, 0, sources[7]) == Exclusion(sources[7], "empty", "the file has no bytes")
+    assert inspect_file(root, 0, "a/gone.jpg") == Exclusion("a/gone.jpg", "unreadable", "No such file or directory")
 
 
 def found() -> Found:
@@ -153,3 +158,32 @@ def test_a_csv_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     file.write_text("source\n" + "x" * 200_000 + "\n")
     with pytest.raises(UserError, match="is not a CSV file: field larger"):
         read_exclusion_list(file)
+
+
+SLOW_INSPECTION = """
+import sys, time
+from pathlib import Path
+from trainables.data.photo_files import inspect_files
+
+if __name__ == "__main__":  # Workers are spawned, and import this.
+    for _ in inspect_files(Path(sys.argv[1]), sys.argv[2:], workers=2):
+        time.sleep(0.2)
+"""
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    sources = write_photos(tmp_path, {"Lynx": 20})
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW_INSPECTION)
+    command = [sys.executable, str(script), str(tmp_path), *(sources * 20)]
+    parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        deadline = time.monotonic() + 60
+        while len(workers := psutil.Process(parent.pid).children(recursive=True)) < 3:  # And the resource tracker.
+            assert time.monotonic() < deadline and parent.poll() is None
+            time.sleep(0.1)
+    finally:
+        parent.kill()
+        parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []

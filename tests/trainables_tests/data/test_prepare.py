@@ -24,7 +24,8 @@ from trainables.data.dataset import (
     open_dataset,
 )
 from trainables.data.leaks import prove_disjoint
-from trainables.data.prepare import PrepareOptions, prepare
+from trainables.data.photo_files import Found, PhotoFile
+from trainables.data.prepare import PrepareOptions, prepare, ranks_above
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 
@@ -348,3 +349,22 @@ def test_the_real_set_s_paths_make_one_dataset_in_both_layouts(shared: Path, tmp
     for name in set(study.class_names) - small:
         total = sum(study.manifest.counts[split].get(name, 0) for split in SPLITS)
         assert all(study.manifest.counts[split][name] >= 1 for split in SPLITS), (name, total)
+
+
+def test_the_ranks_above_the_labels_are_those_of_the_metadata_s_columns() -> None:
+    photos = [
+        PhotoFile("1", "a.jpg", "mollusca_unionidae", values=("1", "Mollusca", "Unionidae", "Cyprogenia")),
+        PhotoFile("2", "b.jpg", "chordata_felidae", values=("2", "Chordata", "Felidae", "Lynx")),
+        PhotoFile("3", "c.jpg", "chordata_small", values=("3", "Chordata", "", "Lynx")),
+    ]
+    found = Found("study metadata", photos, columns=("id", "phylum", "Family", "genus"))
+    labels = ("chordata_felidae", "mollusca_unionidae")
+    tree = ranks_above(found, "family", labels)
+    assert tree is not None and tree.ranks == ("phylum", "family")
+    assert tree.names == (("chordata", "felidae"), ("mollusca", "unionidae"))
+    # A species is known by its page, which is no column; the level "name" has no rank; a phylum has none above.
+    species = ranks_above(found, "species", labels)
+    assert species is not None and species.ranks == ("phylum", "family", "genus", "species")
+    assert species.names[0] == ("chordata", "felidae", "lynx", "chordata_felidae")
+    assert ranks_above(found, "name", labels) is ranks_above(found, "phylum", labels) is None
+    assert ranks_above(Found("class folders", photos), "family", labels) is None

@@ -21,7 +21,7 @@ def written(tmp_path: Path, text: str, name: str = "metadata.csv") -> Path:
 def test_both_files_name_a_family_alike(tmp_path: Path) -> None:
     study = written(tmp_path, STUDY_HEAD + "id1,12853737,449393,animalia,mollusca,unionidae,mollusca_unionidae/x.jpg\n")
     hub = written(tmp_path, HUB_HEAD + HUB_ROW, HUB.file)
-    of_study, of_hub = STUDY.read_rows(study, "family"), HUB.read_rows(hub, "family")
+    of_study, of_hub = STUDY.read_rows(study, "family")[1], HUB.read_rows(hub, "family")[1]
     assert of_study[0].class_name == of_hub[0].class_name == "mollusca_unionidae"
     assert of_study[0].species == of_hub[0].species == "449393"
     assert of_study[0].content_id == of_hub[0].content_id == 12853737
@@ -33,12 +33,12 @@ def test_both_files_name_a_family_alike(tmp_path: Path) -> None:
      ("species", "cyprogenia_stegaria")],
 )  # fmt: skip
 def test_the_hub_has_every_label_level(level: str, name: str, tmp_path: Path) -> None:
-    assert HUB.read_rows(written(tmp_path, HUB_HEAD + HUB_ROW, HUB.file), level)[0].class_name == name
+    assert HUB.read_rows(written(tmp_path, HUB_HEAD + HUB_ROW, HUB.file), level)[1][0].class_name == name
 
 
 def test_the_study_has_phylum_family_and_the_species_page(tmp_path: Path) -> None:
     file = written(tmp_path, STUDY_HEAD + "id1,1,449393,animalia,mollusca,unionidae,a/x.jpg\n")
-    names = [STUDY.read_rows(file, level)[0].class_name for level in ("phylum", "family", "species")]
+    names = [STUDY.read_rows(file, level)[1][0].class_name for level in ("phylum", "family", "species")]
     assert names == ["mollusca", "mollusca_unionidae", "mollusca_unionidae_449393"]
     with pytest.raises(UserError, match="no column for the label level 'genus'; it has phylum, family, species"):
         STUDY.read_rows(file, "genus")
@@ -84,4 +84,4 @@ def test_a_file_that_is_not_utf8_says_so(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
     file = written(tmp_path, "\ufeff" + STUDY_HEAD + "id1,1,2,animalia,mollusca,unionidae,a/x.jpg\n")
-    assert STUDY.read_rows(file, "family")[0].photo_id == "id1"
+    assert STUDY.read_rows(file, "family")[1][0].photo_id == "id1"

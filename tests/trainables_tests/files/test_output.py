@@ -1,4 +1,8 @@
 import errno
+import os
+import socket
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -6,6 +10,7 @@ import pytest
 from trainables.errors import UserError
 from trainables.files.output import (
     check_free,
+    check_room,
     data_uri,
     named_errors,
     parse_table,
@@ -13,6 +18,7 @@ from trainables.files.output import (
     read_text,
     replacing,
     unfinished,
+    whole_or_elsewhere,
     whole_or_nothing,
     write_json,
     write_rows,
@@ -137,3 +143,89 @@ def test_a_file_of_the_user_s_that_cannot_be_read_is_one_line(content: bytes | N
 def test_a_picture_is_a_data_uri() -> None:
     assert data_uri(b"\xff\xd8") == "data:image/jpeg;base64,/9g="
     assert data_uri(b"x", "image/png") == "data:image/png;base64,eA=="
+
+
+def test_what_a_name_promises_is_on_the_disk_before_it_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def noted_sync(descriptor: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name.partition('.partial')[0]}")
+        sync(descriptor)
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        done.append(f"rename to {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    with whole_or_nothing(tmp_path / "new" / "out") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a").write_text("a")
+        (folder / "b").write_text("b")
+    assert done[0] == f"sync {tmp_path.name}", "the folder that was made for it"
+    assert sorted(done[1:5]) == ["sync .out", "sync a", "sync b", "sync inner"]
+    assert done[5:] == ["rename to out", "sync new"]
+    done.clear()
+    write_text("x", tmp_path / "c")
+    assert [each.partition(" ")[0] for each in done] == ["sync", "rename", "sync"]
+    assert done[1:] == ["rename to c", f"sync {tmp_path.name}"]
+
+
+def test_what_a_killed_process_left_unfinished_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    host = socket.gethostname()
+    names = {f".out.partial-{host}-{pid}": pid == os.getppid() for pid in (killed.pid, os.getpid(), os.getppid())}
+    names |= {f".out.partial-elsewhere-{killed.pid}": True, f".outer.partial-{host}-{killed.pid}": True}
+    for name in names:
+        (tmp_path / name).mkdir()
+    with whole_or_nothing(tmp_path / "out"):
+        pass
+    assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+def test_a_place_without_room_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_room(tmp_path / "new" / "out", 1000)
+    with pytest.raises(UserError, match=r"out: [\d,]+ bytes are free there, and about 1,0"):
+        check_room(tmp_path / "new" / "out", 10**15)
+
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    with pytest.raises(UserError, match=r"new/out cannot be written: Read-only file system; name another folder"):
+        check_room(tmp_path / "new" / "out", 1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_in_its_place_is_kept_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "second"))
+    (tmp_path / "second").mkdir()
+
+    def write(folder: Path) -> None:
+        if "second" not in str(folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        (folder / "model").write_text("hours of work")
+
+    with pytest.raises(UserError, match="the disk is full; nothing was kept; but all of it is in ") as raised:
+        whole_or_elsewhere(tmp_path / "final", write)
+    second = Path(str(raised.value).partition("all of it is in ")[2].partition(":")[0])
+    assert (second / "model").read_text() == "hours of work" and not (tmp_path / "final").exists()
+
+
+FORMULAS = ["=HYPERLINK(1)", "+1+cmd|'/c calc'!A1", "@SUM(A1)", "-lynx", "\t=1", "'=1", "''=1", "=1\n2"]
+PLAIN = ["Lynx lynx", "-0.5", "+3", "-1e-9", "'quoted'", "", "a=b", "O'Brien"]
+
+
+def test_a_table_holds_no_formula_and_is_read_as_it_was(tmp_path: Path) -> None:
+    file, texts = tmp_path / "t.csv", [*FORMULAS, *PLAIN]
+    write_rows(file, ("text", "number"), [(text, -0.5) for text in texts])
+    assert [row["text"] for row in read_rows(file)] == texts
+    assert {row["number"] for row in read_rows(file)} == {"-0.5"}
+    raw = [row["text"] for _, row in parse_table(read_text(file))[1]]
+    assert all(text.startswith("'") for text in raw[: len(FORMULAS)]) and raw[len(FORMULAS) :] == PLAIN

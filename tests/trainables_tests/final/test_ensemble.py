@@ -10,6 +10,7 @@ from tests.trainables_tests.conftest import Command
 from tests.trainables_tests.final.test_retrain import read_metrics, table
 from tests.trainables_tests.training_example import SMALL, handoff
 from trainables.data.dataset import Dataset
+from trainables.data.images import decode_resized
 from trainables.errors import UserError
 from trainables.files.experiment import TENSORBOARD_FOLDER
 from trainables.final import trainings
@@ -57,7 +58,7 @@ def test_a_member_is_taken_again_where_its_word_should_count_more() -> None:
 
 def test_the_figures_of_several_are_those_of_their_mean_and_one_keeps_its_own() -> None:
     own = Metrics(loss=7.0, cross_entropy=0.5, accuracy=0.6, macro_f1=0.6)
-    first, second = (Evaluation(own, np.float32(wrong(rows))) for rows in ([0, 2], [1, 4]))
+    first, second = (Evaluation(own, np.float32(np.log(wrong(rows)))) for rows in ([0, 2], [1, 4]))
     assert joined(LABELS, [first, second], [3, 0]) is first
     together = joined(LABELS, [first, second], [1, 3])
     expected = 0.25 * wrong([0, 2]) + 0.75 * wrong([1, 4])
@@ -95,11 +96,16 @@ def test_the_one_model_that_is_handed_over_answers_as_the_tables_say(
     rows = [row for row in table(folder, "predictions.csv") if (row["stage"], row["split"]) == (stage, "test")]
     assert len(rows) == len(small_dataset.photos("test"))
     source = Path(small_dataset.manifest.source)
-    answers = load_classifier(folder).answers([source / row["source"] for row in rows], top=4)
-    for answer, row in zip(answers, rows, strict=True):
-        given = {guess.family: guess.probability for guess in answer.guesses}
-        assert given[row["predicted"]] == pytest.approx(float(row["probability"]), abs=1e-3)
-        assert given[row["family"]] == pytest.approx(float(row["probability_true"]), abs=1e-3)
+    classifier, names = load_classifier(folder), small_dataset.class_names
+    pixels = np.stack([decode_resized((source / row["source"]).read_bytes(), SMALL.image_size) for row in rows])
+    for given, row in zip(classifier.model.predict_on_batch(pixels), rows, strict=True):
+        assert given[names.index(row["predicted"])] == pytest.approx(float(row["probability"]), abs=1e-3)
+        assert given[names.index(row["family"])] == pytest.approx(float(row["probability_true"]), abs=1e-3)
+    answers = list(classifier.answers([source / row["source"] for row in rows], top=1, coverage=0.9))
+    assert [answer.guesses[0].family for answer in answers] == [row["predicted"] for row in rows]
+    assert all(answer.held for answer in answers)
+    if stage == "ensemble":  # After a last fit the guarantee, and with it what is unknown, is of the model before it.
+        assert [str(int(answer.unknown)) for answer in answers] == [row["unknown"] for row in rows]
 
 
 def test_it_has_a_row_of_its_own_everywhere(finals: dict[str, tuple[Path, list[str]]]) -> None:
@@ -114,7 +120,8 @@ def test_it_has_a_row_of_its_own_everywhere(finals: dict[str, tuple[Path, list[s
     runs = {run.name for run in (folder.parent / TENSORBOARD_FOLDER).iterdir()}
     assert runs == {"final", "final_before", "final_member_2", "final_member_3"}
     card = (folder / "model_card.md").read_text()
-    assert "**Ensemble:** 2 trainings of it with other seeds share the frozen part" in card
+    assert "**Ensemble:** it was given. Its trainings differ in their seeds and share the frozen part" in card
+    assert "took each: 2, 1." in card
     assert "| the ensemble (kept) | test |" in card
     assert said[-1].startswith("reading test now") and sum(line.startswith("reading test") for line in said) == 1
 

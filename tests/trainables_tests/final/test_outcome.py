@@ -230,3 +230,11 @@ def test_it_says_what_was_trained(small_dataset: Dataset, backbone: str, says: s
     values = card_metrics()
     values["config"]["backbone"] = backbone
     assert says in model_card("s", values, small_dataset.manifest, [family("a", 9, 0.5)])
+
+
+def test_names_stand_in_the_card_as_they_are_and_are_no_markup(small_dataset: Dataset) -> None:
+    named = "a|b <img src=x> [c](http://d) `e`\n# f"
+    families = [{**family("a", 9, 0.5), "family": named}]
+    card = model_card(f"run {named}", card_metrics(), small_dataset.manifest, families)
+    shown = r"a\|b &lt;img src=x&gt; \[c\](http://d) \`e\` # f"
+    assert f"# Model card: run {shown}\n" in card and f"| {shown} |" in card

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tests.trainables_tests.training_example import SMALL, handoff, make_dataset
+from tests.trainables_tests.training_example import SMALL, handoff, make_dataset, unread
 from trainables.data.dataset import SPLITS, Dataset
 from trainables.data.images import decode_resized
 from trainables.errors import UserError
 from trainables.final.commands import summary
 from trainables.final.options import FinalOptions
 from trainables.final.retrain import retrain
-from trainables.inference.keras_model import load_classifier
+from trainables.inference.keras_model import load_classifier, read_labels
 
 
 def table(final: Path, name: str) -> list[dict[str, str]]:
@@ -72,7 +72,22 @@ def test_the_saved_model_predicts_what_the_tables_say(final: Path, small_dataset
     answers = list(load_classifier(final).answers([source / row["source"] for row in rows], top=1))
     assert [answer.guesses[0].family for answer in answers] == [row["predicted"] for row in rows]
     for answer, row in zip(answers, rows, strict=True):
-        assert answer.guesses[0].probability == pytest.approx(float(row["probability"]), abs=1e-3)
+        assert answer.guesses[0].probability == pytest.approx(float(row["calibrated"]), abs=1e-3)
+
+
+def test_the_model_keeps_its_guarantee_and_metrics_and_card_say_how_it_held(
+    final: Path, small_dataset: Dataset
+) -> None:
+    metrics, guarantee = read_metrics(final), read_labels(final / "model.keras").guarantee
+    told = metrics["guarantee"]
+    assert guarantee is not None and told["temperature"] == guarantee.temperature
+    assert told["photos"] == len(guarantee.scores) == len(small_dataset.photos("validation"))
+    rows = [r for r in table(final, "predictions.csv") if r["split"] == "test" and r["stage"] == metrics["chosen"]]
+    assert told["test"]["coverage"]["value"] == pytest.approx(np.mean([int(row["covered"]) for row in rows]))
+    assert told["test"]["size"] == pytest.approx(np.mean([int(row["set_size"]) for row in rows]))
+    card = (final / "model_card.md").read_text()
+    assert f"{told['test']['coverage']['value']:.1%} (95 % interval" in card
+    assert "The likeliest family is always in the set." in card
 
 
 def test_the_model_loads_with_keras_alone_and_takes_plain_pixels(final: Path, small_dataset: Dataset) -> None:
@@ -100,7 +115,7 @@ def last_fits(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) 
         said: list[str] = []
         out = tmp_path_factory.mktemp("refit") / "final"
         options = FinalOptions(threshold=0, epochs=2, refit=refit)  # type: ignore[arg-type]
-        retrain(handoff(small_dataset, config=SMALL), out, options, said.append)
+        retrain(handoff(unread(small_dataset), config=SMALL), out, options, said.append)
         found[refit] = out, said
     return found
 
@@ -135,7 +150,7 @@ def test_the_model_of_a_last_fit_is_the_one_whose_test_figures_are_quoted(
     source = Path(small_dataset.manifest.source)
     answers = list(load_classifier(folder).answers([source / row["source"] for row in rows], top=1))
     for answer, row in zip(answers, rows, strict=True):
-        assert answer.guesses[0].probability == pytest.approx(float(row["probability"]), abs=1e-3)
+        assert answer.guesses[0].probability == pytest.approx(float(row["calibrated"]), abs=1e-3)
     truth, guess = [row["family"] for row in rows], [row["predicted"] for row in rows]
     assert read_metrics(folder)["stages"]["refit"]["test"]["macro_f1"] == pytest.approx(
         f1_score(truth, guess, average="macro")
@@ -218,3 +233,21 @@ def test_a_dataset_that_leaks_is_refused_before_training(tmp_path: Path) -> None
     with pytest.raises(UserError, match="not disjoint"):
         retrain(handoff(dataset), tmp_path / "e" / "final", FinalOptions(), said.append)
     assert not said
+
+
+def test_a_second_final_stage_on_the_same_test_photos_is_counted(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    config = SMALL.model_copy(update={"backbone": "simple_cnn"})
+    options, said = FinalOptions(threshold=0, epochs=1), []
+    for experiment in ("first", "second"):
+        (tmp_path / experiment).mkdir()
+        said.append(retrain(handoff(dataset, config=config), tmp_path / experiment / "final", options, print))
+    first, second = said
+    assert first["test_read_before"] == [] and not any("were read" in line for line in first["warnings"])
+    [before] = second["test_read_before"]
+    assert before["experiment"] == str(tmp_path / "first") and before["purpose"] == "final stage"
+    [warning] = [line for line in second["warnings"] if "these test photos were read once before" in line]
+    assert f"warning: {warning}" in summary(second)
+    card = (tmp_path / "second" / "final" / "model_card.md").read_text()
+    assert f"> **Warning:** {warning}." in card
+    assert "Test was read once here, and once before by other stages, at the end" in card

@@ -50,7 +50,9 @@ def trained(
         standard = [chance.normal(size=tail.body.channels), chance.uniform(0.5, 2, tail.body.channels)]
         tail.reset(seed, HeadStart(standard if cut.depths else ()))
         for variable in tail.variables:
-            variable.assign(variable.numpy() + chance.normal(0, 0.05, variable.shape))
+            # Random backbones give small features: a head must be moved far to answer otherwise.
+            scale = 1.0 if any(variable is each for each in tail.head) else 0.05
+            variable.assign(variable.numpy() + chance.normal(0, scale, variable.shape))
         members.append(member_of(tail, share))
         models.append(whole_model(base, tail, config))
     return ensemble_model(base, cut, config, members), models

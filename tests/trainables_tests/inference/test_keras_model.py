@@ -1,6 +1,7 @@
 """trainables/inference/keras_model.py: folders of photos, and a model file without anything beside it."""
 
 import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -49,3 +50,45 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> 
     (tmp_path / "model.keras").write_bytes(content)
     with pytest.raises(UserError, match="no model that `retrain` wrote"):
         read_labels(tmp_path / "model.keras")
+
+
+def damaged(model: Path, damage: str) -> None:
+    content = bytearray(model.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0xFF
+    left = {"cut": content[: len(content) // 2], "empty": b"", "headless": content[200:], "page": b"<html>" * 99}
+    model.write_bytes(left.get(damage, content))
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "headless", "page", "flipped"])
+def test_a_damaged_model_is_one_line(tiny_model: Path, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(tiny_model, tmp_path / "final")
+    damaged(tmp_path / "final" / "model.keras", damage)
+    with pytest.raises(UserError, match=r"model\.keras is no model that `retrain` wrote: ") as raised:
+        load_classifier(tmp_path / "final")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_byte_anywhere_is_a_line_or_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    content = (tiny_model / "model.keras").read_bytes()
+    labels, file, refused = read_labels(tiny_model / "model.keras"), tmp_path / "model.keras", 0
+    places = [*range(0, len(content), max(1, len(content) // 150)), *range(len(content) - 150, len(content))]
+    for place in places:
+        file.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        try:
+            assert read_labels(file) == labels
+        except UserError:
+            refused += 1
+    assert refused > len(places) / 2
+
+
+def test_what_unpacks_to_far_more_than_it_is_is_refused_before_it_is_unpacked(tiny_model: Path, tmp_path: Path) -> None:
+    bomb = tmp_path / "model.keras"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("metadata.json", "w") as entry:
+        for _ in range(300):
+            entry.write(bytes(2**20))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="bytes unpack to 314,572,800"):
+        read_labels(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()

@@ -7,6 +7,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.trainables_tests.conftest import Command
+from tests.trainables_tests.training_example import unread
 from trainables.data.dataset import Dataset
 from trainables.files.output import read_rows
 
@@ -18,7 +19,7 @@ def probed(
     small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, run: Command
 ) -> tuple[Path, CompletedProcess[str]]:
     out = tmp_path_factory.mktemp("probed") / "probe"
-    return out, run("probe", small_dataset.folder, "--out", out, *SMALL)
+    return out, run("probe", unread(small_dataset).folder, "--out", out, *SMALL)
 
 
 def test_the_command_writes_a_whole_folder_and_says_what_it_did(probed: tuple[Path, CompletedProcess[str]]) -> None:
