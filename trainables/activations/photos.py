@@ -2,7 +2,7 @@
 
 import itertools
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,8 +13,10 @@ import PIL
 from trainables.activations.store import Array, Store, StoreFull
 from trainables.data.dataset import Dataset, EncodedPhoto
 from trainables.data.images import decode_resized
+from trainables.data.pictures.samples import RULES
 from trainables.data.shards import read_split
 from trainables.errors import UserError
+from trainables.versions import versions
 
 Ints = npt.NDArray[np.int64]
 
@@ -63,13 +65,14 @@ def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, t
         UserError: they do not fit in the store's budget.
     """
     rows = dataset.photos(split)
+    reader = _other_readers(row.source for row in rows)
     key = {
         "what": "decoded photos",
         "dataset": dataset.fingerprint,
         "split": split,
         "image_size": image_size,
         "pillow": PIL.__version__,
-    }
+    } | ({"readers": reader} if reader else {})
     entry = store.entry(key, len(rows))
     try:
         entry.allocate({"pixels": (image_size, image_size, 3)}, np.uint8)
@@ -77,16 +80,26 @@ def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, t
         raise UserError(
             f"decoded photos must fit in the store, and do not: {error}; give it more with store_gb"
         ) from None
-    reader = _Reader(dataset, split)
+    photos = _Reader(dataset, split)
     with ThreadPoolExecutor(threads) as pool:
 
         def decode(start: int, stop: int, _names: object, _filled: object) -> dict[str, Array]:
-            encoded = [photo.image for photo in reader.rows(start, stop)]
+            encoded = [photo.image for photo in photos.rows(start, stop)]
             return {"pixels": np.stack(list(pool.map(lambda image: decode_resized(image, image_size), encoded)))}
 
         entry.fill(["pixels"], decode)
     labels = np.array([row.label for row in rows], np.int64)
-    return Photos(entry.read("pixels"), labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}")
+    return Photos(
+        entry.read("pixels"), labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}{reader}"
+    )
+
+
+def _other_readers(sources: Iterable[str]) -> str:
+    """What else than Pillow may have made the pixels, with versions; "" where all photos are JPEG."""
+    if all(source.lower().endswith((".jpg", ".jpeg")) for source in sources):
+        return ""
+    names = ("pillow-heif", "tifffile", "imagecodecs")
+    return f"/rules {RULES}, {', '.join(f'{name} {number}' for name, number in versions(names).items())}"
 
 
 class _Reader:

@@ -58,7 +58,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
 
     `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
     `created` is UTC, ISO 8601; `source` is the absolute path of the photos; `two_labels` counts the training photos of
-    pictures that carry different labels.
+    pictures that carry different labels; `missing_families` is {family without a usable photo: {reason: files}}.
     """
 
     format: Literal[1] = 1
@@ -69,12 +69,14 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     exclusion_list: ExclusionList | None
     seed: int
     fractions: tuple[float, float, float]
+    splits: Literal["new", "given"] = "new"
     grouping: list[str]
     groups: int
     label_level: str
     layout: str
     min_photos: int
     train_only_families: list[str]
+    missing_families: dict[str, dict[str, int]] = {}
     two_labels: int = 0
     warnings: list[str]
     shards: list[Shard]

@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from trainables.data.dataset import (
@@ -22,13 +21,18 @@ from trainables.data.dataset import (
     Shard,
     fingerprint_of,
 )
+from trainables.data.exclusion_list import LISTED, apply_exclusion_list
+from trainables.data.given_splits import check_given, given_split, in_other_splits
 from trainables.data.layouts import find_photos
 from trainables.data.options import PrepareOptions
-from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, apply_exclusion_list, inspect_files
+from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, inspect_files
 from trainables.data.shards import write_split
 from trainables.data.split import check_rules, group_photos, groups_needed, split_groups
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
+from trainables.versions import versions
+
+_LIBRARIES = ("tensorflow", "pillow", "pillow-heif", "tifffile", "imagecodecs", "ImageHash", "numpy")
 
 Say = Callable[[str], None]
 _Usable = tuple[PhotoFile, Inspection]
@@ -53,6 +57,11 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
         raise UserError(f"{out} lies in the folder of photos, where it would be taken for a class; write it elsewhere")
     found = find_photos(root, options.label_level)
     check_rules(options.group, found.photos)
+    if options.splits == "given":
+        check_given(found.splits)
+    elif found.splits:
+        there = " and ".join(sorted(set(found.splits.values())))
+        found.warnings.append(f"the photos came in splits ({there}) and are split anew; --splits given keeps them")
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     exclusion_list = apply_exclusion_list(found, options.exclude)
     usable = _usable_photos(root, found, options)
@@ -75,7 +84,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     sources = [file.source for file in found.photos]
     for file, seen in zip(found.photos, inspect_files(root, sources, options.workers), strict=True):
         if isinstance(seen, Exclusion):
-            found.excluded.append(seen)
+            found.excluded.append(seen._replace(family=file.class_name))
         else:
             usable.append((file, seen))
     # Which label of equal bytes in different classes is right cannot be known.
@@ -87,10 +96,10 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     for file, seen in usable:
         source, name, names = file.source, file.class_name, labels[seen.sha256]
         if len(names) > 1:
-            found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}")
+            found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}", name)
         elif counts[name] < options.min_photos:
             few = f"{name} has {counts[name]} usable photos, and {options.min_photos} are asked for"
-            found.exclude(source, "small_class", few)
+            found.exclude(source, "small_class", few, name)
         else:
             kept.append((file, seen))
     if not kept:
@@ -104,8 +113,14 @@ def _split_rows(usable: Sequence[_Usable], found: Found, options: PrepareOptions
     groups = group_photos([file for file, _ in usable], hashes, descriptors, options.group)
     if options.two_labels == "exclude":
         usable, groups = _with_one_label(usable, groups, found)
+    if options.splits == "given":
+        usable, groups = _without_leaks(usable, groups, found)
     classes = [file.class_name for file, _ in usable]
-    split = split_groups(groups, classes, options.fractions, options.seed)
+    if options.splits == "given":
+        sources = [file.source for file, _ in usable]
+        split = given_split(sources, groups, classes, found.splits, options.fractions, options.seed)
+    else:
+        split = split_groups(groups, classes, options.fractions, options.seed)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
         raise UserError(f"all photos are of one class ({class_names[0]}); telling classes apart needs two or more")
@@ -119,6 +134,15 @@ def _split_rows(usable: Sequence[_Usable], found: Found, options: PrepareOptions
         for (file, seen), group in zip(usable, groups, strict=True)
     ]  # fmt: skip
     found.warnings += _warnings(rows, split.train_only, options.fractions)
+    # Small and listed ones were asked for.
+    gone = {family: reasons for family, reasons in missing_families(found, class_names).items()
+            if not reasons.keys() <= {"small_class", LISTED}}  # fmt: skip
+    if gone:
+        named = [f"{family} ({', '.join(f'{count} {reason}' for reason, count in reasons.items())})"
+                 for family, reasons in gone.items()]  # fmt: skip
+        more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
+        whole = f"{len(gone)} {'family has' if len(gone) == 1 else 'families have'} no photo that can be used"
+        found.warnings.append(f"{whole} and {'is' if len(gone) == 1 else 'are'} missing: {', '.join(named[:10])}{more}")
 
     def place(row: Photo) -> tuple[int, str]:
         """Mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
@@ -139,10 +163,45 @@ def _with_one_label(usable: Sequence[_Usable], groups: Sequence[str], found: Fou
             kept.append((photo, group))
         else:
             names = " and ".join(sorted(labels[group]))
-            found.exclude(photo[0].source, "two_labels", f"like pictures (group {group}) are labelled {names}")
+            found.exclude(
+                photo[0].source,
+                "two_labels",
+                f"like pictures (group {group}) are labelled {names}",
+                photo[0].class_name,
+            )
     if not kept:
         raise UserError("all photos are of pictures with different labels; --two-labels train uses them")
     return [photo for photo, _ in kept], [group for _, group in kept]
+
+
+def _without_leaks(usable: Sequence[_Usable], groups: Sequence[str], found: Found) -> tuple[list[_Usable], list[str]]:
+    """Those that make the given splits disjoint and their classes learnable; `found` gets the others and a warning."""
+    leaks = in_other_splits([file.source for file, _ in usable], groups, found.splits)
+    for row, other in leaks.items():
+        file = usable[row][0]
+        detail = f"it shows what {other} shows, which is in {found.splits[other]}"
+        found.exclude(file.source, "in_two_splits", detail, file.class_name)
+    if leaks:
+        named = ", ".join(sorted(usable[row][0].source for row in leaks)[:3])
+        found.warnings.append(f"{len(leaks)} photos of the given splits are in a later split too and left out: {named}")
+    taught = {file.class_name for row, (file, _) in enumerate(usable)
+              if row not in leaks and found.splits[file.source] == "train"}  # fmt: skip
+    kept = []
+    for row, photo in enumerate(usable):
+        if row not in leaks and photo[0].class_name not in taught:
+            found.exclude(photo[0].source, "no_training", "its class has no training photo", photo[0].class_name)
+        elif row not in leaks:
+            kept.append(row)
+    return [usable[row] for row in kept], [groups[row] for row in kept]
+
+
+def missing_families(found: Found, class_names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The families of which no photo is used: how many of their files were left out, by reason."""
+    missing: dict[str, Counter[str]] = {}
+    for one in found.excluded:
+        if one.family and one.family not in class_names:
+            missing.setdefault(one.family, Counter())[one.reason] += 1
+    return {family: dict(sorted(reasons.items())) for family, reasons in sorted(missing.items())}
 
 
 def doubtful(rows: Sequence[Photo]) -> dict[str, list[Photo]]:
@@ -208,7 +267,7 @@ def _manifest(
         sorted(Counter((row.split, row.family) for row in rows).items()),
     )
     return Manifest(
-        **options.model_dump(include={"seed", "fractions", "label_level", "min_photos"}),
+        **options.model_dump(include={"seed", "fractions", "splits", "label_level", "min_photos"}),
         fingerprint=fingerprint_of(rows, names),
         class_names=names,
         counts={split: {family: size for (at, family), size in sizes if at == split} for split in SPLITS},
@@ -217,11 +276,12 @@ def _manifest(
         grouping=list(options.group),
         groups=len({row.group for row in rows}),
         layout=found.layout,
+        missing_families=missing_families(found, names),
         train_only_families=train_only,
         two_labels=sum(map(len, doubtful(rows).values())),
         warnings=found.warnings,
         shards=shards,
         source=str(root),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={name: version(name) for name in ("tensorflow", "pillow", "ImageHash", "numpy")},
+        versions=versions(_LIBRARIES),
     )

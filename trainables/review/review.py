@@ -67,6 +67,8 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
     found = find_photos(root, options.label_level)
     check_rules(options.group, found.photos)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     weights = resolve_weights(BACKBONE, options.weights)
     if weights.warning:
         asked = options.weights == "random"
