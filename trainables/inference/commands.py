@@ -1,6 +1,7 @@
 """The commands on a trained model: `predict`, `evaluate`, `explain` and `export`."""
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,6 +77,8 @@ def add_commands(subparsers: Any) -> None:
 
     _add_predict(predict)
     evaluate.add_argument("photos", type=Path, metavar="FOLDER", help="folder of labelled photos")
+    help_text = "column or number of the folder that is the label, as for prepare (default: family)"
+    evaluate.add_argument("--label-level", default="family", metavar="LEVEL", help=help_text)
     help_text = "new folder for families.csv, predictions.csv and evaluation.json (default: print only)"
     evaluate.add_argument("--out", type=Path, metavar="DIR", help=help_text)
     evaluate.set_defaults(run=run_evaluate)
@@ -96,7 +99,7 @@ def add_commands(subparsers: Any) -> None:
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
-    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, HEIC, PNG, WebP, TIFF, …; or a folder of them")
     add("--top", type=int, default=5, help="families to print (default: 5)")
     help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
     add("--coverage", type=float, metavar="SHARE", help=help_text)
@@ -115,14 +118,18 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
-    """The model, after a quiet start of TensorFlow, and the photos."""
+    """The model, after a quiet start of TensorFlow, and the photos; says what was passed over in their folders."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
+    from trainables.data.photo_files import Found
     from trainables.inference.keras_model import find_photos, load_classifier
 
-    photos = find_photos(arguments.images)
+    others = Found("album")
+    photos = find_photos(arguments.images, others)
+    if others.excluded:
+        print(f"{len(others.excluded)} files are no photos and passed over: {others.passed_over()}", file=sys.stderr)
     return load_classifier(model_here(arguments.model)), photos
 
 
@@ -245,7 +252,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from trainables.inference.keras_model import load_classifier
 
     model = model_here(arguments.model)
-    found = evaluate(load_classifier(model), model, arguments.photos)
+    found = evaluate(load_classifier(model), model, arguments.photos, arguments.label_level)
     width = max(len("family"), *(len(each.family) for each in found.families))
     print(f"{'family':<{width}}  photos  right  recall (95% interval)     precision      F1")
     for each in found.families:

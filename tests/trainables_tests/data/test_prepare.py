@@ -1,11 +1,14 @@
 import csv
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
@@ -368,3 +371,86 @@ def test_the_ranks_above_the_labels_are_those_of_the_metadata_s_columns() -> Non
     assert species.names[0] == ("chordata", "felidae", "lynx", "chordata_felidae")
     assert ranks_above(found, "name", labels) is ranks_above(found, "phylum", labels) is None
     assert ranks_above(Found("class folders", photos), "family", labels) is None
+
+
+def test_a_family_that_vanishes_is_named(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", {"a": 8, "b": 8, "small": 2})
+    for number in range(3):
+        (tmp_path / "photos/gone").mkdir(exist_ok=True)
+        (tmp_path / f"photos/gone/{number}.nef").write_bytes(b"II*\0")
+        (tmp_path / "photos/cut").mkdir(exist_ok=True)
+        (tmp_path / f"photos/cut/{number}.jpg").write_bytes(encoded(drawn(1))[:900])
+    (tmp_path / "photos/empty").mkdir()
+    manifest = prepared(tmp_path / "photos", min_photos=5).manifest
+    assert manifest.missing_families == {
+        "cut": {"truncated": 3}, "empty": {"empty_folder": 1}, "gone": {"not_a_photo": 3}, "small": {"small_class": 2}
+    }  # fmt: skip
+    assert manifest.warnings == [
+        "3 families have no photo that can be used and are missing: cut (3 truncated), empty (1 empty_folder), "
+        "gone (3 not_a_photo)"
+    ]
+
+
+def test_photos_of_phones_and_files_without_an_ending_are_prepared(tmp_path: Path) -> None:
+    for family, start in (("a", 0), ("b", 20)):
+        (tmp_path / "photos" / family).mkdir(parents=True)
+        kinds = {".HEIC": "HEIF", ".jp2": "JPEG2000", "": "JPEG", ".jpg": "JPEG"}
+        for number, (ending, kind) in enumerate(kinds.items()):
+            (tmp_path / "photos" / family / f"{number}{ending}").write_bytes(encoded(drawn(start + number), kind))
+        jxl = imagecodecs.jpegxl_encode(np.asarray(drawn(start + 9)), level=90)
+        (tmp_path / "photos" / family / "9.jxl").write_bytes(jxl)
+    dataset = prepared(tmp_path / "photos")
+    assert (len(all_photos(dataset)), excluded(dataset)) == (10, {})
+    assert prove_disjoint(dataset).passed
+
+
+@pytest.fixture
+def in_splits(tmp_path: Path) -> Path:
+    for number, split in enumerate(("train", "val", "test")):
+        write_photos(tmp_path / "photos" / split, {"a": 8, "b": 6}, start=100 * number)
+    return tmp_path / "photos"
+
+
+def test_photos_in_split_folders_are_split_anew(in_splits: Path) -> None:
+    dataset = prepared(in_splits)
+    assert dataset.manifest.class_names == ["a", "b"]
+    assert dataset.manifest.layout == "class folders in test, train, val"
+    assert dataset.manifest.warnings == [
+        "the photos came in splits (test and train and validation) and are split anew; --splits given keeps them"
+    ]
+    assert len({row.split for row in all_photos(dataset).values() if row.source.startswith("val/")}) > 1
+
+
+def test_given_splits_are_kept_and_made_disjoint(in_splits: Path) -> None:
+    shutil.copy(in_splits / "test/a/000.jpg", in_splits / "train/a/copy.jpg")
+    Image.open(in_splits / "val/b/001.jpg").save(in_splits / "train/b/again.png")
+    write_photos(in_splits / "test", {"untaught": 2}, start=900)
+    dataset = prepared(in_splits, splits="given")
+    rows = all_photos(dataset)
+    assert {row.split for row in rows.values() if row.source.startswith("val/")} == {"validation"}
+    assert Counter(row.split for row in rows.values()) == {"train": 14, "validation": 14, "test": 14}
+    assert excluded(dataset) == {
+        "train/a/copy.jpg": "in_two_splits", "train/b/again.png": "in_two_splits",
+        "test/untaught/000.jpg": "no_training", "test/untaught/001.jpg": "no_training",
+    }  # fmt: skip
+    assert (
+        "2 photos of the given splits are in a later split too and left out: train/a/copy.jpg"
+        in (dataset.manifest.warnings[0])
+    )
+    assert dataset.manifest.missing_families == {"untaught": {"no_training": 2}}
+    assert prove_disjoint(dataset).passed
+
+
+def test_a_validation_that_was_not_given_is_drawn_from_training(in_splits: Path) -> None:
+    shutil.rmtree(in_splits / "val")
+    dataset = prepared(in_splits, splits="given")
+    splits = {source: row.split for source, row in all_photos(dataset).items()}
+    assert {split for source, split in splits.items() if source.startswith("test/")} == {"test"}
+    assert Counter(split for source, split in splits.items() if source.startswith("train/")) == {
+        "train": 12, "validation": 2
+    }  # fmt: skip
+
+
+def test_given_splits_need_splits(photos: Path) -> None:
+    with pytest.raises(UserError, match=r"--splits given needs folders called train and val, .* not come in splits"):
+        prepared(photos, splits="given")
