@@ -4,6 +4,7 @@ It has the sections of Mitchell et al., "Model Cards for Model Reporting", 2019,
 the head that the Hugging Face hub reads. Its words stand in model_card.md.j2, its figures are chosen here.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,14 @@ from trainables.network.backbones import from_scratch
 WEAKEST = 10
 FEW_TEST_PHOTOS = 5
 LONG_TAIL = 3  # times as many photos in the largest family as in the smallest
+
+
+def literal(text: str) -> str:
+    """`text` so that Markdown shows it as it is: no formula, table cell, emphasis, link or HTML.
+
+    An underscore between letters is none of these, and names are full of them.
+    """
+    return re.sub(r"[\\`*{}\[\]<>|$~&#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", " ".join(text.split()))
 
 
 def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families: Sequence[dict[str, str]]) -> str:
@@ -39,6 +48,7 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["literal"] = literal
     return environment.from_string(text).render(
         title=title,
         warnings=(metrics["alarm"], metrics["weights"].get("warning"), *metrics.get("warnings", ())),

@@ -203,3 +203,20 @@ def test_it_says_what_was_trained(small_dataset: Dataset, backbone: str, says: s
     values = card_metrics()
     values["config"]["backbone"] = backbone
     assert says in model_card("s", values, small_dataset.manifest, [family("a", 9, 0.5)])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (r"$\frac$", r"\$\\frac\$"),
+        ("a|b", r"a\|b"),
+        ("<b>x</b>", r"\<b\>x\</b\>"),
+        ("[x](y) `z` *w* _v_", r"\[x\](y) \`z\` \*w\* \_v\_"),
+        ("chordata_felidae", "chordata_felidae"),
+        ("鳥類\nx", "鳥類 x"),
+    ],
+)
+def test_the_card_shows_any_name_as_it_is(name: str, shown: str, small_dataset: Dataset) -> None:
+    card = model_card(name, card_metrics(), small_dataset.manifest, [family(name, 9, 0.5)])
+    assert f"# Model card: {shown}\n" in card
+    assert f"| {shown} | " in card
