@@ -56,9 +56,11 @@ dark and grey. It shows where the model looked, not why it is right.
 _EXPORT = """\
 example:
   python -m trainables export runs/first/final --format saved_model tflite
+  python -m trainables export runs/first/final --format saved_model --decode
 
 Writes the model for {readers}.
-All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.
+All take RGB pixels 0..255 (docs/pixels.md says how they are made)
+and hold the labels. Each is read back and must predict what model.keras predicts.
 """
 
 
@@ -93,6 +95,8 @@ def add_commands(subparsers: Any) -> None:
     more = [f"; {name} needs {each.requirements}" for name, each in FORMATS.items() if each.packages]
     help_text = f"(default: {' '.join(usual)}{''.join(more)})"
     export.add_argument("--format", nargs="+", choices=FORMATS, default=usual, help=help_text)
+    help_text = "let the SavedModel take photo files too (signature encoded); says how its answers differ"
+    export.add_argument("--decode", action="store_true", help=help_text)
     export.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: exported/ beside model.keras)")
     export.set_defaults(run=run_export)
 
@@ -294,12 +298,18 @@ def run_export(arguments: argparse.Namespace) -> int:
 
     model = model_here(arguments.model)
     out = arguments.out or (model if model.is_dir() else model.absolute().parent) / EXPORTED_FOLDER
-    written, failed = export(model, arguments.format, out)
+    written, failed = export(model, arguments.format, out, arguments.decode)
     for exported in written:
         print(
             f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos no probability differs from "
             f"model.keras by more than {exported.difference:.1g}"
         )
+        if (seen := exported.decoded) is not None:
+            others = f"; {seen.unread} more are of kinds that it does not read" if seen.unread else ""
+            print(
+                f"  signature encoded: {seen.otherwise} of {seen.photos} photos that it decodes itself get another "
+                f"answer, and probabilities differ by up to {seen.difference:.2g}{others}"
+            )
     if failed:
         raise UserError(failures(failed))
     return 0
