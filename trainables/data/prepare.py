@@ -141,7 +141,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
 
 
 def _split_rows(
-    place: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
+    root: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
 ) -> tuple[list[Photo], list[str], int]:
     """The photos in shard order, shard names still empty; the families in training only; the photos with two labels.
 
@@ -153,7 +153,7 @@ def _split_rows(
         usable, groups, alike = _with_one_label(usable, groups, alike, found)
     classes = [file.class_name for file, _ in usable]
     if options.split_by_time:
-        split = split_by_time(with_times(place, [file for file, _ in usable]), groups, options.fractions)
+        split = split_by_time(with_times(root, [file for file, _ in usable]), groups, options.fractions)
     else:
         split = split_groups(groups, classes, options.fractions, options.seed, alike)
     class_names = sorted(set(classes))
