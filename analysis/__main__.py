@@ -4,6 +4,7 @@ python -m analysis report runs/demo                # writes runs/demo/report/ind
 python -m analysis report runs/demo --out share    # the same, elsewhere
 python -m analysis compare runs/a runs/b           # is b really better than a? also a page, in runs/a/comparison
 python -m analysis export runs/demo                # trials and epochs as CSV and Parquet, in runs/demo/export
+python -m analysis export runs/demo --mlflow http://localhost:5000   # the same as runs of an MLflow server
 python -m analysis dashboard runs/demo             # TensorBoard and optuna-dashboard, until Ctrl-C
 python -m analysis report s3://bucket/demo         # of an experiment at a URL, as every command: a copy is made first
 """
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 from trainables.errors import UserError, run_command
-from trainables.files.experiment import COMPARISON_FOLDER
+from trainables.files.experiment import COMPARISON_FOLDER, REPORT_FOLDER
 
 FORMATS = ("csv", "parquet")
 
@@ -46,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     tables.add_argument(
         "--format", nargs="+", choices=FORMATS, default=FORMATS, dest="formats", help="which files (default: both)"
     )
+    what = "write trials and final model as runs of an MLflow server instead (needs requirements-mlflow.txt)"
+    tables.add_argument("--mlflow", metavar="URI", help=what)
     for each, default in ((one, "EXPERIMENT/report"), (many, "FIRST/comparison"), (tables, "FIRST/export")):
         each.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {default})")
     line = "show a sweep, running or ended, in TensorBoard and optuna-dashboard"
@@ -80,7 +83,9 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write the tables and say where they are."""
+    """Write the tables and say where they are; or the runs of an MLflow server."""
+    if options.mlflow:
+        return export_to_mlflow(options)
     import analysis
     from analysis.data.frames import export as write_tables
     from analysis.render.files import output_folder
@@ -89,6 +94,21 @@ def export(options: argparse.Namespace) -> None:
     folder = output_folder(options.out or options.experiments[0] / "export")
     for file in write_tables(frames, folder, options.formats):
         print(file)
+
+
+def export_to_mlflow(options: argparse.Namespace) -> None:
+    """Write the runs, each experiment's report with them, and say how many."""
+    from analysis.data.experiment import read
+    from analysis.data.mlflow_runs import export_runs, needed
+    from analysis.report.report import write_report
+
+    needed()
+    for folder in options.experiments:
+        page = folder / REPORT_FOLDER / "index.html"
+        if not page.is_file():
+            page = write_report(folder, None, None)
+        counts = export_runs(read(folder), options.mlflow, page)
+        print(f"{folder}: {counts['written']} runs written to {options.mlflow}, {counts['kept']} were there")
 
 
 def dashboard(options: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ from tests.cluster_tests.hosts import SHARED, missing
 from tests.cluster_tests.onprem import DRIVER, STORE, OnPrem, best, digits, onprem, trials, wait_until
 
 EPOCHS, SECONDS = 8, 1.5
-REAL_EPOCHS = 60  # A trial must last longer than the start of a worker: until then the first worker takes every trial.
+REAL_EPOCHS = 300  # A trial must last longer than the start of a worker: until then the first worker takes every trial.
 PATIENCE = 600.0
 
 Harm = Callable[[OnPrem, float], None]

@@ -63,11 +63,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     found = find_photos(root, options.label_level, options.taxonomy, options.also, boxes)
     place = found.folder(root)
     rules = rules_for(found, options.group)
-    if options.splits == "given":
-        check_given(found.splits)
-    elif found.splits:
-        there = " and ".join(sorted(set(found.splits.values())))
-        found.warnings.append(f"the photos came in splits ({there}) and are split anew; --splits given keeps them")
+    _look_at_splits(found, options)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     exclusion_list = apply_exclusion_list(found, options.exclude)
     crops = _cropped(found, options)
@@ -75,7 +71,10 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
     rows, train_only, two_labels = _split_rows(place, usable, found, options, rules)
     sizes = {file.photo_id: seen.bytes for file, seen in usable}
-    del usable  # Its descriptors take as much memory as TensorFlow, which comes next.
+    taxonomy = ranks_above(found, options.label_level, sorted({row.family for row in rows}))
+    # What is needed of the photos stands in the rows; TensorFlow comes next, and takes 0.7 GB.
+    del usable
+    found.photos = []
     with whole_or_nothing(out, needed_bytes=sum(sizes.values())) as folder:
         say(f"writing {len(rows)} photos to {out}")
         rows, shards = _write_shards(folder, place, rows, sizes, options.crop_padding)
@@ -83,7 +82,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
         write_rows(folder / EXCLUDED, Exclusion._fields, sorted(found.excluded))
         manifest = _manifest(root, found, rows, shards, options).model_copy(
             update={"grouping": list(rules), "train_only_families": train_only, "two_labels": two_labels,
-                    "exclusion_list": exclusion_list, "crops": crops}
+                    "exclusion_list": exclusion_list, "crops": crops, "taxonomy": taxonomy}
         )  # fmt: skip
         write_json(manifest.model_dump(), folder / MANIFEST)
     return manifest
@@ -101,6 +100,15 @@ def _check(options: PrepareOptions) -> None:
         raise UserError(
             "--split-by-time makes a split, and --splits given keeps the one that is there; give one of them"
         )
+
+
+def _look_at_splits(found: Found, options: PrepareOptions) -> None:
+    """Refuse photos that came in no splits where these are to be kept; warn where they did and are not."""
+    if options.splits == "given":
+        check_given(found.splits)
+    elif found.splits:
+        there = " and ".join(sorted(set(found.splits.values())))
+        found.warnings.append(f"the photos came in splits ({there}) and are split anew; --splits given keeps them")
 
 
 def _cropped(found: Found, options: PrepareOptions) -> Crops | None:
@@ -151,7 +159,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
 
 
 def _split_rows(
-    place: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
+    root: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
 ) -> tuple[list[Photo], list[str], int]:
     """The photos in shard order, shard names still empty; the families in training only; the photos with two labels.
 
@@ -165,7 +173,7 @@ def _split_rows(
         kept = without_leaks([file for file, _ in usable], groups, alike, found)
         usable, groups, alike = ([each[row] for row in kept] for each in (usable, groups, alike))
     classes = [file.class_name for file, _ in usable]
-    split = _split(place, [file for file, _ in usable], Grouping(groups, alike), found, options)
+    split = _split(root, [file for file, _ in usable], Grouping(groups, alike), found, options)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
         raise UserError(f"all photos are of one class ({class_names[0]}); telling classes apart needs two or more")
@@ -192,9 +200,7 @@ def _split_rows(
     return rows, split.train_only, sum(row.split == SPLITS[0] for each in mixed.values() for row in each)
 
 
-def _split(
-    place: Path, photos: Sequence[PhotoFile], grouping: Grouping, found: Found, options: PrepareOptions
-) -> Split:
+def _split(root: Path, photos: Sequence[PhotoFile], grouping: Grouping, found: Found, options: PrepareOptions) -> Split:
     """The split as it is asked for: as given, by time, or by chance."""
     groups, alike = grouping
     classes = [photo.class_name for photo in photos]
@@ -202,7 +208,7 @@ def _split(
         sources = [photo.source for photo in photos]
         return given_split(sources, groups, classes, alike, found.splits, options.fractions, options.seed)
     if options.split_by_time:
-        return split_by_time(with_times(place, photos), groups, options.fractions)
+        return split_by_time(with_times(root, photos), groups, options.fractions)
     return split_groups(groups, classes, options.fractions, options.seed, alike)
 
 
@@ -295,6 +301,5 @@ def _manifest(
         shards=shards,
         source=str(root),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        taxonomy=ranks_above(found, options.label_level, names),
         versions=versions(_LIBRARIES),
     )

@@ -85,3 +85,10 @@ def test_one_label_in_several_folders_is_told(tmp_path: Path) -> None:
     assert found.warnings == [
         "1 labels are the name of several folders, which are one class: lynx in north/lynx, south/lynx"
     ]
+
+
+def test_a_taxonomy_is_asked_for_the_folder_that_has_the_number(tmp_path: Path) -> None:
+    touch(tmp_path / "photos", "north/Lynx lynx/1.jpg", "south/Sus scrofa/1.jpg")
+    (tmp_path / "ranks.csv").write_text("name,family\nlynx lynx,Felidae\nsus scrofa,Suidae\n")
+    found = find_photos(tmp_path / "photos", "2", tmp_path / "ranks.csv")
+    assert {photo.class_name for photo in found.photos} == {"felidae", "suidae"}

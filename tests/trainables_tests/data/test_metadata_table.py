@@ -4,9 +4,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.trainables_tests.data.listed_photos import draw
 from tests.trainables_tests.data.test_layouts import reasons, touch
+from trainables.data.dataset import SPLITS, open_dataset
 from trainables.data.layouts import find_photos
+from trainables.data.options import PrepareOptions
 from trainables.data.photo_files import Found
+from trainables.data.prepare import prepare
 from trainables.errors import UserError
 
 ROWS = [
@@ -82,3 +86,31 @@ def test_a_table_that_cannot_be_read_is_one_line(name: str, content: bytes, tmp_
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=r"metadata.* cannot be read: .*; save it as CSV, JSON lines or Parquet"):
         find_photos(tmp_path)
+
+
+def test_columns_of_a_table_group_give_times_and_ranks(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(24)]
+    draw(tmp_path / "photos", *names)
+    rows = [
+        {"file_name": name, "family": ("Felidae", "Suidae")[number % 2], "order": ("Carnivora", "Artiodactyla")[number % 2],
+         "site": f"s{number // 2}", "datetime": f"2020-06-{number + 1:02d} 12:00:00"}
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    write([dict(row) for row in rows], tmp_path / "photos/metadata.csv")
+    options = PrepareOptions(workers=1, group=("near-duplicates", "site"), split_by_time=True)
+    manifest = prepare(tmp_path / "photos", tmp_path / "out", options)
+    dataset = open_dataset(tmp_path / "out")
+    split_of = {row.source: row.split for split in SPLITS for row in dataset.photos(split)}
+    assert all(split_of[f"{n}.jpg"] == split_of[f"{n + 1}.jpg"] for n in range(0, 24, 2))
+    assert (split_of["0.jpg"], split_of["23.jpg"]) == ("train", "test")
+    assert manifest.taxonomy is not None and manifest.taxonomy.ranks == ("order", "family")
+    assert manifest.taxonomy.names == (("carnivora", "felidae"), ("artiodactyla", "suidae"))
+
+
+def test_a_taxonomy_gives_the_names_of_a_table_their_families(tmp_path: Path) -> None:
+    touch(tmp_path / "photos", "1.jpg", "2.jpg")
+    rows = [("1.jpg", "Lynx lynx"), ("2.jpg", "Sus scrofa")]
+    write([{"file_name": name, "kind": label} for name, label in rows], tmp_path / "photos/metadata.csv")
+    (tmp_path / "ranks.csv").write_text("name,family\nlynx lynx,Felidae\nsus scrofa,Suidae\n")
+    found = find_photos(tmp_path / "photos", "kind", tmp_path / "ranks.csv")
+    assert labels(found) == {"1.jpg": "felidae", "2.jpg": "suidae"}

@@ -1,7 +1,6 @@
 import csv
 import hashlib
 import io
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -402,55 +401,3 @@ def test_photos_of_phones_and_files_without_an_ending_are_prepared(tmp_path: Pat
     dataset = prepared(tmp_path / "photos")
     assert (len(all_photos(dataset)), excluded(dataset)) == (10, {})
     assert prove_disjoint(dataset).passed
-
-
-@pytest.fixture
-def in_splits(tmp_path: Path) -> Path:
-    for number, split in enumerate(("train", "val", "test")):
-        write_photos(tmp_path / "photos" / split, {"a": 8, "b": 6}, start=100 * number)
-    return tmp_path / "photos"
-
-
-def test_photos_in_split_folders_are_split_anew(in_splits: Path) -> None:
-    dataset = prepared(in_splits)
-    assert dataset.manifest.class_names == ["a", "b"]
-    assert dataset.manifest.layout == "class folders in test, train, val"
-    assert dataset.manifest.warnings == [
-        "the photos came in splits (test and train and validation) and are split anew; --splits given keeps them"
-    ]
-    assert len({row.split for row in all_photos(dataset).values() if row.source.startswith("val/")}) > 1
-
-
-def test_given_splits_are_kept_and_made_disjoint(in_splits: Path) -> None:
-    shutil.copy(in_splits / "test/a/000.jpg", in_splits / "train/a/copy.jpg")
-    Image.open(in_splits / "val/b/001.jpg").save(in_splits / "train/b/again.png")
-    write_photos(in_splits / "test", {"untaught": 2}, start=900)
-    dataset = prepared(in_splits, splits="given")
-    rows = all_photos(dataset)
-    assert {row.split for row in rows.values() if row.source.startswith("val/")} == {"validation"}
-    assert Counter(row.split for row in rows.values()) == {"train": 14, "validation": 14, "test": 14}
-    assert excluded(dataset) == {
-        "train/a/copy.jpg": "in_two_splits", "train/b/again.png": "in_two_splits",
-        "test/untaught/000.jpg": "no_training", "test/untaught/001.jpg": "no_training",
-    }  # fmt: skip
-    assert (
-        "2 photos of the given splits are in a later split too and left out: train/a/copy.jpg"
-        in (dataset.manifest.warnings[0])
-    )
-    assert dataset.manifest.missing_families == {"untaught": {"no_training": 2}}
-    assert prove_disjoint(dataset).passed
-
-
-def test_a_validation_that_was_not_given_is_drawn_from_training(in_splits: Path) -> None:
-    shutil.rmtree(in_splits / "val")
-    dataset = prepared(in_splits, splits="given")
-    splits = {source: row.split for source, row in all_photos(dataset).items()}
-    assert {split for source, split in splits.items() if source.startswith("test/")} == {"test"}
-    assert Counter(split for source, split in splits.items() if source.startswith("train/")) == {
-        "train": 12, "validation": 2
-    }  # fmt: skip
-
-
-def test_given_splits_need_splits(photos: Path) -> None:
-    with pytest.raises(UserError, match=r"--splits given needs folders called train and val, .* not come in splits"):
-        prepared(photos, splits="given")
