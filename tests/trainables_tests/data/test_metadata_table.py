@@ -91,8 +91,9 @@ def test_a_table_that_cannot_be_read_is_one_line(name: str, content: bytes, tmp_
 def test_columns_of_a_table_group_give_times_and_ranks(tmp_path: Path) -> None:
     names = [f"{number}.jpg" for number in range(24)]
     draw(tmp_path / "photos", *names)
+    ranks = [{"order": "Carnivora", "family": "Felidae"}, {"order": "Artiodactyla", "family": "Suidae"}]
     rows = [
-        {"file_name": name, "family": ("Felidae", "Suidae")[number % 2], "order": ("Carnivora", "Artiodactyla")[number % 2],
+        {"file_name": name, **ranks[number % 2],
          "site": f"s{number // 2}", "datetime": f"2020-06-{number + 1:02d} 12:00:00"}
         for number, name in enumerate(names)
     ]  # fmt: skip
