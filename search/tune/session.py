@@ -14,6 +14,7 @@ from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from search.tune.credentials import credentials_handed_on
 from search.tune.head import JOIN_SECONDS, await_head, said_after
 from search.tune.resources import Node
 from trainables.device import usable_cores
@@ -65,11 +66,13 @@ def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[N
     """
     with _environment():
         if ray.is_initialized():
-            yield nodes_of_trials()
+            with credentials_handed_on():
+                yield nodes_of_trials()
             return
         _start(address, gpus)
         try:
-            yield nodes_of_trials()
+            with credentials_handed_on():
+                yield nodes_of_trials()
         finally:
             ray.shutdown()
 
