@@ -171,7 +171,8 @@ def _split_rows(
         usable, groups, alike = _with_one_label(usable, groups, alike, found)
     if options.splits == "given":
         kept = without_leaks([file for file, _ in usable], groups, alike, found)
-        usable, groups, alike = ([each[row] for row in kept] for each in (usable, groups, alike))
+        usable = [usable[row] for row in kept]
+        groups, alike = ([each[row] for row in kept] for each in (groups, alike))
     classes = [file.class_name for file, _ in usable]
     split = _split(root, [file for file, _ in usable], Grouping(groups, alike), found, options)
     class_names = sorted(set(classes))
