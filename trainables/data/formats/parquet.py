@@ -50,7 +50,9 @@ class ParquetTables:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(file for pattern in ("*.parquet", "*/*.parquet") for file in root.glob(pattern))
+    """All but tables of photos that lie beside them, which have a name of their own (`metadata_table`)."""
+    files = (file for pattern in ("*.parquet", "*/*.parquet") for file in root.glob(pattern))
+    return sorted(file for file in files if file.name != "metadata.parquet")
 
 
 def _schema(file: Path) -> Any:

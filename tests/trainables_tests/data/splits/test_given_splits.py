@@ -72,7 +72,7 @@ def test_given_splits_and_a_time_split_contradict_each_other(in_splits: Path) ->
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
-    """Three files of COCO Camera Traps, one for each split; station s3 is in training and test, one photo in none."""
+    """Three files of COCO Camera Traps, one for each split; station far is in training and test, one photo in none."""
     names = ["deer", "fox"]
     for place, split in enumerate(("train", "val", "test")):
         numbers = range(8 * place, 8 * place + 8)
