@@ -35,7 +35,7 @@ def folder(tiny_model: Path, written: Written, tmp_path_factory: pytest.TempPath
     return folder
 
 
-@pytest.mark.parametrize(("name", "snippet"), zip(NAMES, SNIPPETS, strict=True), ids=NAMES)
+@pytest.mark.parametrize(("name", "snippet"), list(zip(NAMES, SNIPPETS, strict=True)), ids=NAMES)
 def test_each_snippet_answers_what_predict_answers(name: str, snippet: str, folder: Path) -> None:
     if name == "SavedModel":  # It turns no photo, as the page says.
         turned = drawn(1, (400, 300)).transpose(Image.Transpose.ROTATE_270)
