@@ -78,7 +78,7 @@ def listed(tmp_path: Path) -> Path:
         numbers = range(8 * place, 8 * place + 8)
         draw(tmp_path / "photos", *(f"{number}.jpg" for number in numbers), start=8 * place)
         images = [
-            {"id": f"i{n}", "file_name": f"{n}.jpg", "location": "s3" if n in (1, 23) else f"s{n}"} for n in numbers
+            {"id": f"i{n}", "file_name": f"{n}.jpg", "location": "far" if n in (1, 23) else f"s{n}"} for n in numbers
         ]
         annotations = [{"id": f"a{n}", "image_id": f"i{n}", "category_id": n % 2} for n in numbers]
         write_coco(tmp_path / f"photos/annotations_{split}.json", images, annotations, names)
