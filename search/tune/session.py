@@ -131,7 +131,7 @@ def _on_this_machine_only() -> Iterator[None]:
 
 
 def _own_token() -> None:
-    """Make the token readable for its user only: with the one that Ray makes, every user could run tasks in this Ray."""
+    """Make the token readable for its user only: with the one that Ray makes, every user could run tasks here."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return
     file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
