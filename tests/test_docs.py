@@ -33,6 +33,7 @@ RUN_BY = {
     "python -m trainables explain": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables export": "tests/end_to_end_tests/test_main_job.py",
     "python -m trainables review": "tests/trainables_tests/review/test_commands.py",
+    "python -m trainables next": "tests/trainables_tests/review/test_labelling.py",
     "python -m search run": "tests/end_to_end_tests/test_main_job.py",
     "python -m search resume": "tests/end_to_end_tests/test_sigkill.py",
     "python -m analysis report": "tests/end_to_end_tests/test_main_job.py",

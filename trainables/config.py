@@ -80,6 +80,10 @@ class Validation(BaseModel):
         return f"{self.folds} folds of training and validation photos" if self.parted else "the validation photos"
 
 
+AWS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+"""Variables of the environment that a driver hands on to its trials, and where in the memory of Ray's head."""
+CREDENTIALS_PLACE = b"credentials"
+
 SWEEP_WIDE = ("sweep_seed", "validation")
 """Fields of a trial's configuration that are keys of the sweep, not of `trial` or `space`."""
 

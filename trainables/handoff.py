@@ -141,4 +141,5 @@ def read_handoff(file: Path) -> Handoff:
     Raises:
         UserError: there is no such file, it is not JSON, or a key is missing or out of range.
     """
-    return read_record(file, Handoff, "`python -m search run` writes it when a sweep ends, and `resume` again")
+    hint = "`python -m search run` writes it when a sweep ends, and `resume` again"
+    return read_record(file, Handoff, hint, "is not a hand-off of a sweep")

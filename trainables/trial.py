@@ -1,5 +1,7 @@
 """Ray Tune trainable of one trial; its process stays warm between trials."""
 
+import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +12,9 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.experimental import internal_kv
 
-from trainables.config import RunSettings, TrialConfig
+from trainables.config import AWS_CREDENTIALS, CREDENTIALS_PLACE, RunSettings, TrialConfig
 from trainables.device import GPU_REMEDY, device_name, prepare_tensorflow
 from trainables.errors import OutOfMemory, UserError, out_of_memory
 from trainables.network.backbones import Weights
@@ -126,9 +129,20 @@ def _is_ray_worker() -> bool:
     return bool(ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE)
 
 
+def take_credentials() -> None:
+    """Put what the driver handed on (search/tune/credentials.py) into the environment, unless there are some in it."""
+    if not ray.is_initialized() or any(name in os.environ for name in AWS_CREDENTIALS):
+        return
+    job = ray.get_runtime_context().get_job_id().encode()
+    content = internal_kv._internal_kv_get(CREDENTIALS_PLACE, namespace=job)
+    if content is not None:
+        os.environ.update(json.loads(content))
+
+
 def warm_worker(run: RunSettings) -> Any:
     """Return this process's worker on a dataset and its store, with what earlier trials left warm in it."""
     key = run.dataset, run.store
+    take_credentials()
     if key not in _WORKERS:
         tensorflow = prepare_tensorflow(run.threads, gpu=_may_use_gpu())
         if _was_given_gpu() and not tensorflow.config.list_physical_devices("GPU"):

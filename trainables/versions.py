@@ -2,19 +2,21 @@
 
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 _PACKAGES = (
     *("ray", "optuna", "tensorflow", "keras", "tensorboardX"),
-    *("scikit-learn", "numpy", "pandas", "pydantic", "pillow"),
+    *("scikit-learn", "numpy", "pandas", "pydantic"),
+    *("pillow", "pillow-heif", "tifffile", "imagecodecs", "ImageHash"),
 )
 
 
-def versions() -> dict[str, str]:
+def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on; importing none of them."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -7,6 +7,7 @@ unreadable text on the other. Colours are those of Okabe and Ito, which colour-b
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -194,7 +195,10 @@ def inline_svg(picture: Picture, size: Size) -> str:
     # The salt makes identifiers that are the same in every run and differ between pictures.
     style = _STYLE | dict.fromkeys(_TEXTS, size.text) | {"svg.hashsalt": name}
     text = io.StringIO()
-    with matplotlib.rc_context(style | dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), size.text - 1)):
+    style |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), size.text - 1)
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        # The letters are the page's: a reader has a font for them, whether or not this machine does.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
         picture.draw(size).savefig(text, format="svg", transparent=True, metadata=nothing)
     svg = text.getvalue()

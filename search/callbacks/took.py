@@ -16,7 +16,7 @@ class Took(Observer):
     def __init__(self, study: optuna.Study, owner: str | None, started: float) -> None:
         """Args: `owner` is the experiment, where several share the study; `started` is in monotonic seconds."""
         self._study = study
-        self._name = f"{_SECONDS}:{owner}" if owner else _SECONDS
+        self._name = _name(owner)
         self._before = seconds_before(study, owner)
         self._started = started
 
@@ -33,4 +33,8 @@ class Took(Observer):
 
 def seconds_before(study: optuna.Study, owner: str | None) -> float:
     """What earlier sessions took, as far as the study knows."""
-    return float(study.user_attrs.get(f"{_SECONDS}:{owner}" if owner else _SECONDS, 0.0))
+    return float(study.user_attrs.get(_name(owner), 0.0))
+
+
+def _name(owner: str | None) -> str:
+    return f"{_SECONDS}:{owner}" if owner else _SECONDS

@@ -14,6 +14,7 @@ from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from search.tune.credentials import credentials_handed_on
 from search.tune.head import JOIN_SECONDS, await_head, said_after
 from search.tune.resources import Node
 from trainables.device import usable_cores
@@ -65,11 +66,13 @@ def ray_session(address: str | None, gpus: int | None = None) -> Iterator[list[N
     """
     with _environment():
         if ray.is_initialized():
-            yield nodes_of_trials()
+            with credentials_handed_on():
+                yield nodes_of_trials()
             return
         _start(address, gpus)
         try:
-            yield nodes_of_trials()
+            with credentials_handed_on():
+                yield nodes_of_trials()
         finally:
             ray.shutdown()
 
@@ -128,7 +131,7 @@ def _on_this_machine_only() -> Iterator[None]:
 
 
 def _own_token() -> None:
-    """Have a token that nobody else can read: Ray makes one that everybody can, who may then run tasks in this Ray."""
+    """Make the token readable for its user only: with the one that Ray makes, every user could run tasks here."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return
     file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")

@@ -1,6 +1,7 @@
 """The simulated sweep of the example: study, logs of epochs, and what the sweep leaves at its end."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,10 +199,13 @@ def summary(example: Example) -> dict[str, Any]:
     return {
         "ended_because": f"all {len(example.trials)} trials have ended",
         "trials": {state: states.count(state) for state in ("COMPLETE", "PRUNED", "FAIL")},
+        "stopped_by": dict(Counter(trial.stop["kind"] for trial in example.trials)),
         "epochs_run": run,
         "epochs_saved": sum(MAX_EPOCHS - len(trial.curve) for trial in stopped),
         "wall_seconds": 12.5 * run / 2,
         "best_trial": example.best.number,
+        "best_value": example.best.best,
+        "best_epoch": example.best.best_epoch,
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import decode_resized
-from trainables.data.split import split_groups
+from trainables.data.splits.split import split_groups
 from trainables.guarantee import FALSE_ALARMS, POWER, RARE, Guarantee, evidence, fit_guarantee, measure
 from trainables.probe.fits import logistic_path
 from trainables.probe.solution import standardisation

@@ -97,9 +97,14 @@ def reported(storage: optuna.storages.BaseStorage) -> list[tuple[Any, ...]]:
     ]
 
 
+def elsewhere(config: SweepConfig, name: object) -> SweepConfig:
+    """The same sweep in a folder of its own: a study that lacks trials takes them from their records in the folder."""
+    return config.model_copy(update={"experiment": f"{config.experiment}-{name}"})
+
+
 def unkilled(config: SweepConfig) -> tuple[list[tuple[Any, ...]], int]:
     storage = DyingStorage()
-    live(config, storage, {})
+    live(elsewhere(config, "whole"), storage, {})
     return reported(storage), storage.writes
 
 
@@ -154,8 +159,8 @@ def test_there_is_no_moment_at_which_a_kill_changes_the_sweep(tmp_path: Path, ob
         storage, checkpoints = DyingStorage(), dict[int, int]()
         storage.writes_left = moment
         with pytest.raises(Killed):
-            live(config, storage, checkpoints)
-        live(config, storage, checkpoints)
+            live(elsewhere(config, moment), storage, checkpoints)
+        live(elsewhere(config, moment), storage, checkpoints)
         assert reported(storage) == expected, f"killed before write {moment}"
 
 
@@ -183,9 +188,10 @@ def test_checkpoints_that_were_lost_cost_epochs_and_nothing_else(tmp_path: Path,
     for moment in range(5, writes, 23):
         storage, checkpoints = DyingStorage(), dict[int, int]()
         storage.writes_left = moment
+        again = elsewhere(config, moment)
         with pytest.raises(Killed):
-            live(config, storage, checkpoints)
-        live(config, storage, {} if lost == "all" else {number: epoch - 1 for number, epoch in checkpoints.items()})
+            live(again, storage, checkpoints)
+        live(again, storage, {} if lost == "all" else {number: epoch - 1 for number, epoch in checkpoints.items()})
         assert reported(storage) == expected
 
 

@@ -93,7 +93,7 @@ def test_damaged_records_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study\.db holds no study 'test'"):
         read_experiment(folder)
     (folder / "provenance.json").write_text("{")
-    with pytest.raises(UserError, match=r"provenance\.json is not JSON"):
+    with pytest.raises(UserError, match=r"provenance\.json is damaged: invalid JSON: .*; restore it"):
         read_experiment(folder)
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,8 +14,10 @@ from trainables.activations.array_file import Array
 from trainables.activations.store import Store, StoreFull
 from trainables.data.dataset import Dataset, EncodedPhoto
 from trainables.data.images import decode_resized
+from trainables.data.pictures.samples import RULES
 from trainables.data.shards import read_split
 from trainables.errors import UserError
+from trainables.versions import versions
 
 Ints = npt.NDArray[np.int64]
 
@@ -64,13 +66,14 @@ def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, t
         UserError: they do not fit in the store's budget.
     """
     rows = dataset.photos(split)
+    readers = _other_readers(row.source for row in rows)
     key = {
         "what": "decoded photos",
         "dataset": dataset.fingerprint,
         "split": split,
         "image_size": image_size,
         "pillow": PIL.__version__,
-    }
+    } | ({"readers": readers} if readers else {})
     reader = _Reader(dataset, split)
     with ThreadPoolExecutor(threads) as pool:
 
@@ -87,7 +90,15 @@ def decode_photos(dataset: Dataset, split: str, image_size: int, store: Store, t
                 "give it more with store_gb, or another disk with store"
             ) from None
     labels = np.array([row.label for row in rows], np.int64)
-    return Photos(arrays["pixels"], labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}")
+    return Photos(arrays["pixels"], labels, [row.photo_id for row in rows], f"{dataset.fingerprint}/{split}{readers}")
+
+
+def _other_readers(sources: Iterable[str]) -> str:
+    """What else than Pillow may have made the pixels, with versions; "" where all photos are JPEG."""
+    if all(source.lower().endswith((".jpg", ".jpeg")) for source in sources):
+        return ""
+    names = ("pillow-heif", "tifffile", "imagecodecs")
+    return f"/rules {RULES}, {', '.join(f'{name} {number}' for name, number in versions(names).items())}"
 
 
 class _Reader:

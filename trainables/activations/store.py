@@ -9,7 +9,7 @@ computed again.
 
 A chunk counts when its marker holds the checksum of its rows. The marker is written last, after the rows are on the
 disk, and every process compares the two when it first sees a chunk. So a power cut, a removed file or a damaged
-one costs the computation of what is lost, and nobody trains on anything else. What is no whole entry is dropped.
+one costs computing again what is lost, and no trial trains on wrong values. An entry that is not whole is dropped.
 """
 
 import contextlib

@@ -71,7 +71,8 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
 
     `counts` is {split: {class name: photos}}; `excluded` is {reason: files}; `grouping` names what was kept together;
     `created` is UTC, ISO 8601; `source` is the absolute path of the photos; `two_labels` counts the training photos of
-    pictures that carry different labels; `taxonomy` is None where the metadata has no ranks above the labels.
+    pictures that carry different labels; `missing_families` is {family without a usable photo: {reason: files}};
+    `taxonomy` is None where the metadata has no ranks above the labels.
     """
 
     format: Literal[1] = 1
@@ -82,12 +83,14 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     exclusion_list: ExclusionList | None
     seed: int
     fractions: tuple[float, float, float]
+    splits: Literal["new", "given"] = "new"
     grouping: list[str]
     groups: int
     label_level: str
     layout: str
     min_photos: int
     train_only_families: list[str]
+    missing_families: dict[str, dict[str, int]] = {}
     two_labels: int = 0
     crops: Crops | None = None
     split_by_time: bool = False

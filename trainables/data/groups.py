@@ -32,7 +32,8 @@ def rules_for(found: Found, rules: Sequence[str]) -> tuple[str, ...]:
     """
     rules = tuple(rules)
     check_rules(rules, found.photos, found.columns)
-    return (*rules, *found.together) if rules == DEFAULT_RULES else rules
+    there = [column for column in found.together if column in found.columns]  # Not all data have sequences.
+    return (*rules, *there) if rules == DEFAULT_RULES else rules
 
 
 def check_rules(rules: Sequence[str], photos: Sequence[PhotoFile], columns: Sequence[str] = ()) -> None:

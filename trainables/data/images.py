@@ -2,29 +2,34 @@
 
 import io
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, UnidentifiedImageError
 
+from trainables.data.pictures import tiff
+from trainables.data.pictures.kinds import heif_reader, jxl_shape, kind_of
+from trainables.data.pictures.samples import UnsupportedSamples, picture, to_bytes
 from trainables.errors import message_of
 
 MAX_PIXELS = 89_478_485
-"""Largest picture that is opened, in pixels: Pillow's own bound against decompression bombs (40 megapixels fit)."""
+"""Largest picture that is decoded whole, in pixels: Pillow's own bound against decompression bombs."""
+
+MAX_JPEG_PIXELS = 4 * MAX_PIXELS
+"""Largest JPEG that is opened: a bigger one than `MAX_PIXELS` is scaled down while it is decoded (phones: 200 MP)."""
 
 # What Pillow warns about (odd EXIF, too many pixels) either does not matter here or is refused; its warnings would be
 # stray lines among thousands of photos.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".mpo", ".ppm"}
-)
-"""Endings of a photo's name, lower case; the bytes decide what the file is."""
+_NO_HEIF = heif_reader()
 
 
 class ImageUnreadable(Exception):
-    """These bytes give no picture; `reason` is "empty", "truncated", "too_large" or "unreadable"."""
+    """These bytes give no picture; `reason` is a word of `photo_files.Exclusion`'s."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -35,28 +40,32 @@ class ImageUnreadable(Exception):
 def decode(image: bytes, draft: int | None = None) -> Image.Image:
     """The picture as RGB, first frame, turned the way its EXIF orientation says.
 
-    Transparency is laid over white, 16-bit samples are scaled to 8 bits, CMYK and palettes are converted. With `draft`,
-    a JPEG may come smaller, each side not below `draft` pixels; every byte is read, so a truncated one is seen.
+    Transparency is laid over white, CMYK and palettes are converted; deep samples become 8 bits by the rules of
+    `pictures.samples`. With `draft`, a JPEG may come smaller, each side not below `draft` pixels; one of more than
+    `MAX_PIXELS` always does. Every byte is read, so a truncated one is seen.
 
     Raises:
-        ImageUnreadable: no bytes, not an image, truncated, or more than `MAX_PIXELS`.
+        ImageUnreadable: no bytes, not an image, truncated, too many pixels, or samples that no rule is for.
     """
-    # Pillow's decoders raise a dozen exception types on damaged bytes (OSError, SyntaxError, struct.error, IndexError
-    # …); all of them mean the same to us.
-    try:
-        with _open(image) as picture:
-            if draft is not None and picture.format in ("JPEG", "MPO"):
-                # A big JPEG is scaled while it is decoded, to the smallest step not below the wanted size: 2.3 times as
-                # fast at 1,200 px, and within 0.7 grey levels of the long way (Keras' own bilinear step: 2).
-                picture.draft(None, (draft, draft))
-            picture.load()
-            return _rgb(_upright(picture))
-    except ImageUnreadable:
-        raise
-    except Exception as error:
-        detail = message_of(error)
-        cut = isinstance(error, EOFError) or any(word in detail for word in ("truncated", "broken data stream"))
-        raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
+    with _as_unreadable():
+        kind = kind_of(image)
+        if kind == "JXL":
+            _check_pixels(*jxl_shape(image))
+            samples = imagecodecs.jpegxl_decode(image, numthreads=1)  # Upright already.
+            return picture(to_bytes(samples), alpha=samples.ndim == 3 and samples.shape[2] in (2, 4))
+        if kind == "TIFF":
+            with tiff.open_tiff(image) as opened:
+                _check_pixels(*tiff.stored_size(opened))
+                if tiff.needs_rules(opened):
+                    return tiff.read_tiff(opened)
+        with _open(image, kind) as opened:
+            if opened.format == "PNG" and kind == "PNG" and _is_deep_png(image):
+                samples = imagecodecs.png_decode(image)
+                found = picture(to_bytes(samples), alpha=samples.ndim == 3 and samples.shape[2] in (2, 4))
+                return _upright(found, _orientation(opened))
+            _draft(opened, draft)
+            opened.load()
+            return _rgb(_upright(opened, _orientation(opened)))
 
 
 def decode_resized(image: bytes, size: int) -> npt.NDArray[np.uint8]:
@@ -73,60 +82,105 @@ def image_size(image: bytes) -> tuple[int, int]:
     """Width and height in pixels as shown (after the EXIF turn), read from the header alone.
 
     Raises:
-        ImageUnreadable: no bytes, not an image, or more than `MAX_PIXELS`; a truncated picture may pass.
+        ImageUnreadable: no bytes, not an image, or too many pixels; a truncated picture may pass.
     """
-    with _open(image) as picture:
-        width, height = picture.size
-        return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
+    with _as_unreadable():
+        kind = kind_of(image)
+        if kind == "JXL":
+            return jxl_shape(image)
+        if kind == "TIFF":  # Of which Pillow gives the size as shown, and the orientation still.
+            with tiff.open_tiff(image) as opened:
+                width, height = tiff.stored_size(opened)
+                return (height, width) if tiff.is_turned(opened) else (width, height)
+        with _open(image, kind) as opened:
+            width, height = opened.size
+            return (height, width) if _orientation(opened) in (5, 6, 7, 8) else (width, height)
 
 
-def _open(image: bytes) -> Image.Image:
+@contextmanager
+def _as_unreadable() -> Iterator[None]:
+    """Turn what readers raise on damaged bytes into `ImageUnreadable`.
+
+    They raise a dozen types (OSError, SyntaxError, struct.error, IndexError …); all of them mean the same to us.
+    """
+    try:
+        yield
+    except ImageUnreadable:
+        raise
+    except UnsupportedSamples as error:
+        raise ImageUnreadable("unsupported", str(error)) from None
+    except Image.DecompressionBombError as error:
+        raise ImageUnreadable("too_large", message_of(error)) from None
+    except Exception as error:
+        detail = message_of(error)
+        cut = isinstance(error, EOFError) or any(
+            word in detail for word in ("truncated", "broken data", "failed to read")
+        )
+        raise ImageUnreadable("truncated" if cut else "unreadable", detail) from None
+
+
+def _open(image: bytes, kind: str | None) -> Image.Image:
     if not image:
         raise ImageUnreadable("empty", "the file has no bytes")
     try:
-        picture = Image.open(io.BytesIO(image))
-    except Image.DecompressionBombError as error:
-        raise ImageUnreadable("too_large", message_of(error)) from None
+        # Image.open would refuse a JPEG of more than twice its bound, and cannot know that it will be scaled.
+        opened = JpegImagePlugin.jpeg_factory(io.BytesIO(image)) if kind == "JPEG" else Image.open(io.BytesIO(image))
     except UnidentifiedImageError:
-        raise ImageUnreadable("unreadable", "not an image format that Pillow knows") from None
-    except Exception as error:
-        raise ImageUnreadable("unreadable", message_of(error)) from None
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ImageUnreadable("too_large", f"{width} × {height} pixels; at most {MAX_PIXELS} are opened")
-    return picture
+        missing = _NO_HEIF if kind == "HEIF" else None
+        raise ImageUnreadable("unreadable", missing or "not an image format that is read here") from None
+    _check_pixels(*opened.size, most=MAX_JPEG_PIXELS if kind == "JPEG" else MAX_PIXELS)
+    return opened
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        # Pillow would copy the pixels of an upright picture too, and most are.
-        return ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
-    except Exception:
-        # Damaged EXIF says nothing about the pixels: cameras write it badly more often than they write bad pictures.
-        return picture
+def _check_pixels(width: int, height: int, most: int = MAX_PIXELS) -> None:
+    if width * height > most:
+        raise ImageUnreadable("too_large", f"{width} × {height} pixels; at most {most:,} are read")
 
 
-def _orientation(picture: Image.Image) -> int:
-    with suppress(Exception):  # Damaged EXIF, as above.
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+def _draft(opened: Image.Image, side: int | None) -> None:
+    """Have a big JPEG scaled while it is decoded, to the smallest step not below `side`, and never above `MAX_PIXELS`.
+
+    2.3 times as fast at 1,200 px, and within 0.7 grey levels of the long way (Keras' own bilinear step: 2).
+    """
+    if opened.format not in ("JPEG", "MPO"):
+        return
+    width, height = opened.size
+    step = next(each for each in (1, 2, 4, 8) if width * height <= MAX_PIXELS * each**2)
+    if side is not None or step > 1:
+        opened.draft(None, (min(side or width, width // step), min(side or height, height // step)))
+
+
+def _is_deep_png(image: bytes) -> bool:
+    """Whether it has 16 bits a sample (byte 24), of which Pillow keeps the upper 8 in colour."""
+    return image[24:25] == b"\x10"
+
+
+def _upright(shown: Image.Image, orientation: int) -> Image.Image:
+    # Pillow would copy the pixels of an upright picture too, and most are.
+    turn = tiff.TURNS.get(orientation)
+    return shown if turn is None else shown.transpose(turn)
+
+
+def _orientation(opened: Image.Image) -> int:
+    if opened.format == "TIFF":  # Pillow turns it as it loads.
+        return 1
+    # Damaged EXIF says nothing about the pixels: cameras write it badly more often than they write bad pictures.
+    with suppress(Exception):
+        return int(opened.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # Grey samples of 16 or 32 bits to 8: floats up to 1 and integers up to 255 keep their meaning.
-        samples = np.asarray(picture)
-        values = np.nan_to_num(samples.astype(np.float64))
-        top = float(values.max(initial=0))
-        if samples.dtype.kind == "f":
-            full = 1.0 if top <= 1 else 255.0
-        else:
-            full = 65535.0 if samples.dtype.itemsize == 2 or top > 255 else 255.0
-        grey = np.clip(values * (255 / full), 0, 255).round().astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
+def _rgb(opened: Image.Image) -> Image.Image:
+    if opened.mode == "RGB" and "transparency" not in opened.info:
+        return opened
+    if opened.mode.startswith("I") or opened.mode == "F":
+        return picture(to_bytes(np.asarray(opened)))
+    if opened.mode == "LAB":
+        to_rgb = ImageCms.profileToProfile(
+            opened, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+        return to_rgb or opened.convert("RGB")
+    if opened.has_transparency_data:
+        white = Image.new("RGBA", opened.size, "white")
+        return Image.alpha_composite(white, opened.convert("RGBA")).convert("RGB")
+    return opened.convert("RGB")

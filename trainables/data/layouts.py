@@ -1,47 +1,23 @@
 """The layouts in which photos and their labels may lie."""
 
-import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trainables.data.class_folders import ClassFolders
 from trainables.data.formats import FORMATS
 from trainables.data.formats.records import Listed
-from trainables.data.formats.taxonomy import NAME, read_taxonomy, relabel
-from trainables.data.photo_files import Found, Layout, PhotoFile, path_id, photo_files
+from trainables.data.formats.taxonomy import NAME, Ranks, read_taxonomy, relabel
+from trainables.data.metadata_table import MetadataTable
+from trainables.data.photo_files import Found, Layout, label_key
 from trainables.data.rare_species import HUB, LEVELS, STUDY
 from trainables.errors import UserError
 
-
-class ClassFolders:
-    """One folder per class, named by its label; photos may lie deeper in it."""
-
-    name = "class folders"
-    rule = "photos lie in one folder per class"
-
-    def recognises(self, root: Path) -> bool:
-        """Any folder may be one of class folders."""
-        return True
-
-    def find(self, root: Path, level: str) -> Found:
-        """See Layout."""
-        if level != "family":
-            raise UserError(
-                f"the label level {level!r} needs metadata, and {root} has neither {STUDY.file} nor {HUB.file}; "
-                "without them the folders are the labels, and the level is family"
-            )
-        found = Found(self.name)
-        for source in photo_files(root, found):
-            folder, _, rest = source.partition("/")
-            if rest:
-                found.photos.append(PhotoFile(path_id(source), source, unicodedata.normalize("NFC", folder)))
-            else:
-                found.exclude(source, "no_class_folder", self.rule)
-        return found
-
-
-# The first that recognises a folder is used: the hub's copy has a metadata.csv too, for its web viewer.
-LAYOUTS: tuple[Layout, ...] = (HUB, STUDY, *map(Listed, FORMATS), ClassFolders())
+# The first that recognises a folder is used: the hub's copy has a metadata.csv too, for its web viewer; a format's own
+# files say more than a table beside them; and the study's copy is known by the name metadata.csv alone.
+TABLE = MetadataTable()
+LAYOUTS: tuple[Layout, ...] = (HUB, *map(Listed, FORMATS), TABLE, STUDY, ClassFolders())
 
 
 def find_photos(
@@ -50,6 +26,7 @@ def find_photos(
     """Find photos and labels below `root`, by the first of `LAYOUTS` that recognises it.
 
     Args:
+        level: a rank, NAME, the number of a folder, or a column of a metadata table.
         taxonomy: a CSV file that gives names their ranks (`formats.taxonomy`).
         also, boxes: see `formats.records.Listed`.
 
@@ -58,21 +35,47 @@ def find_photos(
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; PHOTOS is a folder of class folders, with or without {STUDY.file}")
-    if level not in (*LEVELS, NAME):
-        raise UserError(f"no label level is called {level!r}; the levels are {', '.join(LEVELS)}, {NAME}")
     layout = next(layout for layout in LAYOUTS if layout.recognises(root))
+    if not (_is_rank(level) or level.isdecimal() or layout is TABLE):
+        levels = ", ".join((*LEVELS, NAME))
+        raise UserError(f"no label level is called {level!r}; the levels are {levels}, or the number of a folder")
     mapped = read_taxonomy(taxonomy) if taxonomy else None
     if isinstance(layout, Listed):
         found = replace(layout, taxonomy=mapped, also=tuple(also), boxes=boxes).find(root, level)
     elif boxes or also:
         raise UserError(f"{root} is of {layout.name}, which have neither boxes nor blank photos; --crop takes a file")
-    elif mapped is not None:
-        found = layout.find(root, "family")
-        relabel(found, mapped, level)
     else:
-        found = layout.find(root, level)
+        found = layout.find(root, level) if mapped is None else _relabelled(layout, root, level, mapped)
     if not found.photos:
         seen = f" ({found.reasons()})" if found.excluded else ""
         raise UserError(f"{root} holds no photos that can be used{seen}; {layout.rule}")
+    _spell_alike(found)
     found.photos.sort()
     return found
+
+
+def _is_rank(level: str) -> bool:
+    return level in (*LEVELS, NAME)
+
+
+def _relabelled(layout: Layout, root: Path, level: str, taxonomy: Mapping[str, Ranks]) -> Found:
+    """Photos whose names the taxonomy gives a rank: `level`; where that says which folder or column, the family."""
+    found = layout.find(root, "family" if _is_rank(level) else level)
+    relabel(found, taxonomy, level if _is_rank(level) else "family")
+    return found
+
+
+def _spell_alike(found: Found) -> None:
+    """Give labels that differ in case or blanks alone the commonest spelling, and say so."""
+    spellings: dict[str, Counter[str]] = {}
+    for name, count in Counter(photo.class_name for photo in found.photos).items():
+        spellings.setdefault(label_key(name), Counter())[name] += count
+    chosen = {key: max(sorted(each), key=each.__getitem__).strip() for key, each in spellings.items()}
+    found.photos = [photo._replace(class_name=chosen[label_key(photo.class_name)]) for photo in found.photos]
+    found.excluded = [
+        one._replace(family=chosen.get(label_key(one.family), one.family.strip())) for one in found.excluded
+    ]
+    for key, each in sorted(spellings.items()):
+        if len(each) > 1:
+            names = ", ".join(repr(name) for name in sorted(each))
+            found.warnings.append(f"{names} are one class, {chosen[key]}: they differ in case or blanks alone")

@@ -25,10 +25,15 @@ class PrepareOptions(BaseModel, extra="forbid", frozen=True):
     min_photos: int = Field(
         default=1, ge=1, description="leave out classes with fewer usable photos", json_schema_extra={"metavar": "N"}
     )
+    splits: Literal["new", "given"] = Field(
+        default="new",
+        description="split the photos anew, or keep the splits that they came in (folders called train, val, test)",
+    )
     label_level: str = Field(
         default="family",
         description="phylum, class, order, family, genus or species, where the metadata has it; name takes the names "
-        "as they stand, whatever their rank",
+        "as they stand, whatever their rank; where folders lie in folders, the number of the one that is the label: 1 "
+        "is the outermost",
         json_schema_extra={"metavar": "LEVEL"},
     )
     exclude: Path | None = Field(

@@ -19,20 +19,16 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 from trainables.data.crops import Box, crop
-from trainables.data.dataset import ExclusionList
-from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode, image_size
+from trainables.data.images import ImageUnreadable, decode, image_size
+from trainables.data.pictures.kinds import why_no_photo
 from trainables.device import usable_cores
 from trainables.errors import UserError
-from trainables.files.output import named_errors, parse_table, read_text, restored
 from trainables.near_duplicates.descriptor import ImageDescriptor, describe
 
-LISTED = "listed"
-"""The reason under which photos of the exclusion list stand in excluded.csv."""
-
-_YES = frozenset({"yes", "y", "x", "1", "true"})
 _FEW = 64  # below this many files a pool costs more than it saves
 _CHUNK = 16
 _LOOK_SECONDS = 1.0  # from one look for the parent to the next
+_FEW_DETAILS = 5  # in a message
 
 
 class PhotoFile(NamedTuple):
@@ -54,16 +50,19 @@ class PhotoFile(NamedTuple):
 
 
 class Exclusion(NamedTuple):
-    """A file or metadata row that is not used, and why.
+    """A file or metadata row that is not used, and why; `family` is its label, "" where it has none.
 
-    `reason` is one of: no_class_folder, not_a_photo, bad_name, no_row, no_file, no_label, two_labels, listed (in the
-    exclusion list), empty, truncated, unreadable, too_large, small_class; of listed photos also no_animal, bad_row,
-    not_an_image; of crops no_detection, detector_failed, not_in_detections, no_box, bad_box.
+    `reason` is one of: no_class_folder, not_a_photo, empty_folder, bad_name, no_row, no_file, no_label, two_labels,
+    listed (in the exclusion list), empty, truncated, unreadable, unsupported (no rule for its samples or channels),
+    too_large, small_class; of listed photos also no_animal, bad_row, not_an_image; of crops no_detection,
+    detector_failed, not_in_detections, no_box, bad_box; of given splits no_split, in_two_splits, no_training (its class
+    has none).
     """
 
     source: str
     reason: str
     detail: str
+    family: str = ""
 
 
 @dataclass
@@ -84,9 +83,20 @@ class Found:
     together: tuple[str, ...] = ()
     unpacked: TemporaryDirectory[str] | None = None
 
-    def exclude(self, source: str, reason: str, detail: str) -> None:
+    def exclude(self, source: str, reason: str, detail: str, family: str = "") -> None:
         """Add to `excluded`."""
-        self.excluded.append(Exclusion(source, reason, detail))
+        self.excluded.append(Exclusion(source, reason, detail, family))
+
+    def passed_over(self) -> str:
+        """What was excluded, counted and named by why, for a message."""
+        details = {one.detail for one in self.excluded}
+        by_detail: dict[str, list[str]] = {}
+        for one in sorted(self.excluded):  # Details of rows name the line, and are as many as the rows.
+            by_detail.setdefault(one.detail if len(details) <= _FEW_DETAILS else one.reason, []).append(one.source)
+        return "; ".join(
+            f"{len(names)} {detail} ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
+            for detail, names in by_detail.items()
+        )
 
     def folder(self, root: Path) -> Path:
         """Where the photos lie that were found in `root`."""
@@ -125,13 +135,18 @@ def path_key(path: str) -> str:
     return unicodedata.normalize("NFC", path.strip().replace("\\", "/").removeprefix("./"))
 
 
+def label_key(name: str) -> str:
+    """A label as it is compared: without regard to case, blanks around it, or blanks for underscores."""
+    return "_".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
+
+
 def path_id(source: str) -> str:
     """Return a photo id that depends on the path below the folder of photos alone."""
     return hashlib.sha256(unicodedata.normalize("NFC", source).encode()).hexdigest()[:20]
 
 
 def photo_files(root: Path, found: Found, passed_over: tuple[str, ...] = ()) -> Iterator[str]:
-    """Relative paths of all files that look like photos; all others but `passed_over` go to `found.excluded`.
+    """Relative paths of all files that are photos by name or first bytes; `found` gets all others but `passed_over`.
 
     Hidden folders (".git", ".cache" …) are not entered; linked folders are, each once: a link may lead to a parent.
     """
@@ -148,6 +163,8 @@ def photo_files(root: Path, found: Found, passed_over: tuple[str, ...] = ()) -> 
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if not folders and not files and folder != str(root):
+            found.exclude(_shown(os.path.relpath(folder, root)), "empty_folder", "no file is in it")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(folder, name) for name in sorted(files)):
             source = path.relative_to(root).as_posix()
@@ -155,10 +172,8 @@ def photo_files(root: Path, found: Found, passed_over: tuple[str, ...] = ()) -> 
                 continue
             if _shown(source) != source:
                 found.exclude(_shown(source), "bad_name", "the name is not UTF-8; rename the file")
-            elif path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
-                found.exclude(source, "not_a_photo", "by its name")
-            elif not path.is_file():
-                found.exclude(source, "not_a_photo", "a broken link or a special file")
+            elif (why := why_no_photo(path)) is not None:
+                found.exclude(source, "not_a_photo", why)
             else:
                 yield source
 
@@ -250,53 +265,3 @@ def inspect_files(
         raise UserError("a worker process died while it read photos (out of memory?); try --workers 1") from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def apply_exclusion_list(found: Found, file: Path | None) -> ExclusionList | None:
-    """Take the listed photos out of `found`; entries that name no photo become a warning, never silence.
-
-    Raises:
-        UserError: the file is missing or is no text.
-    """
-    if file is None:
-        return None
-    entries = read_exclusion_list(file)
-    unused = set(entries) - {path_key(one.source) for one in found.excluded}
-    kept = []
-    for photo in found.photos:
-        key = path_key(photo.source)
-        if key in entries:
-            found.exclude(photo.source, LISTED, entries[key] or file.name)
-            unused.discard(key)
-        else:
-            kept.append(photo)
-    matched = len(found.photos) - len(kept)
-    found.photos = kept
-    if unused:
-        some = ", ".join(sorted(unused)[:3]) + (" …" if len(unused) > 3 else "")
-        found.warnings.append(f"{len(unused)} of the {len(entries)} entries of {file.name} name no photo: {some}")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return ExclusionList(file=str(file.absolute()), sha256=digest, entries=len(entries), matched=matched)
-
-
-def read_exclusion_list(file: Path) -> dict[str, str]:
-    """{path below the folder of photos: why}; the reason may be empty.
-
-    Two forms. Text: one path a line; `#` at a line's start or after a space begins a comment. CSV with a column
-    `source`: each row counts, or, where there is a column `exclude`, each that says yes (yes, y, x, 1, true) there;
-    a column `reason` is kept.
-
-    Raises:
-        UserError: the file is missing or is no text.
-    """
-    with named_errors(file, "--exclude takes UTF-8 text: one path a line, or a CSV with a column source"):
-        text = read_text(file)
-        columns, rows = parse_table(text)
-        if "source" in columns:
-            return {
-                path_key(restored(row["source"])): restored(row.get("reason") or "")
-                for _, row in rows
-                if row["source"] and ("exclude" not in row or (row["exclude"] or "").strip().lower() in _YES)
-            }
-    paths = ("" if line.lstrip().startswith("#") else line.split(" #")[0].strip() for line in text.splitlines())
-    return {path_key(path): "" for path in paths if path}

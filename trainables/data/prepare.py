@@ -8,9 +8,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from trainables.data.cautions import doubtful, missing_families, not_kept, vanished, what_to_know
 from trainables.data.crops import parse_box
 from trainables.data.dataset import (
     EXCLUDED,
@@ -23,30 +23,25 @@ from trainables.data.dataset import (
     Shard,
     fingerprint_of,
 )
+from trainables.data.exclusion_list import apply_exclusion_list
 from trainables.data.exif_times import with_times
 from trainables.data.formats.megadetector import crop_photos, read_detections
 from trainables.data.formats.taxonomy import key
-from trainables.data.groups import group_photos, rules_for
+from trainables.data.groups import Grouping, group_photos, rules_for
 from trainables.data.layouts import find_photos
 from trainables.data.options import DATA_BOXES, PrepareOptions
-from trainables.data.photo_files import (
-    Exclusion,
-    Found,
-    Inspection,
-    PhotoFile,
-    apply_exclusion_list,
-    inspect_files,
-    photo_bytes,
-)
+from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, inspect_files, photo_bytes
 from trainables.data.rare_species import LEVELS
 from trainables.data.shards import write_split
-from trainables.data.split import groups_needed, split_groups
-from trainables.data.time_split import split_by_time
+from trainables.data.splits.given_splits import check_given, given_split, without_leaks
+from trainables.data.splits.split import Split, groups_needed, split_groups
+from trainables.data.splits.time_split import split_by_time
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 from trainables.taxonomy import Taxonomy, taxonomy_of
+from trainables.versions import versions
 
-_FAR = 0.1  # of all photos: so far may a split be from its share without a word
+_LIBRARIES = ("tensorflow", "pillow", "pillow-heif", "tifffile", "imagecodecs", "ImageHash", "numpy")
 
 Say = Callable[[str], None]
 _Usable = tuple[PhotoFile, Inspection]
@@ -60,12 +55,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     """
     options = options or PrepareOptions()
     root, out = photos.resolve(), out.resolve()
-    train, validation, test = options.fractions
-    if not (0 < train < 1 and 0 < validation < 1 and 0 <= test < 1):
-        needs = f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), of which only test's may be 0"
-        raise UserError(f"{needs}, not {options.fractions}")
-    if not math.isclose(total := sum(options.fractions), 1, abs_tol=1e-6):
-        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, options.fractions))} is {total:g}")
+    _check(options)
     check_free(out)
     if out.is_relative_to(root):
         raise UserError(f"{out} lies in the folder of photos, where it would be taken for a class; write it elsewhere")
@@ -73,6 +63,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     found = find_photos(root, options.label_level, options.taxonomy, options.also, boxes)
     place = found.folder(root)
     rules = rules_for(found, options.group)
+    _look_at_splits(found, options)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     exclusion_list = apply_exclusion_list(found, options.exclude)
     crops = _cropped(found, options)
@@ -80,7 +71,10 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
     rows, train_only, two_labels = _split_rows(place, usable, found, options, rules)
     sizes = {file.photo_id: seen.bytes for file, seen in usable}
-    del usable  # Its descriptors take as much memory as TensorFlow, which comes next.
+    taxonomy = ranks_above(found, options.label_level, sorted({row.family for row in rows}))
+    # What is needed of the photos stands in the rows; TensorFlow comes next, and takes 0.7 GB.
+    del usable
+    found.photos = []
     with whole_or_nothing(out, needed_bytes=sum(sizes.values())) as folder:
         say(f"writing {len(rows)} photos to {out}")
         rows, shards = _write_shards(folder, place, rows, sizes, options.crop_padding)
@@ -88,10 +82,33 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
         write_rows(folder / EXCLUDED, Exclusion._fields, sorted(found.excluded))
         manifest = _manifest(root, found, rows, shards, options).model_copy(
             update={"grouping": list(rules), "train_only_families": train_only, "two_labels": two_labels,
-                    "exclusion_list": exclusion_list, "crops": crops}
+                    "exclusion_list": exclusion_list, "crops": crops, "taxonomy": taxonomy}
         )  # fmt: skip
         write_json(manifest.model_dump(), folder / MANIFEST)
     return manifest
+
+
+def _check(options: PrepareOptions) -> None:
+    """Refuse options that contradict themselves or each other."""
+    train, validation, test = options.fractions
+    if not (0 < train < 1 and 0 < validation < 1 and 0 <= test < 1):
+        needs = f"--fractions needs three numbers between 0 and 1 ({', '.join(SPLITS)}), of which only test's may be 0"
+        raise UserError(f"{needs}, not {options.fractions}")
+    if not math.isclose(total := sum(options.fractions), 1, abs_tol=1e-6):
+        raise UserError(f"--fractions must add up to 1, and {' + '.join(map(str, options.fractions))} is {total:g}")
+    if options.split_by_time and options.splits == "given":
+        raise UserError(
+            "--split-by-time makes a split, and --splits given keeps the one that is there; give one of them"
+        )
+
+
+def _look_at_splits(found: Found, options: PrepareOptions) -> None:
+    """Refuse photos that came in no splits where these are to be kept; warn where they did and are not."""
+    if options.splits == "given":
+        check_given(found.splits)
+    elif found.splits:
+        there = " and ".join(sorted(set(found.splits.values())))
+        found.warnings.append(f"the photos came in splits ({there}) and are split anew; --splits given keeps them")
 
 
 def _cropped(found: Found, options: PrepareOptions) -> Crops | None:
@@ -118,7 +135,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     inspected = inspect_files(root, sources, options.workers, boxes, options.crop_padding)
     for file, seen in zip(found.photos, inspected, strict=True):
         if isinstance(seen, Exclusion):
-            found.excluded.append(seen)
+            found.excluded.append(seen._replace(family=file.class_name))
         else:
             usable.append((file, seen))
     # Which label of equal bytes in different classes is right cannot be known.
@@ -130,10 +147,10 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
     for file, seen in usable:
         source, name, names = file.source, file.class_name, labels[seen.sha256]
         if len(names) > 1:
-            found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}")
+            found.exclude(source, "two_labels", f"the same bytes are labelled {' and '.join(sorted(names))}", name)
         elif counts[name] < options.min_photos:
             few = f"{name} has {counts[name]} usable photos, and {options.min_photos} are asked for"
-            found.exclude(source, "small_class", few)
+            found.exclude(source, "small_class", few, name)
         else:
             kept.append((file, seen))
     if not kept:
@@ -142,7 +159,7 @@ def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_U
 
 
 def _split_rows(
-    place: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
+    root: Path, usable: Sequence[_Usable], found: Found, options: PrepareOptions, rules: Sequence[str]
 ) -> tuple[list[Photo], list[str], int]:
     """The photos in shard order, shard names still empty; the families in training only; the photos with two labels.
 
@@ -152,11 +169,12 @@ def _split_rows(
     groups, alike = group_photos([file for file, _ in usable], hashes, descriptors, rules, found.columns)
     if options.two_labels == "exclude":
         usable, groups, alike = _with_one_label(usable, groups, alike, found)
+    if options.splits == "given":
+        kept = without_leaks([file for file, _ in usable], groups, alike, found)
+        usable = [usable[row] for row in kept]
+        groups, alike = ([names[row] for row in kept] for names in (groups, alike))
     classes = [file.class_name for file, _ in usable]
-    if options.split_by_time:
-        split = split_by_time(with_times(place, [file for file, _ in usable]), groups, options.fractions)
-    else:
-        split = split_groups(groups, classes, options.fractions, options.seed, alike)
+    split = _split(root, [file for file, _ in usable], Grouping(groups, alike), found, options)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
         raise UserError(f"all photos are of one class ({class_names[0]}); telling classes apart needs two or more")
@@ -170,15 +188,29 @@ def _split_rows(
         for (file, seen), group in zip(usable, groups, strict=True)
     ]  # fmt: skip
     mixed = doubtful(rows, alike)
-    found.warnings += [*_warnings(rows, split.train_only, mixed, options.fractions), *split.notes]
-    found.warnings += not_kept(rows, split.train_only, options.fractions)
+    given = options.splits == "given"
+    fractions = [sum(row.split == each for row in rows) / len(rows) for each in SPLITS] if given else options.fractions
+    found.warnings += [*what_to_know(rows, split.train_only, mixed, fractions, given), *split.notes]
+    found.warnings += [*not_kept(rows, split.train_only, fractions), *vanished(found, class_names)]
 
     def order(row: Photo) -> tuple[int, str]:
         """Mixes the classes, so that a reader's shuffle buffer can be small; the same on every machine."""
         return SPLITS.index(row.split), hashlib.sha256(f"{options.seed} {row.photo_id}".encode()).hexdigest()
 
     rows.sort(key=order)
-    return rows, split.train_only, sum(map(len, mixed.values()))
+    return rows, split.train_only, sum(row.split == SPLITS[0] for each in mixed.values() for row in each)
+
+
+def _split(root: Path, photos: Sequence[PhotoFile], grouping: Grouping, found: Found, options: PrepareOptions) -> Split:
+    """The split as it is asked for: as given, by time, or by chance."""
+    groups, alike = grouping
+    classes = [photo.class_name for photo in photos]
+    if options.splits == "given":
+        sources = [photo.source for photo in photos]
+        return given_split(sources, groups, classes, alike, found.splits, options.fractions, options.seed)
+    if options.split_by_time:
+        return split_by_time(with_times(root, photos), groups, options.fractions)
+    return split_groups(groups, classes, options.fractions, options.seed, alike)
 
 
 def _with_one_label(
@@ -194,63 +226,11 @@ def _with_one_label(
             kept.append((photo, group, like))
         else:
             names = " and ".join(sorted(labels[like]))
-            found.exclude(photo[0].source, "two_labels", f"like pictures (group {group}) are labelled {names}")
+            detail = f"like pictures (group {group}) are labelled {names}"
+            found.exclude(photo[0].source, "two_labels", detail, photo[0].class_name)
     if not kept:
         raise UserError("all photos are of pictures with different labels; --two-labels train uses them")
     return [photo for photo, _, _ in kept], [group for _, group, _ in kept], [like for _, _, like in kept]
-
-
-def doubtful(rows: Sequence[Photo], alike: Sequence[str]) -> dict[str, list[Photo]]:
-    """The photos that are `alike` (a name per row) and carry different labels, by that name."""
-    members: dict[str, list[Photo]] = {}
-    for row, like in zip(rows, alike, strict=True):
-        members.setdefault(like, []).append(row)
-    return {like: each for like, each in sorted(members.items()) if len({row.family for row in each}) > 1}
-
-
-def not_kept(rows: Sequence[Photo], train_only: Sequence[str], fractions: Sequence[float]) -> list[str]:
-    """Sentences on what the split could not keep: families that are not in all splits, and shares far from those asked.
-
-    Raises:
-        UserError: a split that was asked for has no photo.
-    """
-    families = sorted({row.family for row in rows} - set(train_only))
-    there = {(row.split, row.family) for row in rows}
-    lines = []
-    for split, fraction in zip(SPLITS, fractions, strict=True):
-        of_split = sum(row.split == split for row in rows)
-        if fraction and not of_split:
-            raise UserError(f"no photo is left for {split}: the groups that must not be parted are too large; ask for "
-                            "less with --group, or for fewer splits with a TEST of 0")  # fmt: skip
-        if fraction and (missing := [family for family in families if (split, family) not in there]):
-            some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            lines.append(f"{len(missing)} families have no photo in {split}: {some}")
-        if abs(of_split / len(rows) - fraction) > _FAR:
-            lines.append(f"{split} has {of_split / len(rows):.0%} of the photos where {fraction:.0%} are asked for")
-    return lines
-
-
-def _warnings(
-    rows: Sequence[Photo], train_only: Sequence[str], mixed: Mapping[str, list[Photo]], fractions: Sequence[float]
-) -> list[str]:
-    lines = []
-    if not fractions[-1]:
-        lines.append("no photo is kept for test: every score will be of photos by which something was chosen; "
-                     "`python -m trainables evaluate` tests the model on photos of your own")  # fmt: skip
-    if train_only:
-        some = ", ".join(train_only[:5]) + (f" and {len(train_only) - 5} more" if len(train_only) > 5 else "")
-        want = f"for want of {groups_needed(fractions)} groups"
-        lines.append(f"{len(train_only)} families are in training only, {want}: {some}")
-    if mixed:
-        pairs = [" and ".join(sorted(row.source for row in each)[:3]) for each in mixed.values()]
-        some = "; ".join(sorted(pairs)[:3])
-        told = f"{len(mixed)} groups of like photos carry different labels and are in training only, each with its own"
-        lines.append(f"{told}: {some} (column group of {PHOTOS}); --two-labels exclude leaves them out")
-    totals = Counter(row.family for row in rows)
-    for (group, family), size in Counter((row.group, row.family) for row in rows).items():
-        if size > 10 and size > totals[family] / 2:
-            lines.append(f"{size} of the {totals[family]} photos of {family} are one group ({group}), never parted")
-    return lines
 
 
 def _write_shards(
@@ -293,7 +273,9 @@ def ranks_above(found: Found, level: str, labels: Sequence[str]) -> Taxonomy | N
             rows.append((photo.class_name, (*names, own)))
     if not above or known - {name for name, _ in rows} or not all(all(names) for _, names in rows):
         return None
-    return taxonomy_of((*above, level), rows, labels)
+    taxonomy = taxonomy_of((*above, level), rows, labels)
+    # Labels of another column than their level's are no taxa of it.
+    return taxonomy if len({*taxonomy.names}) == len(labels) else None
 
 
 def _manifest(
@@ -305,7 +287,7 @@ def _manifest(
         sorted(Counter((row.split, row.family) for row in rows).items()),
     )
     return Manifest(
-        **options.model_dump(include={"seed", "fractions", "label_level", "min_photos", "split_by_time"}),
+        **options.model_dump(include={"seed", "fractions", "splits", "label_level", "min_photos", "split_by_time"}),
         fingerprint=fingerprint_of(rows, names),
         class_names=names,
         counts={split: {family: size for (at, family), size in sizes if at == split} for split in SPLITS},
@@ -314,11 +296,11 @@ def _manifest(
         grouping=[],
         groups=len({row.group for row in rows}),
         layout=found.layout,
+        missing_families=missing_families(found, names),
         train_only_families=[],
         warnings=found.warnings,
         shards=shards,
         source=str(root),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        taxonomy=ranks_above(found, options.label_level, names),
-        versions={name: version(name) for name in ("tensorflow", "pillow", "ImageHash", "numpy")},
+        versions=versions(_LIBRARIES),
     )

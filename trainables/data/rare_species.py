@@ -97,8 +97,9 @@ class MetadataLayout:
         needed = ", ".join(self.columns)
         missing = [column for column in self.columns if column not in there]
         if missing:
-            has = ", ".join(there) or "none"
-            raise UserError(f"{file} lacks the column(s) {', '.join(missing)}; it needs {needed} and has {has}")
+            lacks, has = ", ".join(missing), ", ".join(there) or "none"
+            needs = f"{needed}, or file_name and label"
+            raise UserError(f"{file} lacks the column(s) {lacks}; it needs {needs}, and has {has}")
         if level not in (*there, "species"):
             levels = ", ".join([name for name in LEVELS if name in there] + ["species"])
             raise UserError(f"{file} has no column for the label level {level!r}; it has {levels}")
@@ -122,10 +123,12 @@ def _match(key: str, rows: Sequence[Row], sources: Sequence[str], found: Found) 
     row, where = rows[0], " and ".join(row.where for row in rows[:3])
     labels = sorted({row.class_name for row in rows})
     if not sources:
-        found.exclude(key, "no_file", f"{where}: there is no such photo")
+        found.exclude(key, "no_file", f"{where}: there is no such photo", row.class_name)
     for source in sources:
         if len(labels) > 1:
-            found.exclude(source, "two_labels", f"{where}: {' and '.join(label or '(empty)' for label in labels)}")
+            found.exclude(
+                source, "two_labels", f"{where}: {' and '.join(label or '(empty)' for label in labels)}", labels[-1]
+            )
         elif not row.class_name:
             found.exclude(source, "no_label", f"{where}: the label is empty")
         else:

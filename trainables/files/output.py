@@ -235,12 +235,12 @@ def read_text(file: Path) -> str:
     return file.read_bytes().decode("utf-8-sig")
 
 
-def parse_table(text: str) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+def parse_table(text: str, separator: str = ",") -> tuple[list[str], Iterator[tuple[int, Row]]]:
     """Read CSV text: the names of its columns, and its rows, each with the number of its last line in the file.
 
     The text's line ends are those of the file: a quoted field may hold one.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     return list(reader.fieldnames or []), ((reader.line_num, row) for row in reader)
 
 

@@ -11,19 +11,20 @@ from trainables.files.output import named_errors
 Kind = TypeVar("Kind")
 
 
-def read_record(file: Path, kind: type[Kind], hint: str) -> Kind:
+def read_record(file: Path, kind: type[Kind], hint: str, problem: str = "is damaged") -> Kind:
     """Read a JSON file and check that it holds what it should.
 
     Args:
         kind: a pydantic model, or a type such as `dict[str, Any]`.
         hint: what would be valid, or what writes the file again.
+        problem: what the file is then; of one that a user names, which may be any, that it is not of this kind.
 
     Raises:
         UserError: the file is missing, cannot be read, is not JSON, or holds something else.
     """
     with named_errors(file, hint):
         content = file.read_bytes()
-    return parse_record(content, kind, f"{file} is damaged", hint)
+    return parse_record(content, kind, f"{file} {problem}", hint)
 
 
 def parse_record(content: bytes | str, kind: type[Kind], problem: str, hint: str) -> Kind:

@@ -20,14 +20,17 @@ from trainables.network.backbones import from_scratch
 
 WEAKEST = 10
 FEW_TEST_PHOTOS = 5
-_MARKUP = re.compile(r"[\\`*\[\]|<>]")
-_OF_HTML = {"<": "&lt;", ">": "&gt;"}
+_MARKUP = re.compile(r"[\\`*{}\[\]|<>$~&]|(?<![^\W_])_|_(?![^\W_])")
+_OF_HTML = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x85\u2028\u2029"), " ")
 LONG_TAIL = 3  # times as many photos in the largest family as in the smallest
 
 
 def _plain(value: object) -> object:
-    """Return a text as Markdown shows it letter by letter, on its line: a family may be called <img …> or a | b."""
+    """Return a text as Markdown shows it letter by letter, on its line: a family may be called <img …> or a | b.
+
+    An underscore between letters is no emphasis, and names are full of them.
+    """
     if not isinstance(value, str):
         return value
     return _MARKUP.sub(lambda found: _OF_HTML.get(found[0], f"\\{found[0]}"), value.translate(_BREAKS))

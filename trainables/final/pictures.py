@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from PIL import Image, ImageDraw, ImageFont
 from sklearn.metrics import confusion_matrix
 from tensorboardX import SummaryWriter
 
@@ -28,6 +32,7 @@ from trainables.files.experiment import (
     SAMPLES_FILE,
 )
 from trainables.files.output import read_rows, write_rows
+from trainables.final.lettering import drawable, font_with, spelled
 from trainables.inference.explain import GradCam, overlay
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,15 +68,16 @@ _PICTURES = {  # TensorBoard orders by name: what matters most comes first.
 _ACROSS = 3  # mistakes side by side, each a photo and its overlay
 _GAP = 8
 _LINE = 14  # height of a line of Pillow's own font, in pixels
+_LETTERS = 11  # of another font, in pixels: as large as Pillow's own
 
 
 def write_pictures(photos: Photos, dataset: Dataset, config: TrialConfig, folder: Path) -> None:
-    """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into a new folder; test stays unseen.
+    """Write samples.jpg (a row per family) and augmentation.jpg (a row per photo) into `folder`; test stays unseen.
 
     `photos` are the training photos of `dataset`.
     Of more than `MOST_FAMILIES` families, the most numerous and the rarest are shown.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     sample_grid(photos, dataset.class_names).save(folder / SAMPLES_FILE, quality=85)
     sources = [photo.source for photo in dataset.photos("train")]
     augmentation_preview(photos, sources, config).save(folder / AUGMENTATION_FILE, quality=85)
@@ -91,7 +97,7 @@ def sample_grid(photos: Photos, class_names: Sequence[str]) -> Image.Image:
     rows, labels = [], []
     for family in order:
         rows.append(photos.read(evenly_spaced(np.flatnonzero(photos.labels == family), PHOTOS_PER_FAMILY)))
-        labels.append(f"{class_names[family]} ({counts[family]})")
+        labels.append(f"{drawable(class_names[family], family)} ({counts[family]})")
     return _grid(rows, labels)
 
 
@@ -115,11 +121,18 @@ def _grid(rows: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
     draw = ImageDraw.Draw(grid)
     for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
         top = GAP + number * row_height
-        draw.text((GAP, top - 2), label, fill="black")
+        _write(draw, (GAP, top - 2), label)
         for column, pixels in enumerate(row):
             thumbnail = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             grid.paste(thumbnail, (GAP + column * step, top + LABEL_HEIGHT))
     return grid
+
+
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str) -> None:
+    """A line of text, in Pillow's own font where that has its letters."""
+    shown = spelled(text)
+    file = None if shown.isascii() else font_with(shown)
+    draw.text(place, shown, fill="black", font=ImageFont.truetype(file, _LETTERS) if file else None)
 
 
 def confusion_shares(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
@@ -132,9 +145,11 @@ def confusion_shares(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray
 
 def draw_confusion(labels: Ints, predicted: Ints, class_names: Sequence[str], file: Path) -> None:
     """Draw the matrix into a PNG; families without a photo in `labels` have no row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with rc_context({"text.parse_math": False}):  # A family called a$b$ is not a formula.
+        _draw_confusion(labels, predicted, class_names, file)
 
+
+def _draw_confusion(labels: Ints, predicted: Ints, class_names: Sequence[str], file: Path) -> None:
     shares = confusion_shares(labels, predicted, len(class_names))
     rows = np.flatnonzero(~np.isnan(shares[:, 0]))
     columns = np.flatnonzero(np.nansum(shares, axis=0) + np.isin(np.arange(len(class_names)), rows))
@@ -146,9 +161,11 @@ def draw_confusion(labels: Ints, predicted: Ints, class_names: Sequence[str], fi
     figure.colorbar(image, label="share of the family's test photos", format=lambda share, _: f"{share:.0%}")
     axes.set(title="Which families are taken for which (test)", xlabel="answer", ylabel="true family")
     if max(shown.shape) <= NAMED:
-        names = np.array(class_names)
-        axes.set_xticks(range(len(columns)), names[columns].tolist(), rotation=90, fontsize=8)
-        axes.set_yticks(range(len(rows)), names[rows].tolist(), fontsize=8)
+        for axis, families, turned in ((axes.xaxis, columns, 90), (axes.yaxis, rows, 0)):
+            names = [drawable(class_names[family], family) for family in families.tolist()]
+            axis.set_ticks(range(len(names)), names, rotation=turned)
+            for text, name in zip(axis.get_ticklabels(), names, strict=True):
+                text.set_fontproperties(FontProperties(fname=font_with(name), size=8))
     else:
         axes.set(xticks=[], yticks=[])
     if max(shown.shape) <= NUMBERED:
@@ -190,6 +207,7 @@ def write_mistakes(model: Any, photos: Photos, probabilities: Floats, dataset: D
 
     `model` maps pixels to probabilities; `photos` are the test split's, `probabilities` [n, classes] the model's.
     """
+    folder.mkdir(exist_ok=True)
     rows: list[list[str]] = []
     if mistakes := most_confident(photos.labels, probabilities):
         places, labels = zip(*mistakes, strict=True)
@@ -211,11 +229,11 @@ def write_mistakes(model: Any, photos: Photos, probabilities: Floats, dataset: D
 def write_examples(
     test: Photos, train: Photos, class_names: Sequence[str], probabilities: Floats, folder: Path
 ) -> None:
-    """Write examples.csv and a JPEG for each of its rows, at most 30, into the new `folder`.
+    """Write examples.csv and a JPEG for each of its rows, at most 30, into `folder`.
 
     `probabilities` float32 [len(test), classes] are the kept model's; no photo is read again from the shards.
     """
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, example in enumerate(choose_examples(test.labels, train.labels, probabilities)):
         photos = test if example.split == "test" else train
@@ -283,8 +301,8 @@ def mistakes_sheet(pictures: Path) -> npt.NDArray[np.uint8] | None:
     draw = ImageDraw.Draw(sheet)
     for number, mistake in enumerate(mistakes):
         left, top = width * (number % _ACROSS) + _GAP, height * (number // _ACROSS) + _GAP
-        draw.text((left, top), f"{mistake['predicted']}, {float(mistake['probability']):.0%}", fill="black")
-        draw.text((left, top + _LINE), f"in truth {mistake['family']}", fill="black")
+        _write(draw, (left, top), f"{mistake['predicted']}, {float(mistake['probability']):.0%}")
+        _write(draw, (left, top + _LINE), f"in truth {mistake['family']}")
         for column, name in enumerate((mistake["photo"], mistake["cam"])):
             with Image.open(pictures / name) as picture:
                 sheet.paste(picture, (left + column * (MISTAKE_SIDE + _GAP), top + 2 * _LINE + 4))

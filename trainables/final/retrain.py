@@ -4,6 +4,7 @@ Follows the reference study's last steps; the test split is read once, after the
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from trainables.data.folds import partings_of
 from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.ledger import record_reading
 from trainables.device import device_name, usable_cores
-from trainables.errors import UserError
+from trainables.errors import UserError, message_of
 from trainables.files.experiment import (
     CONFUSION_FILE,
     EXAMPLES_FOLDER,
@@ -27,6 +28,7 @@ from trainables.files.experiment import (
     TENSORBOARD_FOLDER,
 )
 from trainables.files.output import check_free, check_room, read_rows, whole_or_elsewhere, write_json
+from trainables.final import lettering
 from trainables.final.ensemble import States, evaluate_together
 from trainables.final.model_card import model_card
 from trainables.final.options import FinalOptions
@@ -99,10 +101,11 @@ def retrain(
     solutions = _solutions(worker, outcome)
     outcome = replace(outcome, test=_test(worker, config, outcome, solutions))
     metrics = outcome.metrics(handoff, config, options, worker.dataset, proof) | outcome.kept(worker.dataset)
+    handed_over: list[_HandedOver] = []
 
     def write(folder: Path) -> None:
-        used = _write_model_and_files(worker, config, outcome, solutions, folder)
-        metrics["weights"] = asdict(worker.weights(used))
+        handed_over.append(_write_model(worker, config, outcome, solutions, folder))
+        metrics["weights"] = asdict(worker.weights(handed_over[0].config))
         metrics["seconds"] = round(time.monotonic() - started, 1)
         title, rows = (experiment or out.absolute().parent).name, read_rows(folder / FAMILIES_FILE)
         card = model_card(title, metrics, worker.dataset.manifest, rows)
@@ -110,8 +113,7 @@ def retrain(
         write_json(metrics, folder / METRICS_FILE)
 
     whole_or_elsewhere(out, write)
-    if (out.parent / TENSORBOARD_FOLDER).is_dir():  # Beside the sweep, its trials' runs.
-        write_final_board(out, out.parent / TENSORBOARD_FOLDER / out.name)
+    _draw(worker, config, outcome, solutions, handed_over[0], out, say)
     return metrics
 
 
@@ -202,6 +204,13 @@ class _Model(NamedTuple):
     validation: Evaluation
 
 
+class _HandedOver(NamedTuple):
+    """The handed-over Keras model, and how its photos are read."""
+
+    model: Any
+    config: TrialConfig
+
+
 def _model(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solution | None, *, last: bool) -> _Model:
     """The chosen model as one Keras model; `last`: after the last fit, if there was one."""
     if outcome.handed_over[0] == PROBE and outcome.probe is not None and solution is not None:
@@ -228,27 +237,58 @@ def _states(outcome: Outcome, *, last: bool) -> States:
     return [(stage.state, share) for stage, share in pairs]
 
 
-def _write_model_and_files(
+def _write_model(
     worker: Worker, config: TrialConfig, outcome: Outcome, solutions: _Solutions | None, folder: Path
-) -> TrialConfig:
-    """Write the handed-over model, the tables and the pictures; return the model's configuration."""
+) -> _HandedOver:
+    """Write the handed-over model and the tables; return it and its configuration."""
     model, used, expected = _model(worker, config, outcome, solutions and solutions.handed_over, last=True)
-    train, validation = (worker.photos(split, used.image_size) for split in ("train", "validation"))
+    validation = worker.photos("validation", used.image_size)
     some = np.arange(min(8, len(validation)))
     difference = np.abs(model.predict(validation.read(some), verbose=0) - expected.probabilities[some]).max()
     if difference > (MOST_DIFFERENCE if device_name() == "CPU" else MOST_ON_GPU):
         raise RuntimeError(f"the exported model's probabilities differ from the trained network's by {difference:.2g}")
-    names, pictures = worker.dataset.class_names, folder / PICTURES_FOLDER
     guarantee = outcome.guarantee(worker.dataset)
-    save_model(model, names, used, folder, guarantee, worker.dataset.manifest.taxonomy)
+    save_model(model, worker.dataset.class_names, used, folder, guarantee, worker.dataset.manifest.taxonomy)
     write_tables(outcome, worker.dataset, folder)
-    write_pictures(worker.photos("train", config.image_size), worker.dataset, config, pictures)
-    if outcome.test:
+    return _HandedOver(model, used)
+
+
+def _draw(
+    worker: Worker,
+    config: TrialConfig,
+    outcome: Outcome,
+    solutions: _Solutions | None,
+    handed_over: _HandedOver,
+    out: Path,
+    say: Say,
+) -> None:
+    """Draw the pictures into the finished folder, each by itself: what cannot be drawn costs no model."""
+    names, pictures, board = worker.dataset.class_names, out / PICTURES_FOLDER, out.parent / TENSORBOARD_FOLDER
+    if (line := lettering.warning(names)) is not None:
+        say(f"warning: {line}")
+
+    def of_test() -> None:
+        shown = handed_over.model
         if outcome.last_fit is not None and not outcome.last_fit.tested:  # What is shown is what was tested.
-            model = _model(worker, config, outcome, solutions and solutions.tested, last=False).model
-        test = worker.photos("test", used.image_size)
+            shown = _model(worker, config, outcome, solutions and solutions.tested, last=False).model
+        train, test = (worker.photos(split, handed_over.config.image_size) for split in ("train", "test"))
+        guarantee = outcome.guarantee(worker.dataset)
         probabilities = guarantee.probabilities(outcome.test[outcome.tested].logits).astype(np.float32)
         draw_confusion(test.labels, probabilities.argmax(axis=1), names, pictures / CONFUSION_FILE)
         write_examples(test, train, names, probabilities, pictures / EXAMPLES_FOLDER)
-        write_mistakes(model, test, probabilities, worker.dataset, pictures)
-    return used
+        write_mistakes(shown, test, probabilities, worker.dataset, pictures)
+
+    def of_training() -> None:
+        write_pictures(worker.photos("train", config.image_size), worker.dataset, config, pictures)
+
+    drawn: dict[str, Callable[[], None]] = {"pictures of training photos": of_training}
+    if outcome.test:
+        drawn["pictures of test"] = of_test
+    if board.is_dir():  # Beside the sweep, its trials' runs.
+        drawn["pictures in TensorBoard"] = lambda: write_final_board(out, board / out.name)
+    for what, draw in drawn.items():
+        try:
+            pictures.mkdir(exist_ok=True)
+            draw()
+        except Exception as error:
+            say(f"warning: {what} could not be drawn: {message_of(error)}; the model in {out} is whole")

@@ -1,6 +1,7 @@
 """The commands on a trained model: `predict`, `evaluate`, `explain` and `export`."""
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,9 +56,11 @@ dark and grey. It shows where the model looked, not why it is right.
 _EXPORT = """\
 example:
   python -m trainables export runs/first/final --format saved_model tflite
+  python -m trainables export runs/first/final --format saved_model --decode
 
 Writes the model for {readers}.
-All take RGB pixels 0..255 and hold the labels. Each is read back and must predict what model.keras predicts.
+All take RGB pixels 0..255 (docs/pixels.md says how they are made)
+and hold the labels. Each is read back and must predict what model.keras predicts.
 """
 
 
@@ -76,6 +79,8 @@ def add_commands(subparsers: Any) -> None:
 
     _add_predict(predict)
     evaluate.add_argument("photos", type=Path, metavar="FOLDER", help="folder of labelled photos")
+    help_text = "column or number of the folder that is the label, as for prepare (default: family)"
+    evaluate.add_argument("--label-level", default="family", metavar="LEVEL", help=help_text)
     help_text = "new folder for families.csv, predictions.csv and evaluation.json (default: print only)"
     evaluate.add_argument("--out", type=Path, metavar="DIR", help=help_text)
     evaluate.set_defaults(run=run_evaluate)
@@ -90,13 +95,15 @@ def add_commands(subparsers: Any) -> None:
     more = [f"; {name} needs {each.requirements}" for name, each in FORMATS.items() if each.packages]
     help_text = f"(default: {' '.join(usual)}{''.join(more)})"
     export.add_argument("--format", nargs="+", choices=FORMATS, default=usual, help=help_text)
+    help_text = "let the SavedModel take photo files too (signature encoded); says how its answers differ"
+    export.add_argument("--decode", action="store_true", help=help_text)
     export.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: exported/ beside model.keras)")
     export.set_defaults(run=run_export)
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
-    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, GIF, …; or a folder of them")
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG, HEIC, PNG, WebP, TIFF, …; or a folder of them")
     add("--top", type=int, default=5, help="families to print (default: 5)")
     help_text = "print the set of families that holds the right one this often, such as 0.9 (default: no sets)"
     add("--coverage", type=float, metavar="SHARE", help=help_text)
@@ -115,14 +122,18 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
-    """The model, after a quiet start of TensorFlow, and the photos."""
+    """The model, after a quiet start of TensorFlow, and the photos; says what was passed over in their folders."""
     # Imports stand in the functions: --help must answer at once.
     from trainables.device import prepare_tensorflow
 
     prepare_tensorflow()
+    from trainables.data.photo_files import Found
     from trainables.inference.keras_model import find_photos, load_classifier
 
-    photos = find_photos(arguments.images)
+    others = Found("album")
+    photos = find_photos(arguments.images, others)
+    if others.excluded:
+        print(f"{len(others.excluded)} files are no photos and passed over: {others.passed_over()}", file=sys.stderr)
     return load_classifier(model_here(arguments.model)), photos
 
 
@@ -245,7 +256,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from trainables.inference.keras_model import load_classifier
 
     model = model_here(arguments.model)
-    found = evaluate(load_classifier(model), model, arguments.photos)
+    found = evaluate(load_classifier(model), model, arguments.photos, arguments.label_level)
     width = max(len("family"), *(len(each.family) for each in found.families))
     print(f"{'family':<{width}}  photos  right  recall (95% interval)     precision      F1")
     for each in found.families:
@@ -287,12 +298,18 @@ def run_export(arguments: argparse.Namespace) -> int:
 
     model = model_here(arguments.model)
     out = arguments.out or (model if model.is_dir() else model.absolute().parent) / EXPORTED_FOLDER
-    written, failed = export(model, arguments.format, out)
+    written, failed = export(model, arguments.format, out, arguments.decode)
     for exported in written:
         print(
             f"{exported.path}  {exported.megabytes:.1f} MB; on {exported.photos} photos no probability differs from "
             f"model.keras by more than {exported.difference:.1g}"
         )
+        if (seen := exported.decoded) is not None:
+            others = f"; {seen.unread} more are of kinds that it does not read" if seen.unread else ""
+            print(
+                f"  signature encoded: {seen.otherwise} of {seen.photos} photos that it decodes itself get another "
+                f"answer, and probabilities differ by up to {seen.difference:.2g}{others}"
+            )
     if failed:
         raise UserError(failures(failed))
     return 0

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from trainables.data.dataset import open_dataset
 from trainables.data.layouts import find_photos
-from trainables.data.photo_files import PhotoFile
+from trainables.data.photo_files import PhotoFile, label_key
 from trainables.errors import UserError
 from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from trainables.files.output import whole_or_nothing, write_json, write_rows
@@ -39,7 +39,8 @@ class Evaluation(NamedTuple):
     """A model's answers on the photos of `root`: `rows` are (photo, answer), `families` the lowest F1 first.
 
     `unreadable` holds the problems of photos that were left out, `unknown` the photos of each family that the model
-    does not know, `seen` the photos, byte for byte, that the model was trained on.
+    does not know, `seen` the photos, byte for byte, that the model was trained on; `passed_over` names the files and
+    rows that are no labelled photos, "" where all are.
     """
 
     root: Path
@@ -49,6 +50,7 @@ class Evaluation(NamedTuple):
     unreadable: list[str]
     unknown: dict[str, int]
     seen: list[str]
+    passed_over: str = ""
 
     def warnings(self) -> list[str]:
         """Sentences on what the figures do not tell, or should not be believed for."""
@@ -59,6 +61,8 @@ class Evaluation(NamedTuple):
         if self.unknown:
             named = ", ".join(f"{family} ({photos})" for family, photos in sorted(self.unknown.items()))
             said.append(f"left out, because the model does not know their family: {named}")
+        if self.passed_over:
+            said.append(f"passed over: {self.passed_over}")
         if self.unreadable:
             said.append(f"left out, because unreadable: {len(self.unreadable)} photos, such as {self.unreadable[0]}")
         if self.scores.accuracy.wide:
@@ -66,24 +70,28 @@ class Evaluation(NamedTuple):
         return said
 
 
-def evaluate(classifier: Classifier, model: Path, root: Path) -> Evaluation:
+def evaluate(classifier: Classifier, model: Path, root: Path, level: str = "family") -> Evaluation:
     """Let a model name the photos below `root`, whose labels are those of `prepare`: class folders, or metadata.
+
+    A label is the model's family also where it differs in case or blanks.
 
     Args:
         model: the model's folder or file, for the list of photos that it was trained on, if that is on this machine.
+        level: what of the metadata or folders is the label, as for `prepare`.
 
     Raises:
         UserError: there are no photos, or none of a family that the model knows.
     """
-    names = set(classifier.labels.class_names)
-    found = find_photos(root)
+    names = {label_key(name): name for name in classifier.labels.class_names}
+    found = find_photos(root, level)
     place = found.folder(root)
-    known = [photo for photo in found.photos if photo.class_name in names]
-    unknown = Counter(photo.class_name for photo in found.photos if photo.class_name not in names)
+    spelled = [(photo, names.get(label_key(photo.class_name))) for photo in found.photos]
+    known = [photo._replace(class_name=name) for photo, name in spelled if name is not None]
+    unknown = Counter(photo.class_name for photo, name in spelled if name is None)
     if not known:
         raise UserError(
             f"{root} has no photo of a family that the model knows: its families are {_some(sorted(unknown))}, "
-            f"the model's {_some(sorted(names))}"
+            f"the model's {_some(sorted(names.values()))}"
         )
     answers = classifier.answers([place / photo.source for photo in known], 1)
     rows = list(zip(known, answers, strict=True))
@@ -96,7 +104,8 @@ def evaluate(classifier: Classifier, model: Path, root: Path) -> Evaluation:
     seen = [source for source in sources if trained and _sha256(place / source) in trained]
     truth = np.array([photo.class_name for photo, _ in rows])
     guess = np.array([answer.guesses[0].family for _, answer in rows])
-    return Evaluation(root, scores(truth, guess), _families(truth, guess), rows, unreadable, dict(unknown), seen)
+    families = _families(truth, guess)
+    return Evaluation(root, scores(truth, guess), families, rows, unreadable, dict(unknown), seen, found.passed_over())
 
 
 def write_evaluation(found: Evaluation, out: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -49,12 +49,19 @@ class Format(ABC):
         """Read the labels back."""
 
 
-class _SavedModel(Format):
-    """TensorFlow's own; the labels lie in its assets.extra."""
+class SavedModel(Format):
+    """TensorFlow's own; the labels lie in its assets.extra.
+
+    With `decode` it has a second signature, `encoded`: the bytes of photo files, string [n], to probabilities.
+    """
 
     name, file, reader = "saved_model", "saved_model", "TensorFlow Serving"
 
+    def __init__(self, decode: bool = False) -> None:
+        self._decode = decode
+
     def write(self, model: Any, path: Path) -> None:
+        """See Format."""
         import tensorflow as tf
 
         pixels = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="pixels")
@@ -62,22 +69,43 @@ class _SavedModel(Format):
         # Not by Keras, which writes every weight twice.
         module.weights = [variable.value for variable in model.variables]
         module.serve = tf.function(lambda pixels: model(pixels, training=False), input_signature=[pixels])
-        tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+        signatures = {"serving_default": module.serve}
+        if self._decode:
+            from trainables.inference.decoding import decoding
+
+            module.encoded = decoding(model, model.input_shape[1])
+            signatures["encoded"] = module.encoded
+        tf.saved_model.save(module, str(path), signatures=signatures)
 
     def read(self, path: Path) -> Predict:
+        """See Format."""
+        import tensorflow as tf
+
+        served = self._signature(path, "serving_default")
+        return lambda pixels: next(iter(served(tf.constant(pixels, tf.float32)).values())).numpy()
+
+    def read_encoded(self, path: Path) -> Callable[[Sequence[bytes]], Any]:
+        """The signature `encoded`: bytes of photo files to probabilities float32 [n, classes]."""
+        import tensorflow as tf
+
+        served = self._signature(path, "encoded")
+        return lambda photos: next(iter(served(tf.constant(list(photos), tf.string)).values())).numpy()
+
+    def _signature(self, path: Path, name: str) -> Any:
         import tensorflow as tf
 
         with tempfile.TemporaryDirectory() as folder:  # TensorFlow takes "[1]" in a path for a pattern.
             link = Path(folder) / self.file
             link.symlink_to(path.absolute())
-            served = tf.saved_model.load(link).signatures["serving_default"]
-        return lambda pixels: next(iter(served(tf.constant(pixels, tf.float32)).values())).numpy()
+            return tf.saved_model.load(link).signatures[name]
 
     def attach(self, labels: str, path: Path) -> None:
+        """See Format."""
         (path / "assets.extra").mkdir()
         (path / "assets.extra" / LABELS_FILE).write_text(labels, encoding="utf-8")
 
     def labels(self, path: Path) -> str:
+        """See Format."""
         return (path / "assets.extra" / LABELS_FILE).read_text(encoding="utf-8")
 
 
@@ -146,4 +174,4 @@ class _Onnx(Format):
         return {each.key: str(each.value) for each in onnx.load(path).metadata_props}["labels"]
 
 
-FORMATS: dict[str, Format] = {each.name: each for each in (_SavedModel(), _TFLite(), _Onnx())}
+FORMATS: dict[str, Format] = {each.name: each for each in (SavedModel(), _TFLite(), _Onnx())}

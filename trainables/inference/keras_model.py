@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from trainables.config import TrialConfig
 from trainables.data.crops import Box
-from trainables.data.images import PHOTO_SUFFIXES, ImageUnreadable, decode_resized
-from trainables.data.photo_files import photo_bytes
+from trainables.data.images import ImageUnreadable, decode_resized
+from trainables.data.photo_files import Found, photo_bytes, photo_files
 from trainables.device import usable_cores
 from trainables.errors import UserError, message_of, out_of_memory
 from trainables.files.experiment import LABELS_FILE, MODEL_FILE
@@ -309,8 +309,10 @@ def load_classifier(model: Path) -> Classifier:
         raise UserError(f"{file} is no Keras model: {message_of(error)[:200]}") from None
 
 
-def find_photos(named: Sequence[Path]) -> list[Path]:
+def find_photos(named: Sequence[Path], passed_over: Found | None = None) -> list[Path]:
     """The photos named: files as they are, and all photos in a folder, however deep, by name.
+
+    `passed_over` gets the files of the folders that are no photos, each with its reason.
 
     Raises:
         UserError: a folder holds no photo.
@@ -319,12 +321,12 @@ def find_photos(named: Sequence[Path]) -> list[Path]:
     for path in named:
         inside = [path]
         if path.is_dir():
-            named_so = (file for file in path.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
-            inside = sorted(
-                file for file in named_so if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+            found = Found("album")
+            inside = sorted(path / source for source in photo_files(path, found))
             if not inside:
-                raise UserError(f"{path} holds no photo; photos are called {', '.join(sorted(PHOTO_SUFFIXES))}")
+                raise UserError(f"{path} holds no photo ({found.passed_over() or 'it is empty'})")
+            if passed_over is not None:
+                passed_over.excluded += found.excluded
         photos += inside
     return photos
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.images import ImageUnreadable, decode_resized
+from trainables.data.photo_files import Found
 from trainables.device import usable_cores
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_rows
@@ -112,7 +113,10 @@ def label_next(classifier: Classifier, folder: Path, out: Path, top: int, say: S
     """
     root, out = folder.resolve(), out.resolve()
     check_free(out)
-    files, size = find_photos([root]), classifier.labels.image_size
+    others = Found("album")
+    files, size = find_photos([root], others), classifier.labels.image_size
+    if others.excluded:
+        say(f"{len(others.excluded)} files are no photos and passed over: {others.passed_over()}")
     say(f"looking at {len(files)} photos")
     read: list[Path] = []
     chosen = choose(classifier, _batches(files, size, read), top)

@@ -33,7 +33,8 @@ class ReviewOptions(BaseModel):
     )
     label_level: str = Field(
         "family",
-        description="phylum, class, order, family, genus or species, where the metadata has it",
+        description="phylum, class, order, family, genus or species, where the metadata has it; the number of the "
+        "folder that is the label, where folders lie in folders: 1 is the outermost",
         json_schema_extra={"metavar": "LEVEL"},
     )
     group: tuple[str, ...] = Field(

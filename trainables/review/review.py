@@ -71,6 +71,8 @@ def review(photos: Path, out: Path, options: ReviewOptions, say: Say = lambda li
             f"{root} holds its photos inside of tables; a review shows them where they lie, so write them out first"
         )
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     weights = resolve_weights(BACKBONE, options.weights)
     if weights.warning:
         asked = options.weights == "random"

@@ -45,6 +45,10 @@ class Model(Candidate):
     def test(self):
         return self.final
 
+    @property
+    def dataset(self):
+        return None
+
 
 def model(label, predictions):
     return Model(label, None, None, predictions)

@@ -1,4 +1,5 @@
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -35,6 +36,21 @@ def test_a_picture_can_be_read_aloud(drawn):
 def test_text_stays_text_and_is_never_taken_for_a_formula(drawn):
     texts = [element.text for element in ElementTree.fromstring(drawn.wide).iter("text")]
     assert "a$b < c$ & d" in texts
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "鳥類", "\U000f0000", "<b>x</b>", "a|b"])
+def test_letters_of_any_script_stand_in_the_page_as_they_are(name):
+    """Whether or not a font of this machine has them: the reader's may."""
+
+    def draw(size):
+        figure, (axes,) = canvas(size, 200)
+        axes.set_yticks([0, 1], [name, "plain"])
+        return figure
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        root = ElementTree.fromstring(Picture("names", "t", "a", draw).wide)
+    assert name in [element.text for element in root.iter("text")]
 
 
 def test_colours_follow_the_page(drawn):

@@ -83,7 +83,7 @@ def test_a_sweep_needs_no_more_than_its_data_and_a_place() -> None:
         ({"trial": {"dropout": 0.1}}, "trial.dropout: is searched in `space` too"),
         (
             {"early_stopping": {"reduction_factor": 1}},
-            "early_stopping.reduction_factor: input should be greater than 1",
+            "early_stopping.reduction_factor: input should be greater than or equal to 1.01",
         ),
         ({"resources": {"concurrent_trials": 0}}, "resources.concurrent_trials: must be auto or at least 1, not 0"),
         (

@@ -1,5 +1,6 @@
 """search/experiment/mirror.py: what reaches the URL, in which order, and how a sweep goes on from there."""
 
+import json
 import random
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from search.config.file import write_sweep
 from search.config.schema import SweepConfig
 from search.experiment import lease
 from search.experiment.mirror import Mirror, check_new, download_for_resume, mirrored, open_mirror
+from search.records import epochs_without_gap
 from search.resume import read_resumed
 from search.study.storage import open_storage, opened_storage
 from search.study.study import continued_study, open_trials, settle
@@ -27,6 +29,7 @@ from tests.search_tests.tune_loop import PlayedSweep
 from trainables.config import RunSettings
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
+from trainables.files.experiment import EPOCHS_FILE, trial_folder
 from trainables.files.remote_experiment import local_copy
 from trainables.training.checkpoint import Checkpoints
 
@@ -269,10 +272,11 @@ class Killed(BaseException):
 
 
 class MirroredSweep(PlayedSweep):
-    """A played sweep whose trials keep real checkpoints where the plan says, and begin from them."""
+    """A played sweep whose trials keep real checkpoints where the plan says, and begin from them; it logs epochs."""
 
     def __init__(self, config: SweepConfig, study: Any, tick: Any) -> None:
         super().__init__(config, study=study)
+        self.experiment = Path(config.experiment)
         self._tick = tick
 
     def _trial(self, index: int) -> Iterator[None]:
@@ -301,6 +305,10 @@ class MirroredSweep(PlayedSweep):
             if epoch > len(results):
                 checkpoints.write({"a": np.zeros(1)}, {"epoch": epoch}, results)
                 results.append({"epoch": epoch})
+            folder = trial_folder(self.experiment, number)
+            with (folder / EPOCHS_FILE).open("a") as log:  # Of epochs that the study has.
+                for reported in range(epochs_without_gap(folder) + 1, epoch):
+                    log.write(json.dumps({"epoch": reported}) + "\n")
             self._tick()
 
         self._checkpoint = checkpoint

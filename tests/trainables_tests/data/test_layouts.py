@@ -38,6 +38,10 @@ def reasons(found: Found) -> dict[str, str]:
 # One folder of each layout, whose photos are usable.jpg of class mollusca_unionidae, and others with a reason.
 EXAMPLES = {
     "class folders": {},
+    "metadata table": {
+        "metadata.jsonl": '{"file_name": "mollusca_unionidae/1_7_usable.jpg", "label": "mollusca_unionidae"}\n'
+        '{"file_name": "mollusca_unionidae/2_7_usable.jpg", "label": "mollusca_unionidae"}\n',
+    },
     "study metadata": {
         "metadata.csv": f"{STUDY}\n"
         "id1,1,7,animalia,mollusca,unionidae,mollusca_unionidae/1_7_usable.jpg\n"
@@ -105,13 +109,17 @@ def test_every_layout_finds_labelled_photos_of_unique_ids_and_gives_a_reason_for
         find_photos(tmp_path, "tribe")
 
 
-def test_class_folders_are_the_labels_and_paths_the_ids(tmp_path: Path) -> None:
-    found = find_photos(touch(tmp_path, "b_c/2.JPG", "a_b/1.png", "a_b/deep/1.png"))
-    assert [(photo.class_name, photo.source) for photo in found.photos] == [
-        (photo.source.split("/")[0], photo.source) for photo in found.photos
+def test_labels_that_differ_in_case_or_blanks_are_one_class(tmp_path: Path) -> None:
+    found = find_photos(touch(tmp_path, "Lynx/1.jpg", "Lynx/2.jpg", "lynx/3.jpg", "lynx /4.jpg", "Sea Otter/5.jpg",
+                              "sea_otter/6.jpg", "sea_otter/7.jpg"))  # fmt: skip
+    assert {photo.source: photo.class_name for photo in found.photos} == {
+        "Lynx/1.jpg": "Lynx", "Lynx/2.jpg": "Lynx", "lynx/3.jpg": "Lynx", "lynx /4.jpg": "Lynx",
+        "Sea Otter/5.jpg": "sea_otter", "sea_otter/6.jpg": "sea_otter", "sea_otter/7.jpg": "sea_otter",
+    }  # fmt: skip
+    assert found.warnings == [
+        "'Lynx', 'lynx', 'lynx ' are one class, Lynx: they differ in case or blanks alone",
+        "'Sea Otter', 'sea_otter' are one class, sea_otter: they differ in case or blanks alone",
     ]
-    assert {photo.source for photo in found.photos} == {"b_c/2.JPG", "a_b/1.png", "a_b/deep/1.png"}
-    assert len({photo.photo_id for photo in found.photos}) == 3
 
 
 def test_metadata_give_label_id_and_species(tmp_path: Path) -> None:
@@ -186,7 +194,7 @@ def test_a_folder_or_level_that_is_not_there_is_one_line(tmp_path: Path) -> None
     touch(tmp_path, "a/1.jpg")
     with pytest.raises(UserError, match="no label level is called 'tribe'; the levels are phylum, class,"):
         find_photos(tmp_path, "tribe")
-    with pytest.raises(UserError, match="the label level 'genus' needs metadata"):
+    with pytest.raises(UserError, match=r"the label level 'genus' needs metadata, .* and the level is the number of"):
         find_photos(tmp_path, "genus")
 
 

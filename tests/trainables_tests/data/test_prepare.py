@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
@@ -368,3 +370,34 @@ def test_the_ranks_above_the_labels_are_those_of_the_metadata_s_columns() -> Non
     assert species.names[0] == ("chordata", "felidae", "lynx", "chordata_felidae")
     assert ranks_above(found, "name", labels) is ranks_above(found, "phylum", labels) is None
     assert ranks_above(Found("class folders", photos), "family", labels) is None
+
+
+def test_a_family_that_vanishes_is_named(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", {"a": 8, "b": 8, "small": 2})
+    for number in range(3):
+        (tmp_path / "photos/gone").mkdir(exist_ok=True)
+        (tmp_path / f"photos/gone/{number}.nef").write_bytes(b"II*\0")
+        (tmp_path / "photos/cut").mkdir(exist_ok=True)
+        (tmp_path / f"photos/cut/{number}.jpg").write_bytes(encoded(drawn(1))[:900])
+    (tmp_path / "photos/empty").mkdir()
+    manifest = prepared(tmp_path / "photos", min_photos=5).manifest
+    assert manifest.missing_families == {
+        "cut": {"truncated": 3}, "empty": {"empty_folder": 1}, "gone": {"not_a_photo": 3}, "small": {"small_class": 2}
+    }  # fmt: skip
+    assert manifest.warnings == [
+        "3 families have no photo that can be used and are missing: cut (3 truncated), empty (1 empty_folder), "
+        "gone (3 not_a_photo)"
+    ]
+
+
+def test_photos_of_phones_and_files_without_an_ending_are_prepared(tmp_path: Path) -> None:
+    for family, start in (("a", 0), ("b", 20)):
+        (tmp_path / "photos" / family).mkdir(parents=True)
+        kinds = {".HEIC": "HEIF", ".jp2": "JPEG2000", "": "JPEG", ".jpg": "JPEG"}
+        for number, (ending, kind) in enumerate(kinds.items()):
+            (tmp_path / "photos" / family / f"{number}{ending}").write_bytes(encoded(drawn(start + number), kind))
+        jxl = imagecodecs.jpegxl_encode(np.asarray(drawn(start + 9)), level=90)
+        (tmp_path / "photos" / family / "9.jxl").write_bytes(jxl)
+    dataset = prepared(tmp_path / "photos")
+    assert (len(all_photos(dataset)), excluded(dataset)) == (10, {})
+    assert prove_disjoint(dataset).passed

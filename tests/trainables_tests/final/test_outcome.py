@@ -238,3 +238,20 @@ def test_names_stand_in_the_card_as_they_are_and_are_no_markup(small_dataset: Da
     card = model_card(f"run {named}", card_metrics(), small_dataset.manifest, families)
     shown = r"a\|b &lt;img src=x&gt; \[c\](http://d) \`e\` # f"
     assert f"# Model card: run {shown}\n" in card and f"| {shown} |" in card
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (r"$\frac$", r"\$\\frac\$"),
+        ("a|b", r"a\|b"),
+        ("<b>x</b> &lt;", "&lt;b&gt;x&lt;/b&gt; &amp;lt;"),
+        ("[x](y) `z` *w* _v_", r"\[x\](y) \`z\` \*w\* \_v\_"),
+        ("chordata_felidae", "chordata_felidae"),
+        ("鳥類\nx", "鳥類 x"),
+    ],
+)
+def test_the_card_shows_any_name_as_it_is(name: str, shown: str, small_dataset: Dataset) -> None:
+    card = model_card(name, card_metrics(), small_dataset.manifest, [family(name, 9, 0.5)])
+    assert f"# Model card: {shown}\n" in card
+    assert f"| {shown} | " in card

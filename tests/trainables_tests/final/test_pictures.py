@@ -1,5 +1,6 @@
 import csv
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,15 @@ def test_the_picture_holds_any_number_of_families(tmp_path: Path, classes: int) 
     with Image.open(tmp_path / "c.png") as picture:
         assert min(picture.size) >= 400 and max(picture.size) <= 2000
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 10
+
+
+@pytest.mark.parametrize("name", [r"a$\frac$b", "$x$", "a|<b>b</b>", "été Ω рысь", "\U000f0000"])
+def test_any_name_is_drawn_as_literal_text(name: str, tmp_path: Path) -> None:
+    labels = np.array([0, 1, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Matplotlib warns of each letter that its font lacks.
+        draw_confusion(labels, labels, [name, "plain"], tmp_path / "c.png")
+    assert (tmp_path / "c.png").stat().st_size > 0
 
 
 def test_only_wrong_answers_count_and_the_surest_comes_first() -> None:

@@ -251,3 +251,24 @@ def test_a_second_final_stage_on_the_same_test_photos_is_counted(tmp_path: Path)
     card = (tmp_path / "second" / "final" / "model_card.md").read_text()
     assert f"> **Warning:** {warning}." in card
     assert "Test was read once here, and once before by other stages, at the end" in card
+
+
+def test_no_picture_costs_a_trained_model(
+    small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("Expected \\\\frac{num}{den}")
+
+    for name in ("write_pictures", "draw_confusion"):
+        monkeypatch.setattr(f"trainables.final.retrain.{name}", broken)
+    said: list[str] = []
+    out = tmp_path / "e" / "final"
+    (out.parent / "tensorboard").mkdir(parents=True)
+    retrain(handoff(small_dataset, config=SMALL), out, FinalOptions(threshold=0, epochs=1), said.append)
+    assert len(load_classifier(out).labels.class_names) == 4
+    assert read_metrics(out)["stages"]["before"]["test"]
+    warnings = [line for line in said if line.startswith("warning: ")]
+    assert [line.split(" could not")[0] for line in warnings] == [
+        "warning: pictures of training photos", "warning: pictures of test"
+    ]  # fmt: skip
+    assert warnings[0].endswith(f"frac{{num}}{{den}}; the model in {out} is whole")

@@ -27,6 +27,7 @@ def test_a_folder_becomes_a_csv_with_the_unreadable_named_and_the_speed_printed(
     done = run("predict", tiny_model, album, "--top", "2", "--csv", tmp_path / "families.csv")
     assert done.returncode == 0, done.stderr
     assert "5 photos, 1 of them unreadable" in done.stdout and "photos a second" in done.stdout
+    assert "3 files are no photos and passed over: 2 by its name (.hidden.png, deep/.thumbs.jpg); 1 by" in done.stderr
     with (tmp_path / "families.csv").open(newline="") as rows:
         table = {Path(row["photo"]).name: row for row in csv.DictReader(rows)}
     assert list(table) == ["a.PNG", "b.png", "broken.jpg", "c.png", "d.png"]

@@ -78,3 +78,13 @@ def test_a_folder_of_other_families_is_one_line(tiny_model: Path, tmp_path: Path
     done = run("evaluate", tiny_model, photos(tmp_path / "own", cat=[RED], dog=[GREEN]))
     assert done.returncode == 2
     assert "its families are cat, dog, the model's green, red" in done.stderr
+
+
+def test_labels_in_another_spelling_are_the_models_and_what_is_passed_over_is_named(
+    tiny_model: Path, tmp_path: Path, run: Command
+) -> None:
+    root = photos(tmp_path / "own", **{"Red": [RED], "GREEN ": [GREEN]})
+    (root / "Red" / "clip.mp4").write_bytes(b"a film")
+    done = run("evaluate", tiny_model, root)
+    assert done.stdout.splitlines()[3].startswith("accuracy 100.0%"), done.stdout + done.stderr
+    assert "passed over: 1 by its name and its first bytes (Red/clip.mp4)" in done.stdout

@@ -1,6 +1,7 @@
 """trainables/inference/export.py: what is compared, and what is refused; where other programs find the labels."""
 
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -9,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.trainables_tests.drawn_photos import drawn, encoded
 from tests.trainables_tests.inference.conftest import Written
 from trainables.__main__ import main
+from trainables.data.images import decode_resized
 from trainables.errors import UserError
+from trainables.inference.decoding import decoding
 from trainables.inference.export import PHOTOS, export
 from trainables.inference.formats import FORMATS, Format, Predict
 from trainables.inference.keras_model import load_classifier, read_labels
@@ -124,3 +129,33 @@ def test_other_programs_find_the_labels_and_the_signature(tiny_model: Path, writ
     served = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
     (probabilities,) = served(tf.zeros((5, 24, 24, 3))).values()
     np.testing.assert_allclose(probabilities.numpy().sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_saved_model_that_decodes_says_how_its_answers_differ(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    monkeypatch.setattr(
+        sys, "argv", ["trainables", "export", str(tiny_model), "--format", "saved_model", "--decode", "--out", out]
+    )
+    assert main() == 0
+    assert re.search(
+        r"signature encoded: 0 of \d+ photos that it decodes itself get another answer, and probabilities",
+        capfd.readouterr().out,
+    )
+    with pytest.raises(UserError, match="--decode: is for --format saved_model, not for tflite"):
+        export(tiny_model, ["tflite"], tmp_path / "other", decode=True)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_what_a_saved_model_decodes_is_nearly_what_pillow_decodes(kind: str) -> None:
+    photos = [encoded(drawn(number, (400, 300)), kind) for number in (1, 2)]
+    found = decoding(lambda pixels, training: pixels, 64)(photos).numpy()
+    expected = np.stack([decode_resized(photo, 64) for photo in photos])
+    assert np.abs(found - expected).mean() < 1.5
+    assert found.min() >= 0 and found.max() <= 255 and np.array_equal(found, found.round())
+
+
+def test_a_saved_model_lays_transparency_over_white() -> None:
+    photo = encoded(Image.new("RGBA", (8, 8), (200, 0, 0, 0)), "PNG")
+    assert decoding(lambda pixels, training: pixels, 4)([photo]).numpy().min() == 255

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainables_tests.drawn_photos import drawn, encoded
+from trainables.data.photo_files import Found
 from trainables.errors import UserError
 from trainables.inference.keras_model import find_photos, load_classifier, read_labels
 
@@ -15,6 +17,20 @@ def test_a_folder_stands_for_the_photos_in_it(album: Path) -> None:
     names = [str(photo.relative_to(album)) for photo in find_photos([album])]
     assert names == ["a.PNG", "b.png", "broken.jpg", "deep/c.png", "deep/d.png"]
     assert find_photos([album / "b.png", album / "deep"])[0] == album / "b.png"
+
+
+def test_what_is_passed_over_is_counted_and_named(album: Path) -> None:
+    others = Found("album")
+    find_photos([album], others)
+    assert others.passed_over() == (
+        "2 by its name (.hidden.png, deep/.thumbs.jpg); 1 by its name and its first bytes (notes.txt)"
+    )
+
+
+def test_phone_photos_and_files_without_an_ending_are_photos(tmp_path: Path) -> None:
+    for name, kind in (("1.HEIC", "HEIF"), ("2.jp2", "JPEG2000"), ("3", "JPEG")):
+        (tmp_path / name).write_bytes(encoded(drawn(1), kind))
+    assert [photo.name for photo in find_photos([tmp_path])] == ["1.HEIC", "2.jp2", "3"]
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.trainables_tests.drawn_photos import write_photos
-from trainables.data.photo_files import read_exclusion_list
+from trainables.data.exclusion_list import read_exclusion_list
 from trainables.data.prepare import PrepareOptions, prepare
 from trainables.errors import UserError
 from trainables.network.backbones import Weights

@@ -13,6 +13,7 @@ from typing import Any, NotRequired
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from trainables.data.class_folders import SPLIT_OF
 from trainables.data.crops import Box
 from trainables.data.formats.local_files import LocalFiles, common_offset
 from trainables.data.formats.records import ANIMAL, BLANK, Record, Table, listed_and_there, report_unlisted, shared
@@ -26,8 +27,6 @@ _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _BLANKS = frozenset({"empty", "blank", "nothing", "none", "false trigger", "false_trigger", "misfire"})
 _KINDS = {"human": "human", "person": "human", "people": "human", "homo sapiens": "human", "vehicle": "vehicle",
           "car": "vehicle", "unknown": "unknown", "unidentifiable": "unknown", "unidentified": "unknown"}  # fmt: skip
-_OF_SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "dev": "validation",
-              "validation": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _ALIASES = {"station": ("location",), "sequence": ("seq_id",), "photographer": ("photographer", "rights_holder")}
 
 
@@ -93,7 +92,7 @@ class CocoCameraTraps:
 
 def split_of_name(name: str) -> str | None:
     """The dataset's split that a file's or folder's name speaks of, as `val` in `annotations_val`; None for none."""
-    words = {_OF_SPLITS.get(word) for word in re.split(r"[^a-z]+", name.lower())} - {None}
+    words = {SPLIT_OF.get(word) for word in re.split(r"[^a-z]+", name.lower())} - {None}
     return next(iter(words)) if len(words) == 1 else None
 
 
@@ -145,7 +144,7 @@ def _read_file(file: Path, content: Any, split: str | None, local: LocalFiles, t
             taken = image.get("datetime") or image.get("date_captured")
             time = parse_time(str(taken)) if taken else None
             untimed += bool(taken) and time is None
-            given = _OF_SPLITS.get(str(image.get("split", "")).lower()) or split
+            given = SPLIT_OF.get(str(image.get("split", "")).lower()) or split
             _add(source, image, annotations, names, time, given, where, table)
     for image_id in list(of_image)[:1]:
         lost = f"{len(of_image)} image ids of {file.name}'s annotations have no image, such as {image_id}"

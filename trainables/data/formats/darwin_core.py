@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainables.data.dataset import SPLITS
+from trainables.data.class_folders import SPLIT_OF
 from trainables.data.formats.local_files import LocalFiles, address_names, is_address
 from trainables.data.formats.records import ANIMAL, Record, Table, listed_and_there, report_unlisted, shared
 from trainables.data.formats.taxonomy import RANKS, Ranks
@@ -214,7 +214,7 @@ class _Reader:
         together = occurrence.values | {term: text for term, text in values.items() if text}
         time = parse_time(together.get("eventDate") or together.get("created"))
         columns = shared(_value(together, column, key, time) for column in self.table.columns)
-        given = together.get("split") if together.get("split") in SPLITS else None
+        given = SPLIT_OF.get(together.get("split", "").lower())
         self.table.records.append(
             Record(source, occurrence.name, ANIMAL, occurrence.ranks, "", columns, time, given, None, where)
         )

@@ -153,17 +153,20 @@ def crop_photos(found: Found, detections: Detections, min_confidence: float) -> 
     crops: list[PhotoFile] = []
     for photo in found.photos:
         if photo.source not in keys:
-            found.exclude(photo.source, "not_in_detections", f"{detections.file.name} does not have it")
+            found.exclude(
+                photo.source, "not_in_detections", f"{detections.file.name} does not have it", photo.class_name
+            )
             continue
         boxes = detections.boxes[keys[photo.source]]
         if boxes is None:
-            found.exclude(photo.source, "detector_failed", detections.failures[keys[photo.source]])
+            why = detections.failures[keys[photo.source]]
+            found.exclude(photo.source, "detector_failed", why, photo.class_name)
             continue
         sure = [box for box in boxes if box.confidence >= min_confidence]
         if not sure:
             best = max((box.confidence for box in boxes), default=None)
             seen = "nothing was seen" if best is None else f"at most {best:.2f} sure, and {min_confidence} is asked for"
-            found.exclude(photo.source, "no_detection", f"no animal: {seen}")
+            found.exclude(photo.source, "no_detection", f"no animal: {seen}", photo.class_name)
         crops += [crop_of(photo, box) for box in sure]
     counts = Counter(photo.photo_id for photo in crops)  # A detector may give one box twice.
     found.photos = sorted({photo.photo_id: photo for photo in crops}.values())

@@ -9,21 +9,13 @@ from typing import Any
 from trainables.data.formats.coco_ct import split_of_name
 from trainables.data.formats.records import ANIMAL, Record, Table, shared
 from trainables.data.formats.taxonomy import RANKS, Ranks, key
-from trainables.data.formats.times import parse_time
+from trainables.data.formats.times import TIME_COLUMNS, parse_time
 from trainables.data.photo_files import Found
+from trainables.data.pictures.kinds import suffix_of
 from trainables.errors import UserError
 
 _LABELS = ("label", "labels", "scientific_name", "scientificname", "species", "name", "class", "category")
 _BATCH = 64
-_IMAGE_KINDS = {
-    b"\xff\xd8": ".jpg",
-    b"\x89P": ".png",
-    b"GI": ".gif",
-    b"RI": ".webp",
-    b"BM": ".bmp",
-    b"II": ".tif",
-    b"MM": ".tif",
-}
 
 
 class ParquetTables:
@@ -58,7 +50,9 @@ class ParquetTables:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(file for pattern in ("*.parquet", "*/*.parquet") for file in root.glob(pattern))
+    """All but tables of photos that lie beside them, which have a name of their own (`metadata_table`)."""
+    files = (file for pattern in ("*.parquet", "*/*.parquet") for file in root.glob(pattern))
+    return sorted(file for file in files if file.name != "metadata.parquet")
 
 
 def _schema(file: Path) -> Any:
@@ -135,7 +129,7 @@ def _read_file(
         for row in batch.to_pylist():
             where = f"{file.name} row {number}"
             content, path = _content(row[image])
-            suffix = _IMAGE_KINDS.get((content or b"")[:2]) or Path(path).suffix.lower() or ".jpg"
+            suffix = suffix_of(content or b"") or Path(path).suffix.lower() or ".jpg"
             source, number = f"{name}/{number:07d}{suffix}", number + 1
             if content is None:
                 table.found.exclude(source, "no_file", f"{where}: {path or 'no picture'} is not in the table")
@@ -155,7 +149,7 @@ def _add(
         return "" if value is None else str(value)
 
     ranks: Ranks = {rank: text(column) for column in row if (rank := column.lower()) in RANKS and text(column)}
-    time = next((parse_time(text(each)) for each in ("datetime", "date", "time", "eventDate") if each in row), None)
+    time = next((parse_time(text(each)) for each in TIME_COLUMNS if each in row), None)
     columns = shared(text(column) for column in table.columns)
     name = text(label)
     if not key(name):

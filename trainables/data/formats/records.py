@@ -136,7 +136,7 @@ class Listed:
         labels = {named.label(record): record for record in animals}
         if len(labels) > 1:
             lines = " and ".join(f"{label or '(none)'} ({record.where})" for label, record in sorted(labels.items()))
-            found.exclude(source, "two_labels", lines)
+            found.exclude(source, "two_labels", lines, max(labels))
             return None
         [(label, record)] = labels.items()
         if not label:
@@ -146,7 +146,8 @@ class Listed:
     def _boxed(self, source: str, records: Sequence[Record], named: "_Names", found: Found) -> list[PhotoFile]:
         boxed = [record for record in records if record.box is not None and record.kind == ANIMAL]
         if not boxed:
-            found.exclude(source, "no_box", f"{records[0].where}: no animal with a box")
+            labels = [named.label(record) for record in records if record.kind == ANIMAL]
+            found.exclude(source, "no_box", f"{records[0].where}: no animal with a box", max(labels, default=""))
         photos = []
         for record in boxed:
             if label := named.label(record):

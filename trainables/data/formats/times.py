@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 # Not by pandas or dateutil: they read EXIF's colons as the year 1 or as today, and guess which of 3/4 is the month.
 _FORMS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y:%m:%d", "%Y/%m/%d", "%a %b %d %H:%M:%S %Y")
 
+TIME_COLUMNS = ("datetime", "date", "time", "eventDate")
+"""What a table calls the time of a photo; the first that is there counts."""
+
 
 def parse_time(text: str | None) -> datetime | None:
     """A time with or without a zone; None where the text is empty or no such time.

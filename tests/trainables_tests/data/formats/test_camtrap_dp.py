@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.trainables_tests.data.listed_photos import draw, medium, observation, write_package
+from tests.trainables_tests.drawn_photos import drawn, encoded
 from trainables.data.crops import Box
+from trainables.data.dataset import open_dataset
 from trainables.data.formats.camtrap_dp import CamtrapDP, Deployment, Medium, Observation
 from trainables.data.layouts import find_photos
+from trainables.data.options import PrepareOptions
 from trainables.data.photo_files import Found
+from trainables.data.prepare import prepare
 from trainables.errors import UserError
 
 SPECIES = [{"scientificName": "Ardea cinerea", "taxonRank": "species", "family": "Ardeidae"},
@@ -149,3 +153,31 @@ def test_an_older_version_and_a_missing_column_are_one_line_each(tmp_path: Path)
     assert CamtrapDP().recognises(tmp_path)
     with pytest.raises(UserError, match="older version"):
         find_photos(tmp_path)
+
+
+def test_photos_of_phones_in_a_package_are_prepared_and_cropped_beside_a_metadata_table(tmp_path: Path) -> None:
+    """HEIC, a name without an ending, and a metadata.csv that would be a layout of its own without the package."""
+    root, media, seen = tmp_path / "package", [], []
+    (root / "media").mkdir(parents=True)
+    for number in range(12):
+        name = f"media/{number}{('.HEIC', '', '.jpg')[number % 3]}"
+        (root / name).write_bytes(encoded(drawn(number), ("HEIF", "JPEG", "JPEG")[number % 3]))
+        species = ("Ardea cinerea", "Lutra lutra")[number % 2]
+        media.append(medium(number, name, time=f"2020-06-{number + 1:02d}T12:00:00+02:00"))
+        seen.append(observation(number, species, box="0.25,0.25,0.5,0.5"))
+    media.append(medium(12, "media/12.HEIC"))
+    seen.append(observation(12, "Felis silvestris"))
+    (root / "media/12.HEIC").write_bytes(encoded(drawn(12), "HEIF")[:500])
+    write_package(root, media, seen)
+    (root / "metadata.csv").write_text("file_name,label\nmedia/2.jpg,other\n")
+    options = PrepareOptions(workers=1, label_level="name", split_by_time=True)
+    manifest = prepare(root, tmp_path / "out", options)
+    assert (manifest.layout, manifest.class_names) == ("Camtrap DP", ["ardea_cinerea", "lutra_lutra"])
+    assert sum(map(sum, (each.values() for each in manifest.counts.values()))) == 12
+    assert list(manifest.missing_families) == ["felis_silvestris"]
+    assert any(
+        "1 family has no photo that can be used and is missing: felis_silvestris" in w for w in manifest.warnings
+    )
+    cropped = prepare(root, tmp_path / "crops", options.model_copy(update={"crop": "boxes", "split_by_time": False}))
+    assert {photo.box.count(" ") for photo in open_dataset(tmp_path / "crops").photos("train")} == {3}
+    assert cropped.missing_families == {"felis_silvestris": {"no_box": 1}}

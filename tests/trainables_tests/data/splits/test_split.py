@@ -10,7 +10,7 @@ from tests.trainables_tests.drawn_photos import drawn
 from trainables.data.dataset import SPLITS
 from trainables.data.groups import check_rules, group_photos
 from trainables.data.photo_files import PhotoFile
-from trainables.data.split import Split, split_groups
+from trainables.data.splits.split import Split, split_groups
 from trainables.errors import UserError
 from trainables.near_duplicates.descriptor import describe
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.dataset import SPLITS
-from trainables.data.mixed_split import deal
+from trainables.data.splits.mixed_split import deal
 
 
 def groups_needed(fractions: Sequence[float]) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trainables.data.dataset import SPLITS
 from trainables.data.formats.times import instant
 from trainables.data.photo_files import PhotoFile
-from trainables.data.split import Split, groups_needed
+from trainables.data.splits.split import Split, groups_needed
 from trainables.errors import UserError
 
 _SOME = 3

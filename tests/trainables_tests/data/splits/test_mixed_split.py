@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.data.mixed_split import deal
-from trainables.data.split import split_groups
+from trainables.data.splits.mixed_split import deal
+from trainables.data.splits.split import split_groups
 
 STUDY = (0.7, 0.15, 0.15)
 FAMILIES = [f"f{number}" for number in range(6)]

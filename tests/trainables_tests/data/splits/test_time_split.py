@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from trainables.data.photo_files import PhotoFile
-from trainables.data.time_split import split_by_time
+from trainables.data.splits.time_split import split_by_time
 from trainables.errors import UserError
 
 STUDY = (0.7, 0.15, 0.15)

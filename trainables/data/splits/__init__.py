@@ -1,0 +1,1 @@
+"""Splits: by chance, by time, of groups of several classes, or as they were given."""
