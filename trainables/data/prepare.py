@@ -17,7 +17,6 @@ from trainables.data.dataset import (
     MANIFEST,
     PHOTOS,
     SPLITS,
-    Crops,
     Manifest,
     Photo,
     Shard,
@@ -25,7 +24,7 @@ from trainables.data.dataset import (
 )
 from trainables.data.exclusion_list import apply_exclusion_list
 from trainables.data.exif_times import with_times
-from trainables.data.formats.megadetector import crop_photos, read_detections
+from trainables.data.formats.megadetector import crop_found
 from trainables.data.formats.taxonomy import key
 from trainables.data.groups import Grouping, group_photos, rules_for
 from trainables.data.layouts import find_photos
@@ -66,7 +65,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     _look_at_splits(found, options)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     exclusion_list = apply_exclusion_list(found, options.exclude)
-    crops = _cropped(found, options)
+    crops = crop_found(found, options.crop, options.min_confidence, options.crop_padding)
     usable = _usable_photos(place, found, options)
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
     rows, train_only, two_labels = _split_rows(place, usable, found, options, rules)
@@ -109,22 +108,6 @@ def _look_at_splits(found: Found, options: PrepareOptions) -> None:
     elif found.splits:
         there = " and ".join(sorted(set(found.splits.values())))
         found.warnings.append(f"the photos came in splits ({there}) and are split anew; --splits given keeps them")
-
-
-def _cropped(found: Found, options: PrepareOptions) -> Crops | None:
-    """Put the crops that are asked for in the place of the photos; how they are made, None where whole photos are used.
-
-    Raises:
-        UserError: the detector's file cannot be read, or speaks of none of the photos.
-    """
-    if options.crop is None:
-        return None
-    how = {"min_confidence": options.min_confidence, "padding": options.crop_padding}
-    if options.crop == DATA_BOXES:
-        return Crops(file=None, sha256=None, **how)
-    detections = read_detections(Path(options.crop))
-    crop_photos(found, detections, options.min_confidence)
-    return Crops(file=str(detections.file.absolute()), sha256=detections.sha256, **how)
 
 
 def _usable_photos(root: Path, found: Found, options: PrepareOptions) -> list[_Usable]:

@@ -39,6 +39,7 @@ must be readable.
 _EVALUATE = """\
 example:
   python -m trainables evaluate runs/first/final test_photos --out evaluated
+  python -m trainables evaluate runs/first/final station_2 --crop megadetector.json
 
 FOLDER has a folder for each family, called as the model calls it, or metadata as for `prepare`. Prints accuracy and
 macro F1 with 95 % intervals and a line per family, the weakest first. Photos of other families are left out and
@@ -81,6 +82,11 @@ def add_commands(subparsers: Any) -> None:
     evaluate.add_argument("photos", type=Path, metavar="FOLDER", help="folder of labelled photos")
     help_text = "column or number of the folder that is the label, as for prepare (default: family)"
     evaluate.add_argument("--label-level", default="family", metavar="LEVEL", help=help_text)
+    help_text = "CSV that gives names their ranks, as for prepare"
+    evaluate.add_argument("--taxonomy", type=Path, metavar="FILE", help=help_text)
+    help_text = "ask about the animals in the photos, as prepare --crop: MegaDetector's results, or boxes"
+    evaluate.add_argument("--crop", metavar="FILE", help=help_text)
+    _add_crop_sizes(evaluate)
     help_text = "new folder for families.csv, predictions.csv and evaluation.json (default: print only)"
     evaluate.add_argument("--out", type=Path, metavar="DIR", help=help_text)
     evaluate.set_defaults(run=run_evaluate)
@@ -111,14 +117,24 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("--sure", type=float, metavar="SHARE", help=help_text)
     add("--csv", type=Path, metavar="FILE", help="write a row per photo (or crop) instead of printing")
     add("--crop", type=Path, metavar="FILE", help="MegaDetector's results: ask about the animals in the photos")
-    help_text = "ask about what the detector is so sure of (default: 0.2)"
-    add("--min-confidence", type=float, default=0.2, metavar="P", help=help_text)
-    help_text = "widen a box by this share of its longer side (default: 0.1, as in prepare)"
-    add("--crop-padding", type=float, default=0.1, metavar="SHARE", help=help_text)
+    _add_crop_sizes(predict)
     add("--megadetector", type=Path, metavar="FILE", help="write MegaDetector's results 1.6 with the families in them")
     help_text = "write a Camtrap DP package with the families as observations; IMAGE is such a package"
     add("--camtrap-dp", type=Path, metavar="DIR", help=help_text)
     predict.set_defaults(run=run_predict)
+
+
+def _add_crop_sizes(parser: argparse.ArgumentParser) -> None:
+    help_text = "ask about what the detector is so sure of (default: 0.2)"
+    parser.add_argument("--min-confidence", type=float, default=0.2, metavar="P", help=help_text)
+    help_text = "widen a box by this share of its longer side (default: 0.1, as in prepare)"
+    parser.add_argument("--crop-padding", type=float, default=0.1, metavar="SHARE", help=help_text)
+
+
+def _check_crop_sizes(arguments: argparse.Namespace) -> None:
+    for name, share in (("--min-confidence", arguments.min_confidence), ("--crop-padding", arguments.crop_padding)):
+        if not 0 <= share <= 1:
+            raise UserError(f"{name}: must be between 0 and 1, not {share}")
 
 
 def _load(arguments: argparse.Namespace) -> "tuple[Classifier, list[Path]]":
@@ -175,9 +191,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
 
 def _checked(arguments: argparse.Namespace) -> "Detections | None":
     """The detector's results, if crops are asked for; what cannot be done is refused before a model is loaded."""
-    for name, share in (("--min-confidence", arguments.min_confidence), ("--crop-padding", arguments.crop_padding)):
-        if not 0 <= share <= 1:
-            raise UserError(f"{name}: must be between 0 and 1, not {share}")
+    _check_crop_sizes(arguments)
     if arguments.camtrap_dp:
         from trainables.files.output import check_free
 
@@ -249,14 +263,16 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from trainables.device import prepare_tensorflow
     from trainables.files.output import check_free
 
+    _check_crop_sizes(arguments)
     if arguments.out:
         check_free(arguments.out)
     prepare_tensorflow()
-    from trainables.inference.evaluation import evaluate, write_evaluation
+    from trainables.inference.evaluation import Labelled, evaluate, write_evaluation
     from trainables.inference.keras_model import load_classifier
 
     model = model_here(arguments.model)
-    found = evaluate(load_classifier(model), model, arguments.photos, arguments.label_level)
+    how = Labelled(*(getattr(arguments, name) for name in Labelled._fields))
+    found = evaluate(load_classifier(model), model, arguments.photos, how)
     width = max(len("family"), *(len(each.family) for each in found.families))
     print(f"{'family':<{width}}  photos  right  recall (95% interval)     precision      F1")
     for each in found.families:

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from trainables.data.dataset import open_dataset
+from trainables.data.crops import PADDING
+from trainables.data.dataset import Dataset, open_dataset
+from trainables.data.formats.megadetector import crop_found
 from trainables.data.layouts import find_photos
-from trainables.data.photo_files import PhotoFile, label_key
+from trainables.data.options import DATA_BOXES
+from trainables.data.photo_files import PhotoFile, label_key, photo_bytes
 from trainables.errors import UserError
 from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from trainables.files.output import whole_or_nothing, write_json, write_rows
@@ -21,7 +24,7 @@ from trainables.inference.keras_model import Answer, Classifier
 from trainables.intervals import Interval, Scores, scores, share
 
 FAMILIES = ("family", "photos", "right", "recall", "recall_low", "recall_high", "precision", "f1")
-PREDICTIONS = ("source", "family", "predicted", "probability")
+PREDICTIONS = ("source", "family", "predicted", "probability", "box")  # box: "" for a whole photo
 
 
 class FamilyScores(NamedTuple):
@@ -40,7 +43,7 @@ class Evaluation(NamedTuple):
 
     `unreadable` holds the problems of photos that were left out, `unknown` the photos of each family that the model
     does not know, `seen` the photos, byte for byte, that the model was trained on; `passed_over` names the files and
-    rows that are no labelled photos, "" where all are.
+    rows that are no labelled photos, "" where all are; `cautions` are sentences on how the photos were read.
     """
 
     root: Path
@@ -51,10 +54,11 @@ class Evaluation(NamedTuple):
     unknown: dict[str, int]
     seen: list[str]
     passed_over: str = ""
+    cautions: Sequence[str] = ()
 
     def warnings(self) -> list[str]:
         """Sentences on what the figures do not tell, or should not be believed for."""
-        said = []
+        said = [*self.cautions]
         if self.seen:
             photos = f"{len(self.seen)} of the photos are photos that the model was trained on, such as {self.seen[0]}"
             said.append(f"{photos}: the figures flatter")
@@ -70,42 +74,60 @@ class Evaluation(NamedTuple):
         return said
 
 
-def evaluate(classifier: Classifier, model: Path, root: Path, level: str = "family") -> Evaluation:
+class Labelled(NamedTuple):
+    """How photos get their labels and boxes; each as the option of `prepare` of that name."""
+
+    label_level: str = "family"
+    taxonomy: Path | None = None
+    crop: str | None = None
+    min_confidence: float = 0.0
+    crop_padding: float = PADDING
+
+
+def evaluate(classifier: Classifier, model: Path, root: Path, how: Labelled | None = None) -> Evaluation:
     """Let a model name the photos below `root`, whose labels are those of `prepare`: class folders, or metadata.
 
-    A label is the model's family also where it differs in case or blanks.
+    A label is the model's family also where it differs in case or blanks. Where photos are cropped, each animal is one.
 
     Args:
-        model: the model's folder or file, for the list of photos that it was trained on, if that is on this machine.
-        level: what of the metadata or folders is the label, as for `prepare`.
+        model: the model's folder or file, for the dataset that it was trained on, if that is on this machine.
 
     Raises:
         UserError: there are no photos, or none of a family that the model knows.
     """
     names = {label_key(name): name for name in classifier.labels.class_names}
-    found = find_photos(root, level)
+    how = how or Labelled()
+    found = find_photos(root, how.label_level, how.taxonomy, boxes=how.crop == DATA_BOXES)
+    crop_found(found, how.crop, how.min_confidence, how.crop_padding)
     place = found.folder(root)
-    spelled = [(photo, names.get(label_key(photo.class_name))) for photo in found.photos]
+    spelled = [(photo, names.get(label_key(photo.class_name))) for photo in sorted(found.photos, key=_place)]
     known = [photo._replace(class_name=name) for photo, name in spelled if name is not None]
     unknown = Counter(photo.class_name for photo, name in spelled if name is None)
     if not known:
+        if not unknown:
+            raise UserError(f"{root} has no photo that can be asked about: {found.passed_over()}")
         raise UserError(
             f"{root} has no photo of a family that the model knows: its families are {_some(sorted(unknown))}, "
             f"the model's {_some(sorted(names.values()))}"
         )
-    answers = classifier.answers([place / photo.source for photo in known], 1)
+    boxes = [photo.box for photo in known]
+    answers = classifier.answers([place / photo.source for photo in known], 1, boxes, how.crop_padding)
     rows = list(zip(known, answers, strict=True))
     unreadable = [f"{photo.source} {answer.problem}" for photo, answer in rows if answer.problem]
     rows = [(photo, answer) for photo, answer in rows if not answer.problem]
     if not rows:
         raise UserError(f"{root} has no photo that can be read: {unreadable[0]}")
-    trained = _trained_on(model)
-    sources = [photo.source for photo, _ in rows]
-    seen = [source for source in sources if trained and _sha256(place / source) in trained]
+    dataset, trained = _trained_on(model)
+    seen = [photo.source for photo, _ in rows if trained and _sha256(place, photo, how.crop_padding) in trained]
     truth = np.array([photo.class_name for photo, _ in rows])
     guess = np.array([answer.guesses[0].family for _, answer in rows])
-    families = _families(truth, guess)
-    return Evaluation(root, scores(truth, guess), families, rows, unreadable, dict(unknown), seen, found.passed_over())
+    families, cautions = _families(truth, guess), list(found.warnings)
+    if dataset is not None and (dataset.manifest.crops is None) != (how.crop is None):
+        was, here = ("whole photos", "crops") if how.crop else ("crops of animals", "whole photos")
+        cautions.append(f"the model was trained on {was}, and these are {here}; see --crop")
+    passed_over = found.passed_over()
+    figures = scores(truth, guess)
+    return Evaluation(root, figures, families, rows, unreadable, dict(unknown), seen, passed_over, cautions)
 
 
 def write_evaluation(found: Evaluation, out: Path) -> None:
@@ -125,13 +147,20 @@ def write_evaluation(found: Evaluation, out: Path) -> None:
         for each in found.families
     ]
     predictions = [
-        (photo.source, photo.class_name, answer.guesses[0].family, f"{answer.guesses[0].probability:.6f}")
+        (
+            *(photo.source, photo.class_name, answer.guesses[0].family, f"{answer.guesses[0].probability:.6f}"),
+            answer.share.text() if answer.share else "",
+        )
         for photo, answer in found.rows
     ]
     with whole_or_nothing(out) as folder:
         write_rows(folder / FAMILIES_FILE, FAMILIES, families)
         write_rows(folder / PREDICTIONS_FILE, PREDICTIONS, predictions)
         write_json(told, folder / EVALUATION_FILE)
+
+
+def _place(photo: PhotoFile) -> tuple[str, Sequence[float]]:
+    return photo.source, photo.box or ()
 
 
 def _families(truth: npt.NDArray[np.str_], guess: npt.NDArray[np.str_]) -> list[FamilyScores]:
@@ -145,20 +174,20 @@ def _families(truth: npt.NDArray[np.str_], guess: npt.NDArray[np.str_]) -> list[
     return sorted(found, key=lambda each: (each.f1, each.family))
 
 
-def _sha256(photo: Path) -> str:
-    return hashlib.sha256(photo.read_bytes()).hexdigest()
+def _sha256(root: Path, photo: PhotoFile, padding: float) -> str:
+    return hashlib.sha256(photo_bytes(root, photo.source, photo.box, padding)[0]).hexdigest()
 
 
-def _trained_on(model: Path) -> set[str]:
-    """SHA-256 (hex) of the photos that the model was trained on; empty where its dataset is not on this machine."""
+def _trained_on(model: Path) -> tuple[Dataset | None, set[str]]:
+    """The dataset and the SHA-256 (hex) of what the model was trained on; nothing where that is not on this machine."""
     folder = model if model.is_dir() else model.absolute().parent
     try:
         metrics = json.loads((folder / METRICS_FILE).read_text())
         dataset = open_dataset(metrics["dataset"]["folder"])
     except (OSError, ValueError, KeyError, UserError):
-        return set()
+        return None, set()
     splits = (metrics.get("refit") or {}).get("splits", ("train",))
-    return {photo.sha256 for split in splits for photo in dataset.photos(split)}
+    return dataset, {photo.sha256 for split in splits for photo in dataset.photos(split)}
 
 
 def _some(names: Sequence[str]) -> str:

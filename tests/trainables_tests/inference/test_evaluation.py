@@ -88,3 +88,36 @@ def test_labels_in_another_spelling_are_the_models_and_what_is_passed_over_is_na
     done = run("evaluate", tiny_model, root)
     assert done.stdout.splitlines()[3].startswith("accuracy 100.0%"), done.stdout + done.stderr
     assert "passed over: 1 by its name and its first bytes (Red/clip.mp4)" in done.stdout
+
+
+def test_the_animals_of_a_detectors_file_are_evaluated_one_by_one(
+    tiny_model: Path, tmp_path: Path, run: Command
+) -> None:
+    half = np.full((40, 80, 3), RED, np.uint8)
+    half[:, 40:] = GREEN
+    for family in ("red", "green"):
+        (tmp_path / "own" / family).mkdir(parents=True)
+    Image.fromarray(half).save(tmp_path / "own" / "green" / "half.png")
+    Image.fromarray(half).save(tmp_path / "own" / "green" / "nothing.png")
+    Image.fromarray(half).save(tmp_path / "own" / "red" / "half.png")
+    right, left = [0.5, 0.0, 0.5, 1.0], [0.0, 0.0, 0.5, 1.0]
+    boxes: dict[str, list[list[float]]] = {"green/half.png": [right], "green/nothing.png": [], "red/half.png": [left]}
+    images = [
+        {"file": name, "detections": [{"category": "1", "conf": 0.9, "bbox": box} for box in own]}
+        for name, own in boxes.items()
+    ]
+    md = {"images": images, "detection_categories": {"1": "animal"}, "info": {"format_version": "1.4"}}
+    write_json(md, tmp_path / "md.json")
+    crops = ("--crop", tmp_path / "md.json", "--crop-padding", 0)
+    done = run("evaluate", tiny_model, tmp_path / "own", *crops, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "accuracy 100.0%" in done.stdout and "on 2 photos" in done.stdout
+    assert "nothing.png" in done.stdout  # Passed over, and named.
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["source"], row["box"]) for row in rows] == [
+        ("green/half.png", "0.5 0.0 0.5 1.0"),
+        ("red/half.png", "0.0 0.0 0.5 1.0"),
+    ]
+    refused = run("evaluate", tiny_model, tmp_path / "own", "--crop", tmp_path / "md.json", "--crop-padding", 2)
+    assert refused.returncode == 2 and "--crop-padding: must be between 0 and 1" in refused.stderr

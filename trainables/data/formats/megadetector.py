@@ -16,8 +16,10 @@ from typing import Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from trainables.data.crops import Box
+from trainables.data.dataset import Crops
 from trainables.data.formats.local_files import LocalFiles, common_offset
 from trainables.data.formats.records import ANIMAL, crop_of
+from trainables.data.options import DATA_BOXES
 from trainables.data.photo_files import Found, PhotoFile, path_key
 from trainables.errors import UserError
 
@@ -134,6 +136,27 @@ def _by_pixels(whole: object) -> _Read:
             for left, top, right, bottom in [one.bbox]
         ]
     return boxes, {}, 0
+
+
+def crop_found(found: Found, crop: str | None, min_confidence: float, padding: float) -> Crops | None:
+    """Put the crops that are asked for in the place of the photos; how they are made, None where whole photos are used.
+
+    Args:
+        crop: a detector's file, DATA_BOXES for the boxes that the photos already have, None for whole photos.
+        padding: see `crops.crop`.
+
+    Raises:
+        UserError: the detector's file cannot be read, or speaks of none of the photos.
+    """
+    if crop is None:
+        return None
+    if crop == DATA_BOXES:
+        return Crops(file=None, sha256=None, min_confidence=min_confidence, padding=padding)
+    detections = read_detections(Path(crop))
+    crop_photos(found, detections, min_confidence)
+    return Crops(
+        file=str(detections.file.absolute()), sha256=detections.sha256, min_confidence=min_confidence, padding=padding
+    )
 
 
 def crop_photos(found: Found, detections: Detections, min_confidence: float) -> None:
