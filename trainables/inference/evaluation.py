@@ -8,39 +8,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
 from sklearn.metrics import precision_recall_fscore_support
 
 from trainables.data.crops import PADDING
-from trainables.data.dataset import Dataset, open_dataset
 from trainables.data.formats.megadetector import crop_found
 from trainables.data.layouts import find_photos
 from trainables.data.options import DATA_BOXES
 from trainables.data.photo_files import PhotoFile, label_key, photo_bytes
 from trainables.errors import UserError
-from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
+from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, PREDICTIONS_FILE
 from trainables.files.output import whole_or_nothing, write_json, write_rows
-from trainables.files.record import read_record
 from trainables.inference.keras_model import Answer, Classifier
+from trainables.inference.origin import origin_of
 from trainables.intervals import Interval, Scores, scores, share
 
 FAMILIES = ("family", "photos", "right", "recall", "recall_low", "recall_high", "precision", "f1")
 PREDICTIONS = ("source", "family", "predicted", "probability", "box")  # box: "" for a whole photo
-
-
-class _Origin(BaseModel):
-    folder: str
-
-
-class _LastFit(BaseModel):
-    splits: tuple[str, ...]
-
-
-class _Metrics(BaseModel):
-    """What of metrics.json says which photos a model was trained on."""
-
-    dataset: _Origin
-    refit: _LastFit | None = None
 
 
 class FamilyScores(NamedTuple):
@@ -133,18 +116,22 @@ def evaluate(classifier: Classifier, model: Path, root: Path, how: Labelled | No
     rows = [(photo, answer) for photo, answer in rows if not answer.problem]
     if not rows:
         raise UserError(f"{root} has no photo that can be read: {unreadable[0]}")
-    dataset, trained, why = _trained_on(model)
-    seen = [photo.source for photo, _ in rows if trained and _sha256(place, photo, how.crop_padding) in trained]
+    cautions = list(found.warnings)
+    seen: list[str] = []
+    try:
+        dataset, splits = origin_of(model)
+    except UserError as error:
+        cautions.append(f"whether the model was trained on some of these photos is not known: {error}")
+    else:
+        trained = {photo.sha256 for split in splits for photo in dataset.photos(split)}
+        seen = [photo.source for photo, _ in rows if _sha256(place, photo, how.crop_padding) in trained]
+        if (dataset.manifest.crops is None) != (how.crop is None):
+            was, here = ("whole photos", "crops") if how.crop else ("crops of animals", "whole photos")
+            cautions.append(f"the model was trained on {was}, and these are {here}; see --crop")
     truth = np.array([photo.class_name for photo, _ in rows])
     guess = np.array([answer.guesses[0].family for _, answer in rows])
-    families, cautions = _families(truth, guess), list(found.warnings)
-    if dataset is not None and (dataset.manifest.crops is None) != (how.crop is None):
-        was, here = ("whole photos", "crops") if how.crop else ("crops of animals", "whole photos")
-        cautions.append(f"the model was trained on {was}, and these are {here}; see --crop")
-    if why:
-        cautions.append(f"whether the model was trained on some of these photos is not known: {why}")
     passed_over = found.passed_over()
-    figures = scores(truth, guess)
+    families, figures = _families(truth, guess), scores(truth, guess)
     return Evaluation(root, figures, families, rows, unreadable, dict(unknown), seen, passed_over, cautions)
 
 
@@ -194,18 +181,6 @@ def _families(truth: npt.NDArray[np.str_], guess: npt.NDArray[np.str_]) -> list[
 
 def _sha256(root: Path, photo: PhotoFile, padding: float) -> str:
     return hashlib.sha256(photo_bytes(root, photo.source, photo.box, padding)[0]).hexdigest()
-
-
-def _trained_on(model: Path) -> tuple[Dataset | None, set[str], str]:
-    """The dataset, the SHA-256 (hex) of what the model was trained on, and "" or why neither is known here."""
-    folder = model if model.is_dir() else model.absolute().parent
-    try:
-        metrics = read_record(folder / METRICS_FILE, _Metrics, "the final stage writes it beside the model")
-        dataset = open_dataset(metrics.dataset.folder)
-    except UserError as error:
-        return None, set(), str(error)
-    splits = metrics.refit.splits if metrics.refit else ("train",)
-    return dataset, {photo.sha256 for split in splits for photo in dataset.photos(split)}, ""
 
 
 def _some(names: Sequence[str]) -> str:
