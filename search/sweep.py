@@ -57,7 +57,7 @@ from trainables.data.dataset import Dataset, open_dataset_at
 from trainables.device import fast_precision
 from trainables.errors import UserError
 from trainables.files.experiment import HOLDER_FILE, LOCK_FILE, PROVENANCE_FILE, RAY_FOLDER, WARM_START_FILE
-from trainables.files.output import write_json
+from trainables.files.output import is_unfinished, write_json
 from trainables.handoff import Handoff, ProbeRecord
 from trainables.network.backbones import check_image_size, check_weights
 from trainables.training.class_balance import double_corrections_in_trials
@@ -124,13 +124,14 @@ def run_sweep(
 
 
 def check_empty(experiment: Path) -> None:
-    """Refuse a folder for a new experiment that holds anything but the lock.
+    """Refuse a folder for a new experiment that holds anything but the lock, and what was begun before sweep.yaml.
 
     Raises:
         UserError: it does, or is a file.
     """
     found = {file.name for file in experiment.iterdir()} if experiment.is_dir() else set()
-    if found - {LOCK_FILE, HOLDER_FILE} or (experiment.exists() and not experiment.is_dir()):
+    found = {name for name in found if not is_unfinished(name)}  # Of a run that never began.
+    if found - {LOCK_FILE, HOLDER_FILE, WARM_START_FILE} or (experiment.exists() and not experiment.is_dir()):
         raise UserError(f"experiment: {experiment} holds another run; choose an empty or a new folder")
 
 

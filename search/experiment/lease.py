@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket
 from trainables.files.experiment import HOLDER_FILE, LEASE, LOCK_FILE
+from trainables.files.output import remove_unfinished
 
 FRESH_SECONDS = 150
 """How long a note counts after its last renewal: several times the time between two."""
@@ -117,6 +118,8 @@ def _write(bucket: Bucket, lease: Lease) -> None:
 def driving(experiment: Path) -> Iterator[None]:
     """Be the only driver of an experiment's folder for the time of the body; the lock ends with its process.
 
+    What killed processes were writing in it is removed.
+
     Raises:
         UserError: another process drives it; the line says which.
     """
@@ -131,6 +134,8 @@ def driving(experiment: Path) -> Iterator[None]:
             who = "another process"
         raise UserError(f"experiment: {experiment} is being run by {who}; wait for it, or stop it") from None
     try:
+        for folder in (experiment, *experiment.glob("trials/*/")):
+            remove_unfinished(folder)
         (experiment / HOLDER_FILE).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:

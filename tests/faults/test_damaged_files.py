@@ -60,6 +60,10 @@ class Said:
             sys.argv = argv
         self.out, self.err = out.getvalue(), err.getvalue()
 
+    def answer(self) -> list[str]:
+        """What it printed, but for its warnings."""
+        return [line for line in self.out.splitlines() if not line.startswith("warning: ")]
+
     def problem(self) -> str | None:
         """What no command may do, None where it did nothing of the kind."""
         lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
@@ -206,11 +210,20 @@ def photo(prepared: Path) -> Iterator[Path]:
     yield next((prepared.parent / "photos").rglob("*.png"))
 
 
+def _labelled(photo: Path, root: Path) -> Path:
+    (root / "red").mkdir(parents=True, exist_ok=True)
+    shutil.copy(photo, root / "red")
+    return root
+
+
 ON_MODELS: dict[str, Callable[[Path, Path], Said]] = {
     "predict": lambda folder, photo: Said(trainables.__main__.main, "predict", folder, photo),
     "predict of a file": lambda folder, photo: Said(trainables.__main__.main, "predict", folder / "model.keras", photo),
     "explain": lambda folder, photo: Said(
         trainables.__main__.main, "explain", folder, photo, "--out", folder.parent / "cams"
+    ),
+    "evaluate": lambda folder, photo: Said(
+        trainables.__main__.main, "evaluate", folder, _labelled(photo, folder.parent / "labelled")
     ),
 }
 
@@ -230,8 +243,21 @@ def test_a_damaged_model_is_a_line_in_every_command(
         damage(folder / file, name)
         said = ON_MODELS[command](folder, photo)
         problem = said.problem()
-        if problem is None and said.status == 0 and said.out != whole.out:
+        if problem is None and said.status == 0 and said.answer() != whole.answer():
             problem = "another answer, silently"
         if problem is not None:
             wrong.append(f"{file} {name}: {problem}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_best_json_is_a_line_in_retrain(ended: SweepConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    for name in DAMAGES:
+        folder.mkdir()
+        shutil.copy(Path(ended.experiment) / "best.json", folder)
+        damage(folder / "best.json", name)
+        said = Said(trainables.__main__.main, "retrain", folder / "best.json")
+        assert (said.problem(), said.status) == (None, 2), f"{name}: {said.err}"
+        assert not (folder / "final").exists()
+        shutil.rmtree(folder)

@@ -5,7 +5,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def binaries() -> Path:
 @contextmanager
 def server() -> Iterator[str]:
     """Run a server that asks for a password; yield HOST:PORT."""
+    with restartable() as (address, _):
+        yield address
+
+
+@contextmanager
+def restartable() -> Iterator[tuple[str, Callable[[float], None]]]:
+    """Run a server that asks for a password; yield HOST:PORT, and what restarts it after so many seconds without."""
     tools = binaries()
     # initdb refuses root; Debian's package brings a user for it.
     user = "postgres" if os.geteuid() == 0 else None
@@ -45,11 +53,19 @@ def server() -> Iterator[str]:
         run(tools / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-N")
         port = _free_port()
         settings = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
-        run(tools / "pg_ctl", "-D", data, "-l", folder / "log", "-o", settings, "-w", "-t", "120", "start")
+        start = tools / "pg_ctl", "-D", data, "-l", folder / "log", "-o", settings, "-w", "-t", "120", "start"
+        stop = tools / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"
+
+        def restart(pause: float) -> None:
+            run(*stop)
+            time.sleep(pause)
+            run(*start)
+
+        run(*start)
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{port}", restart
         finally:
-            run(tools / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            run(*stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -18,7 +18,7 @@ from search.config.file import read_sweep
 from search.config.schema import SweepConfig
 from search.records import Experiment, read_experiment
 from search.resume import resume_sweep
-from search.sweep import allocate, run_sweep
+from search.sweep import allocate, check_empty, run_sweep
 from search.tune.resources import Node, Share
 from tests.checkout import ROOT
 from tests.search_tests.example import sweep
@@ -442,3 +442,12 @@ def test_what_the_probe_and_every_trial_would_meet_ends_the_sweep_before_its_fir
     with pytest.raises(UserError, match=r"^weights: w\.h5 does not fit inception_v3$"):
         run_sweep(config)
     assert read_experiment(config.experiment).trials == ()
+
+
+def test_what_a_power_cut_left_of_a_sweep_that_never_began_is_no_run(tmp_path: Path) -> None:
+    for name in (".driver.json", ".driver.lock", "warm_start.json", ".sweep.yaml.elsewhere-17"):
+        (tmp_path / name).touch()
+    check_empty(tmp_path)
+    (tmp_path / "sweep.yaml").touch()
+    with pytest.raises(UserError, match="holds another run"):
+        check_empty(tmp_path)

@@ -21,6 +21,8 @@ from pathlib import Path
 from trainables.errors import UserError
 
 Row = dict[str, str]
+# What `unfinished` and `whole_or_nothing` name: .NAME.HOST-PID and .NAME.partial-HOST-PID.
+_UNFINISHED = r"\..+\.(partial-)?{host}-(?P<pid>[0-9]+)"
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -77,14 +79,23 @@ def _own() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def _remove_of_dead(out: Path) -> None:
-    """Remove the unfinished folders that killed processes of this machine have left of `out`."""
-    prefix = f".{out.name}.partial-{socket.gethostname()}-"
-    for rest in out.parent.glob(f"{glob.escape(prefix)}*"):
-        pid = rest.name.removeprefix(prefix)
+def is_unfinished(name: str) -> bool:
+    """Whether a file or folder of this name is one that is being written, or was when its process was killed."""
+    return re.fullmatch(_UNFINISHED.format(host=".+"), name) is not None
+
+
+def remove_unfinished(folder: Path, of: str = "*") -> None:
+    """Remove the unfinished files and folders that killed processes of this machine have left in `folder`.
+
+    Args:
+        of: a pattern of the names that they would have had.
+    """
+    of_here = re.compile(_UNFINISHED.format(host=re.escape(socket.gethostname())))
+    for rest in folder.glob(f".{of}"):
+        found = of_here.fullmatch(rest.name)
         # One of our own number is of a process before a restart, or of another container's life.
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _alive(int(pid))):
-            shutil.rmtree(rest, ignore_errors=True)
+        if found is not None and ((pid := int(found["pid"])) == os.getpid() or not _alive(pid)):
+            shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:
@@ -107,7 +118,7 @@ def whole_or_nothing(out: Path, needed_bytes: int = 0) -> Iterator[Path]:
     partial = out.with_name(f".{out.name}.partial-{_own()}")
     try:
         make_folder(out.parent)
-        _remove_of_dead(out)
+        remove_unfinished(out.parent, f"{glob.escape(out.name)}.partial-*")
         free = shutil.disk_usage(out.parent).free
         if free < needed_bytes:
             raise UserError(f"{out.parent} has {free:,} bytes free, and {needed_bytes:,} are needed: the disk is full")

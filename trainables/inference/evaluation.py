@@ -1,7 +1,6 @@
 """Evaluation of the final model on labelled photos of one's own."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +11,15 @@ import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
 from trainables.data.crops import PADDING
-from trainables.data.dataset import Dataset, open_dataset
 from trainables.data.formats.megadetector import crop_found
 from trainables.data.layouts import find_photos
 from trainables.data.options import DATA_BOXES
 from trainables.data.photo_files import PhotoFile, label_key, photo_bytes
 from trainables.errors import UserError
-from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, METRICS_FILE, PREDICTIONS_FILE
+from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, PREDICTIONS_FILE
 from trainables.files.output import whole_or_nothing, write_json, write_rows
 from trainables.inference.keras_model import Answer, Classifier
+from trainables.inference.origin import origin_of
 from trainables.intervals import Interval, Scores, scores, share
 
 FAMILIES = ("family", "photos", "right", "recall", "recall_low", "recall_high", "precision", "f1")
@@ -58,7 +57,7 @@ class Evaluation(NamedTuple):
 
     def warnings(self) -> list[str]:
         """Sentences on what the figures do not tell, or should not be believed for."""
-        said = [*self.cautions]
+        said = []
         if self.seen:
             photos = f"{len(self.seen)} of the photos are photos that the model was trained on, such as {self.seen[0]}"
             said.append(f"{photos}: the figures flatter")
@@ -71,7 +70,7 @@ class Evaluation(NamedTuple):
             said.append(f"left out, because unreadable: {len(self.unreadable)} photos, such as {self.unreadable[0]}")
         if self.scores.accuracy.wide:
             said.append(f"{self.scores.photos} photos say little: the intervals are wide")
-        return said
+        return [*said, *self.cautions]
 
 
 class Labelled(NamedTuple):
@@ -117,16 +116,22 @@ def evaluate(classifier: Classifier, model: Path, root: Path, how: Labelled | No
     rows = [(photo, answer) for photo, answer in rows if not answer.problem]
     if not rows:
         raise UserError(f"{root} has no photo that can be read: {unreadable[0]}")
-    dataset, trained = _trained_on(model)
-    seen = [photo.source for photo, _ in rows if trained and _sha256(place, photo, how.crop_padding) in trained]
+    cautions = list(found.warnings)
+    seen: list[str] = []
+    try:
+        dataset, splits = origin_of(model)
+    except UserError as error:
+        cautions.append(f"whether the model was trained on some of these photos is not known: {error}")
+    else:
+        trained = {photo.sha256 for split in splits for photo in dataset.photos(split)}
+        seen = [photo.source for photo, _ in rows if _sha256(place, photo, how.crop_padding) in trained]
+        if (dataset.manifest.crops is None) != (how.crop is None):
+            was, here = ("whole photos", "crops") if how.crop else ("crops of animals", "whole photos")
+            cautions.append(f"the model was trained on {was}, and these are {here}; see --crop")
     truth = np.array([photo.class_name for photo, _ in rows])
     guess = np.array([answer.guesses[0].family for _, answer in rows])
-    families, cautions = _families(truth, guess), list(found.warnings)
-    if dataset is not None and (dataset.manifest.crops is None) != (how.crop is None):
-        was, here = ("whole photos", "crops") if how.crop else ("crops of animals", "whole photos")
-        cautions.append(f"the model was trained on {was}, and these are {here}; see --crop")
     passed_over = found.passed_over()
-    figures = scores(truth, guess)
+    families, figures = _families(truth, guess), scores(truth, guess)
     return Evaluation(root, figures, families, rows, unreadable, dict(unknown), seen, passed_over, cautions)
 
 
@@ -176,18 +181,6 @@ def _families(truth: npt.NDArray[np.str_], guess: npt.NDArray[np.str_]) -> list[
 
 def _sha256(root: Path, photo: PhotoFile, padding: float) -> str:
     return hashlib.sha256(photo_bytes(root, photo.source, photo.box, padding)[0]).hexdigest()
-
-
-def _trained_on(model: Path) -> tuple[Dataset | None, set[str]]:
-    """The dataset and the SHA-256 (hex) of what the model was trained on; nothing where that is not on this machine."""
-    folder = model if model.is_dir() else model.absolute().parent
-    try:
-        metrics = json.loads((folder / METRICS_FILE).read_text())
-        dataset = open_dataset(metrics["dataset"]["folder"])
-    except (OSError, ValueError, KeyError, UserError):
-        return None, set()
-    splits = (metrics.get("refit") or {}).get("splits", ("train",))
-    return dataset, {photo.sha256 for split in splits for photo in dataset.photos(split)}
 
 
 def _some(names: Sequence[str]) -> str:

@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.dataset import open_dataset
 from trainables.data.images import decode_resized
 from trainables.data.shards import read_split
 from trainables.device import silent_stderr
 from trainables.errors import UserError
-from trainables.files.experiment import METRICS_FILE
 from trainables.files.output import check_free, whole_or_nothing
 from trainables.inference.decoding import is_decodable
 from trainables.inference.formats import FORMATS, Format, SavedModel
 from trainables.inference.keras_model import BATCH, Classifier, load_classifier
+from trainables.inference.origin import origin_of
 
 PHOTOS = 16
 ENCODED = 96  # files that a format decodes itself
@@ -78,7 +77,7 @@ def export(model: Path, formats: Sequence[str], out: Path, decode: bool = False)
     kinds: dict[str, Format] = FORMATS | ({"saved_model": SavedModel(decode=True)} if decode else {})
     classifier = load_classifier(model)
     labels = json.dumps(classifier.labels.model_dump(mode="json"), ensure_ascii=False)
-    photos = _some_photos(model if model.is_dir() else model.parent)
+    photos = _some_photos(model)
     pixels = _some_pixels(photos[:PHOTOS], classifier.labels.image_size)
     expected = np.asarray(classifier.model.predict_on_batch(pixels))
     exports = Exports([], {})
@@ -142,10 +141,10 @@ def _decoded(kind: SavedModel, classifier: Classifier, path: Path, photos: Seque
     return Decoded(len(readable), otherwise, difference, len(photos) - len(readable))
 
 
-def _some_photos(folder: Path) -> list[bytes]:
+def _some_photos(model: Path) -> list[bytes]:
     """Validation photos as they are stored, where the final stage's dataset can be reached, at most `ENCODED`."""
-    with contextlib.suppress(OSError, ValueError, KeyError, UserError):
-        dataset = open_dataset(json.loads((folder / METRICS_FILE).read_text())["dataset"]["folder"])
+    with contextlib.suppress(UserError):
+        dataset, _ = origin_of(model)
         return [photo.image for photo, _ in zip(read_split(dataset, "validation"), range(ENCODED), strict=False)]
     return []
 

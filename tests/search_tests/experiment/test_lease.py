@@ -108,3 +108,16 @@ def test_a_second_driver_is_refused_and_told_of_the_first_until_that_dies_howeve
         pass
     with driving(tmp_path):
         pass
+
+
+def test_what_a_killed_driver_was_writing_is_removed_and_what_another_process_writes_is_not(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    host, trial = socket.gethostname(), tmp_path / "trials" / "0003"
+    trial.mkdir(parents=True)
+    dead = [tmp_path / f".sweep.yaml.{host}-{killed.pid}", trial / f".trial.json.{host}-{killed.pid}"]
+    living = [tmp_path / f".report.partial-{host}-{os.getppid()}", trial / f".trial.json.elsewhere-{killed.pid}"]
+    for file in dead + living:
+        file.touch()
+    with driving(tmp_path):
+        assert [file.exists() for file in dead + living] == [False, False, True, True]
