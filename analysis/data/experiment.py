@@ -63,7 +63,7 @@ class FinalStage:
 
     @property
     def chosen(self) -> str:
-        """The stage whose model was handed over: "before" or "after" oversampling, or "probe"."""
+        """The stage whose model was handed over: "before" or "after" oversampling, "ensemble" or "probe"."""
         return str(self.metrics.get("chosen") or "before")
 
     @property

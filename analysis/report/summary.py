@@ -211,9 +211,13 @@ def final_sentence(data: ReportData) -> str:
         return f"The final model is the probe{again and f', fitted again {again}'}: {why}. {worth}"
     names = [str(name) for name in final.metrics.get("oversampled_families", [])]
     how = f"with {plural(len(names), 'weak family', 'weak families')} oversampled" if names else "without oversampling"
-    kept = how if final.chosen == "after" or not names else "without oversampling, which was tried and did not help"
+    kept = (
+        how if final.trial_chosen == "after" or not names else "without oversampling, which was tried and did not help"
+    )
     if again:
         kept += f", and once more {again}"
+    if final.chosen == "ensemble":
+        kept += f"; it is an ensemble: {final.metrics.get('chosen_because')}"
     return f"The final model has that configuration, trained again {kept}. {worth}"
 
 

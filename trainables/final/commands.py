@@ -57,7 +57,7 @@ def run_retrain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_WHICH = {"before": "before oversampling", "after": "after oversampling", "refit": "last fit", "probe": "probe"}
+_WHICH = {"before": "before oversampling", "after": "after oversampling", "refit": "last fit"}
 
 
 def summary(metrics: dict[str, Any]) -> list[str]:
@@ -74,8 +74,8 @@ def summary(metrics: dict[str, Any]) -> list[str]:
     ]
     refit = metrics.get("refit")
     again = f", fitted again on {join_splits(refit['splits'])} photos" if refit else ""
-    if metrics["chosen"] == "probe":
-        lines.append(f"handed over the probe{again}: {metrics['chosen_because']}")
+    if metrics["chosen"] in ("probe", "ensemble"):
+        lines.append(f"handed over the {metrics['chosen']}{again}: {metrics['chosen_because']}")
     else:
         model = f"the model {metrics['chosen']} oversampling" if metrics["oversampled_families"] else "the model"
         lines.append(f"kept {model}{again}: {metrics['chosen_because']}")

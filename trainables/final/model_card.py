@@ -14,7 +14,7 @@ import jinja2
 
 from trainables.config import Augmentation
 from trainables.data.dataset import SPLITS, Manifest
-from trainables.final.outcome import PROBE, join_splits
+from trainables.final.outcome import ENSEMBLE, PROBE, join_splits
 from trainables.intervals import share
 from trainables.network.backbones import from_scratch
 
@@ -62,6 +62,8 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
         warnings=(metrics["alarm"], metrics["weights"].get("warning"), *metrics.get("warnings", ())),
         metrics=metrics,
         probe=probe,
+        members=[row for row in metrics.get("ensemble") or () if row["picks"]] if metrics["chosen"] == ENSEMBLE else [],
+        kept=metrics.get("trial_chosen", metrics["chosen"]),
         config=config,
         manifest=manifest,
         classes=len(manifest.class_names),
@@ -83,7 +85,7 @@ def model_card(title: str, metrics: dict[str, Any], manifest: Manifest, families
         long_tailed=max(counts) >= LONG_TAIL * min(counts),
         names={
             "before": "before oversampling" if metrics["stages"].get("after") else "the training",
-            **{"after": "after oversampling", "refit": "last fit", "probe": "the probe"},
+            **{"after": "after oversampling", "ensemble": "the ensemble", "refit": "last fit", "probe": "the probe"},
         },
         few=sum(0 < int(family["test_photos"]) < FEW_TEST_PHOTOS for family in families),
         few_photos=FEW_TEST_PHOTOS,

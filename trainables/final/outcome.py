@@ -20,7 +20,7 @@ from trainables.final.probe import ProbeStage
 from trainables.guarantee import Guarantee
 from trainables.handoff import Handoff
 from trainables.intervals import share
-from trainables.network.tail import State
+from trainables.network.tail import HeadStart, State
 from trainables.training.class_balance import double_corrections
 from trainables.training.fine_tune import Evaluation, FineTuning, Result, family_scores
 from trainables.versions import git_commit, versions
@@ -32,19 +32,20 @@ HISTORY = (
     *("epoch", "learning_rate", "train_loss", "train_cross_entropy", "train_accuracy", "train_macro_f1"),
     *("val_loss", "val_cross_entropy", "val_accuracy", "val_macro_f1", "epoch_seconds"),
 )
-# A stage is "before" or "after" oversampling, "refit" (the last fit, where it was tested) or "probe".
+# A stage is "before" or "after" oversampling, "ensemble", "refit" (the last fit, where it was tested) or "probe"; the
+# further trainings of an ensemble, "member_2" and so on, stand in the history alone.
 PREDICTIONS = (
     *("stage", "split", "photo_id", "source", "group", "family", "predicted", "probability", "probability_true"),
     *COLUMNS,  # Only of the test photos, and of the model that they are quoted for.
 )
 FAMILIES = (
     *("family", "train_photos", "validation_photos", "test_photos", "oversampled"),
-    *("val_f1_before", "val_f1_after", "val_f1_probe"),
-    *("test_f1_before", "test_f1_after", "test_f1_refit", "test_f1_probe"),
+    *("val_f1_before", "val_f1_after", "val_f1_ensemble", "val_f1_probe"),
+    *("test_f1_before", "test_f1_after", "test_f1_ensemble", "test_f1_refit", "test_f1_probe"),
     *("test_precision", "test_recall"),
 )
 
-PROBE, REFIT = "probe", "refit"
+ENSEMBLE, PROBE, REFIT = "ensemble", "probe", "refit"
 
 
 def join_splits(splits: Sequence[str]) -> str:
@@ -62,31 +63,73 @@ class Stage(NamedTuple):
     state: State
     train: Evaluation
     validation: Evaluation
+    start: HeadStart = HeadStart()
+
+
+class Ensemble(NamedTuple):
+    """Trainings that differ in their seeds alone, the trial's chosen one first, and the mean of their probabilities.
+
+    `picks` are how often selection took each; `train` and `validation` are the mean's figures.
+    """
+
+    members: list[Stage]
+    picks: tuple[int, ...]
+    train: Evaluation
+    validation: Evaluation
+
+    @property
+    def taken(self) -> list[tuple[Stage, float]]:
+        """The members that selection took, with their shares in the mean."""
+        pairs = zip(self.members, self.picks, strict=True)
+        return [(stage, count / sum(self.picks)) for stage, count in pairs if count]
+
+    def words(self) -> str:
+        """Say what it is, such as "the mean of 3 of 5 trainings"."""
+        taken = len(self.taken)
+        return f"{'one' if taken == 1 else f'the mean of {taken}'} of {len(self.members)} trainings"
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """What metrics.json says of each member; the figures of their mean stand there among the stages."""
+        return [
+            {
+                "seed": stage.run.config.seed,
+                "epoch": stage.run.best_epoch,
+                "picks": picks,
+                "val_macro_f1": stage.validation.metrics.macro_f1,
+            }
+            for stage, picks in zip(self.members, self.picks, strict=True)
+        ]
 
 
 class LastFit(NamedTuple):
     """The chosen model fitted once more, on the photos of all `splits`; no choice follows it.
 
-    `epochs` and `state` (the weights after them) are a training's, None of the probe.
+    `epochs` and `states` (the weights after them) are those of each training in it, none of the probe.
     """
 
     splits: tuple[str, ...]
-    epochs: int | None = None
-    state: State | None = None
+    epochs: tuple[int, ...] = ()
+    states: tuple[State, ...] = ()
 
     @property
     def tested(self) -> bool:
         """Whether test photos can judge it: it has not seen them."""
         return "test" not in self.splits
 
+    def as_json(self) -> dict[str, Any]:
+        """What metrics.json says of it; `epochs` is a number of one training, a list of several, None of the probe."""
+        epochs = self.epochs[0] if len(self.epochs) == 1 else [*self.epochs] or None
+        return {"splits": self.splits, "epochs": epochs, "tested": self.tested}
+
 
 @dataclass(frozen=True)
 class Outcome:
     """The training before oversampling, the one after it where a family was weak, and the probe where there is one.
 
-    `test` are their test figures by name ("before", "after", "refit", "probe"), empty without test photos: of the probe
-    that is handed over, those of the one fitted on validation photos too, if it was. `hand_over` is the option,
-    `last_fit` what was fitted after the choice; `read_before` are the earlier readings of the same test photos.
+    `test` are their test figures by name ("before", "after", "ensemble", "refit", "probe"), empty without test photos:
+    of the probe that is handed over, those of the one fitted on validation photos too, if it was. `hand_over` is the
+    option, `last_fit` what was fitted after the choice; `read_before` are the earlier readings of the same test
+    photos.
     """
 
     stages: list[Stage]
@@ -95,6 +138,7 @@ class Outcome:
     probe: ProbeStage | None = None
     hand_over: str = "better"
     last_fit: LastFit | None = None
+    ensemble: Ensemble | None = None
     read_before: Sequence[Reading] = ()
 
     @property
@@ -115,7 +159,9 @@ class Outcome:
     @property
     def evaluations(self) -> dict[str, dict[str, Evaluation]]:
         """Every model's figures on train, validation and test, by its name; only those that it was evaluated on."""
-        models: list[tuple[str, Stage | ProbeStage]] = [(stage.name, stage) for stage in self.stages]
+        models: list[tuple[str, Stage | Ensemble | ProbeStage]] = [(stage.name, stage) for stage in self.stages]
+        if self.ensemble is not None:
+            models.append((ENSEMBLE, self.ensemble))
         if self.probe is not None:
             models.append((PROBE, self.probe))
         found = {name: {"train": model.train, "validation": model.validation} for name, model in models}
@@ -125,23 +171,46 @@ class Outcome:
 
     @property
     def handed_over(self) -> tuple[str, str]:
-        """Which model is handed over, "before", "after" or "probe", and why; test has no say."""
-        stage, because = self.choice
+        """Which model is handed over, "before", "after", "ensemble" or "probe", and why; test has no say."""
+        trained, because = self.trained
         if self.probe is None or self.hand_over == "trial":
-            return stage.name, because
+            return trained, because
         if self.hand_over == PROBE:
             return PROBE, f"it was asked for; {self.verdict}"
-        beaten = stage.validation.metrics.macro_f1 > self.probe.validation.metrics.macro_f1
-        return (stage.name, because) if beaten else (PROBE, self.verdict)
+        return (trained, because) if self._macro_f1(trained) > self._macro_f1(PROBE) else (PROBE, self.verdict)
+
+    @property
+    def handed_over_stages(self) -> list[tuple[Stage, float]]:
+        """The trainings in the handed-over model, with their shares in its answer; of the probe none."""
+        name, _ = self.handed_over
+        if name == ENSEMBLE and self.ensemble is not None:
+            return self.ensemble.taken
+        return [(stage, 1.0) for stage in self.stages if stage.name == name]
 
     @property
     def verdict(self) -> str:
         """Whether the trained model beats the probe on validation; "" where there is no probe."""
         if self.probe is None:
             return ""
-        trial, probe = (one.validation.metrics.macro_f1 for one in (self.choice[0], self.probe))
+        name, _ = self.trained
+        trial, probe = self._macro_f1(name), self._macro_f1(PROBE)
+        model = "the ensemble" if name == ENSEMBLE else "the trained model"
         beats = "beats" if trial > probe else "does not beat"
-        return f"the trained model's validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+        return f"{model}'s validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+
+    @property
+    def trained(self) -> tuple[str, str]:
+        """The trial's model, which is the ensemble where that beats the one training on validation, and why."""
+        stage, because = self.choice
+        if self.ensemble is None:
+            return stage.name, because
+        alone, together = self._macro_f1(stage.name), self._macro_f1(ENSEMBLE)
+        words = f"{self.ensemble.words()} has a validation macro F1 of {together:.1%}, the first alone {alone:.1%}"
+        return (ENSEMBLE, words) if together > alone else (stage.name, f"{because}; {words}")
+
+    def _macro_f1(self, name: str) -> float:
+        """A model's macro F1 on validation."""
+        return self.evaluations[name]["validation"].metrics.macro_f1
 
     @property
     def choice(self) -> tuple[Stage, str]:
@@ -168,11 +237,12 @@ class Outcome:
         return {
             "format": 1,
             "stages": {"before": stages["before"], "after": stages.get("after")}
-            | {name: stages[name] for name in (REFIT, PROBE) if name in stages},
+            | {name: stages[name] for name in (ENSEMBLE, REFIT, PROBE) if name in stages},
             "chosen": chosen,
             "chosen_because": because,
             "trial_chosen": self.choice[0].name,
-            "refit": refit and {"splits": refit.splits, "epochs": refit.epochs, "tested": refit.tested},
+            "ensemble": None if self.ensemble is None else self.ensemble.as_json(),
+            "refit": refit and refit.as_json(),
             "probe": None if self.probe is None else self.probe.as_json(fitted_on if chosen == PROBE else ("train",)),
             "oversampled_families": [dataset.class_names[family] for family in self.oversampled],
             "threshold": options.threshold,
@@ -237,7 +307,8 @@ class Outcome:
 
 def write_tables(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     """Write history.csv, predictions.csv and families.csv; scores are 0..1, empty where a split lacks the family."""
-    history = [[stage.name, *(result[key] for key in HISTORY)] for stage in outcome.stages for result in stage.history]
+    stages = [*outcome.stages, *(outcome.ensemble.members[1:] if outcome.ensemble else ())]
+    history = [[stage.name, *(result[key] for key in HISTORY)] for stage in stages for result in stage.history]
     predictions: list[list[object]] = []
     guarantee = outcome.guarantee(dataset)
     for name, parts in outcome.evaluations.items():
@@ -264,8 +335,9 @@ def _families(outcome: Outcome, dataset: Dataset) -> Iterator[list[object]]:
         for split in (split for split in ("validation", "test") if split in parts):
             labels = np.array([photo.label for photo in dataset.photos(split)])
             scores[name, split] = family_scores(labels, parts[split].probabilities.argmax(axis=1), classes)
-    columns = [scores.get((name, "validation"), unknown)[2] for name in ("before", "after", PROBE)]
-    columns += [scores.get((name, "test"), unknown)[2] for name in ("before", "after", REFIT, PROBE)]
+    columns = [scores.get((name, "validation"), unknown)[2] for name in ("before", "after", ENSEMBLE, PROBE)]
+    tested = ("before", "after", ENSEMBLE, REFIT, PROBE)
+    columns += [scores.get((name, "test"), unknown)[2] for name in tested]
     columns += [*scores.get((outcome.tested, "test"), unknown)[:2]]
     for label, family in enumerate(dataset.class_names):
         counts = [dataset.manifest.counts[split].get(family, 0) for split in SPLITS]

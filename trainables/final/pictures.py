@@ -265,9 +265,11 @@ def choose_examples(labels: Ints, train_labels: Ints, probabilities: Floats) -> 
 def write_final_board(final: Path, folder: Path) -> None:
     """Write TensorBoard runs from the files in `final`, in place of an earlier final stage's.
 
-    `folder` has the pictures; `folder`_before and `folder`_after the curves, named as those of the sweep's trials.
+    `folder` has the pictures; `folder`_before and `folder`_after the curves, named as those of the sweep's trials, and
+    `folder`_member_2 and so on those of an ensemble's further trainings.
     """
-    for old in (folder, *(folder.with_name(f"{folder.name}_{stage}") for stage in ("before", "after"))):
+    curves = tuple(f"{folder.name}_{stage}" for stage in ("before", "after", "member_"))
+    for old in [folder, *(each for each in folder.parent.iterdir() if each.name.startswith(curves))]:
         shutil.rmtree(old, ignore_errors=True)
     history = read_rows(final / HISTORY_FILE)
     for stage in dict.fromkeys(row["stage"] for row in history):

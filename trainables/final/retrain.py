@@ -3,9 +3,8 @@
 Follows the reference study's last steps; the test split is read once, after the splits were proved disjoint.
 """
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,29 +29,31 @@ from trainables.files.experiment import (
 )
 from trainables.files.output import check_free, check_room, read_rows, whole_or_elsewhere, write_json
 from trainables.final import lettering
+from trainables.final.ensemble import States, evaluate_together
 from trainables.final.model_card import model_card
 from trainables.final.options import FinalOptions
-from trainables.final.outcome import PROBE, REFIT, LastFit, Outcome, Stage, join_splits, write_tables
+from trainables.final.outcome import ENSEMBLE, PROBE, REFIT, Outcome, write_tables
 from trainables.final.pictures import draw_confusion, write_examples, write_final_board, write_mistakes, write_pictures
 from trainables.final.probe import evaluate, open_probe
+from trainables.final.trainings import Say, fit_again, train_ensemble, train_twice
 from trainables.handoff import Handoff
+from trainables.inference.ensemble_model import ensemble_model, member_of
 from trainables.inference.keras_model import save_model, whole_model
+from trainables.network.backbones import cut_backbone
 from trainables.network.cost import MODEL_MB
-from trainables.network.tail import HeadStart
+from trainables.network.cut import PIXELS
 from trainables.probe.head_start import find_start
 from trainables.probe.probe import probe_model
 from trainables.probe.solution import Solution
-from trainables.training.fine_tune import Evaluation, Result, family_f1
+from trainables.training.fine_tune import Evaluation
 from trainables.training.worker import Worker
-
-Say = Callable[[str], None]
 
 _MODELS = {
     "before": "the model before oversampling",
     "after": "the model after oversampling",
+    ENSEMBLE: "the ensemble",
     PROBE: "the probe",
 }
-_SPLITS = {"none": ("train",), "train+validation": ("train", "validation"), "all": ("train", "validation", "test")}
 # Between a probability of the whole model and the trained network's; GPUs multiply in TF32, otherwise for each batch.
 MOST_DIFFERENCE, MOST_ON_GPU = 1e-3, 2e-2
 _PICTURES = 20_000_000  # bytes
@@ -79,22 +80,20 @@ def retrain(
     # The model twice, while its labels go into it; pictures and tables are small.
     check_room(out, 2 * int(1e6 * worker.cost(MODEL_MB, config)) + _PICTURES)
     say("the splits are disjoint by photo id, content and group")
-    config, start = find_start(worker, config)
+    given = config
+    config, start = find_start(worker, given)
+    _check_shared(worker, config, options)
     probe = open_probe(handoff, experiment or out.parent, worker, say)
     if probe is None and options.hand_over == PROBE:
         raise UserError("--hand-over probe: there is no probe that could be handed over; leave the option out")
-    stages = [_train("before", worker, config, start, options, say)]
-    labels = worker.photos("validation", config.image_size).labels
-    scores = family_f1(labels, stages[0].validation.probabilities.argmax(axis=1), worker.classes)
-    weak = [int(family) for family in np.flatnonzero(scores < options.threshold)]
-    if weak:
-        families = "1 family has" if len(weak) == 1 else f"{len(weak)} families have"
-        say(f"{families} a validation F1 below {options.threshold:.0%}: training again with copies of their photos")
-        stages.append(_train("after", worker, config, start, options, say, weak))
+    stages, weak = train_twice(worker, config, start, options, say)
     outcome = Outcome(stages, {}, weak, probe, options.hand_over)
+    if options.ensemble > 1:
+        outcome = replace(outcome, ensemble=train_ensemble(worker, given, outcome, options, say))
+        say(outcome.trained[1])
     if probe is not None:
         say(f"{outcome.verdict}: handing over {_MODELS[outcome.handed_over[0]]}")
-    outcome = replace(outcome, last_fit=_fit_again(worker, config, outcome, start, options, say))
+    outcome = replace(outcome, last_fit=fit_again(worker, outcome, options, say))
     say("reading test now, once" if worker.dataset.tested else "there are no test photos: only validation tells")
     if worker.dataset.tested:
         whose = str((experiment or out.parent).absolute())
@@ -155,59 +154,13 @@ def _prepare(handoff: Handoff, out: Path, options: FinalOptions) -> tuple[Worker
     return worker, config, proof
 
 
-def _train(
-    name: str,
-    worker: Worker,
-    config: TrialConfig,
-    start: HeadStart,
-    options: FinalOptions,
-    say: Say,
-    oversampled: Sequence[int] = (),
-) -> Stage:
-    """Train until the validation loss stops falling; go back to the epoch with the best validation macro F1."""
-    run = worker.start(config, oversampled=oversampled, copies=options.copies, start=start)
-    history: list[Result] = []
-    lowest, since = math.inf, 0
-    while not (history and history[-1].get("done")) and since < options.patience:
-        result = run.run_epoch()
-        history.append(result)
-        if result.get("stop_kind") == "failed":
-            raise UserError(f"the final stage cannot train this configuration: {result['stop_reason']}")
-        since = 0 if result["val_loss"] < lowest else since + 1
-        lowest = min(lowest, result["val_loss"])
-        say(
-            f"{name} oversampling, epoch {run.epoch}/{config.epochs}: "
-            f"validation loss {result['val_loss']:.3f}, macro F1 {result['val_macro_f1']:.1%}"
+def _check_shared(worker: Worker, config: TrialConfig, options: FinalOptions) -> None:
+    """Refuse an ensemble of which nothing could be computed once."""
+    if options.ensemble > 1 and cut_backbone(worker.base(config), config, config.unfrozen_layers).name == PIXELS:
+        raise UserError(
+            f"--ensemble {options.ensemble}: its members share what is frozen, and this trial trains all of "
+            f"{config.backbone}; leave the option out"
         )
-    run.tail.load(run.best_weights)
-    train, validation = run.evaluate(worker.part("train", config)), run.evaluate(worker.part("validation", config))
-    return Stage(name, run, history, dict(run.best_weights), train, validation)
-
-
-def _fit_again(
-    worker: Worker, config: TrialConfig, outcome: Outcome, start: HeadStart, options: FinalOptions, say: Say
-) -> LastFit | None:
-    """Fit the chosen model once more, as `--refit` says: a training for the epochs that validation chose."""
-    probe = outcome.handed_over[0] == PROBE
-    splits = _SPLITS[options.refit or ("train+validation" if probe else "none")]
-    if not worker.dataset.tested:
-        splits = tuple(split for split in splits if split != "test")
-    if splits == ("train",):
-        return None
-    words = join_splits(splits)
-    if probe:
-        say(f"fitting the probe again on {words} photos")
-        return LastFit(splits)
-    stage, _ = outcome.choice
-    epochs, weak = stage.run.best_epoch, outcome.oversampled if stage.name == "after" else ()
-    say(f"training once more on {words} photos, for the {epochs} epochs that validation chose")
-    run = worker.start(config, oversampled=weak, copies=options.copies, start=start, splits=splits)
-    for epoch in range(1, epochs + 1):
-        figures = run.train_epoch()
-        if not math.isfinite(figures.loss):
-            raise UserError(f"--refit {options.refit}: train_loss became {figures.loss} in epoch {epoch}; leave it out")
-        say(f"last fit, epoch {epoch}/{epochs}: training loss {figures.loss:.3f}")
-    return LastFit(splits, epochs, run.kept_weights())
 
 
 class _Solutions(NamedTuple):
@@ -231,14 +184,13 @@ def _test(worker: Worker, config: TrialConfig, outcome: Outcome, solutions: _Sol
     """Every model's figures on test, by its name; of the last fit where it has not seen the photos."""
     if not worker.dataset.tested:
         return {}
-    photos, test, again = worker.part("test", config), {}, outcome.last_fit
-    run = outcome.stages[0].run
-    states = {stage.name: stage.state for stage in outcome.stages}
-    if again is not None and again.state is not None and again.tested:
-        states[REFIT] = again.state
-    for name, state in states.items():
-        run.tail.load(state)
-        test[name] = run.evaluate(photos)
+    photos, run, again = worker.part("test", config), outcome.stages[0].run, outcome.last_fit
+    states: dict[str, States] = {stage.name: [(stage.state, 1.0)] for stage in outcome.stages}
+    if outcome.ensemble is not None:
+        states[ENSEMBLE] = [(stage.state, share) for stage, share in outcome.ensemble.taken]
+    if again is not None and again.states and again.tested:
+        states[REFIT] = _states(outcome, last=True)
+    test = {name: evaluate_together(run, photos, each) for name, each in states.items()}
     if outcome.probe is not None and solutions is not None:
         test[PROBE] = evaluate(worker, outcome.probe.config, solutions.tested, "test")
     return test
@@ -264,14 +216,25 @@ def _model(worker: Worker, config: TrialConfig, outcome: Outcome, solution: Solu
     if outcome.handed_over[0] == PROBE and outcome.probe is not None and solution is not None:
         own = outcome.probe.config
         return _Model(probe_model(worker, own, solution), own, evaluate(worker, own, solution, "validation"))
-    stage, _ = outcome.choice
-    tail, again, expected = stage.run.tail, outcome.last_fit, stage.validation
-    if last and again is not None and again.state is not None:
-        tail.load(again.state)
-        expected = stage.run.evaluate(worker.part("validation", config))
-    else:
-        tail.load(stage.state)
-    return _Model(whole_model(worker.base(config), tail, config), config, expected)
+    run, states, base = outcome.stages[0].run, _states(outcome, last=last), worker.base(config)
+    expected = outcome.evaluations[outcome.handed_over[0]]["validation"]
+    if last and outcome.last_fit is not None:
+        expected = evaluate_together(run, worker.part("validation", config), states)
+    members = []
+    for state, share in states:
+        run.tail.load(state)
+        members.append(member_of(run.tail, share))
+    if len(members) == 1:
+        return _Model(whole_model(base, run.tail, config), config, expected)
+    return _Model(ensemble_model(base, run.tail.body.cut, config, members), config, expected)
+
+
+def _states(outcome: Outcome, *, last: bool) -> States:
+    """The weights of each training in the handed-over model; `last`: after the last fit, if there was one."""
+    pairs = outcome.handed_over_stages
+    if last and outcome.last_fit is not None:
+        return [(state, share) for state, (_, share) in zip(outcome.last_fit.states, pairs, strict=True)]
+    return [(stage.state, share) for stage, share in pairs]
 
 
 def _write_model(

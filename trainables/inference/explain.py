@@ -1,7 +1,7 @@
 """Grad-CAM: what in a photo led to an answer, and its pictures.
 
 Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391.
-Works on a model that `retrain` wrote, with nothing but that file: a backbone inside, and a head of layers in a row.
+Works on a model that `retrain` wrote, with nothing but that file: a backbone inside, then a head.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class GradCam:
         """Args: `model` maps pixels [n, size, size, 3] to probabilities [n, classes].
 
         Raises:
-            UserError: the model is not a backbone and a head in a row.
+            UserError: the model is not a backbone and a head.
         """
         import keras
 
@@ -52,11 +52,13 @@ class GradCam:
             raise UserError("Grad-CAM needs a model that `python -m trainables retrain` wrote: a backbone and a head")
         self._before = model.layers[1 : inside[0]]
         backbone = model.layers[inside[0]]
-        *self._head, self._output = model.layers[inside[0] + 1 :]
-        maps = [each for each in waists(list(backbone.operations)) if len(each.output.shape) == 4]
+        self._output = model.layers[-1]
+        # Of an ensemble, whose members' heads stand side by side, to the logits of them all.
+        self._head = keras.Model(backbone._inbound_nodes[0].output_tensors, self._output.input)
+        maps = [each for each in waists(list(backbone.operations)) if _is_map(each)]
         seen = ([each for each in maps if each.output.shape[1] >= FEWEST_CELLS] or maps)[0]
         self.layer, self.cells = str(seen.name), int(seen.output.shape[1])
-        self._backbone = keras.Model(backbone.inputs, [seen.output, backbone.output])
+        self._backbone = keras.Model(backbone.inputs, [seen.output, *backbone.outputs])
 
     def heat(self, pixels: npt.NDArray[np.uint8], families: Sequence[int]) -> Floats:
         """How much each cell speaks for the family, one label a photo; `pixels` [n, size, size, 3] are RGB 0..255.
@@ -71,15 +73,19 @@ class GradCam:
             inputs = layer(inputs)
         with tf.GradientTape() as tape:
             tape.watch(inputs)  # The backbone is frozen: without this nothing would be recorded.
-            seen, features = self._backbone(inputs, training=False)
-            for layer in self._head:
-                features = layer(features, training=False) if layer.name.startswith("dropout") else layer(features)
+            seen, *features = self._backbone(inputs, training=False)
+            features = self._head(features, training=False)
             # The score before softmax, as in the paper: probabilities near 1 have no slope.
             scores = tf.linalg.matmul(features, self._output.kernel) + self._output.bias
             score = tf.reduce_sum(tf.gather(scores, tf.constant(families, tf.int32), axis=1, batch_dims=1))
         weights = tf.reduce_mean(tape.gradient(score, seen), axis=[1, 2], keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * seen, axis=-1)).numpy()
         return np.asarray(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12), np.float32)
+
+
+def _is_map(operation: Any) -> bool:
+    """Whether it gives feature maps, and one alone: a member of an ensemble that reads several depths gives a list."""
+    return not isinstance(operation.output, list) and len(operation.output.shape) == 4
 
 
 def overlay(photo: Image.Image, heat: npt.NDArray[np.float32]) -> Image.Image:

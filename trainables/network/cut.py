@@ -123,18 +123,12 @@ def block_ends(base: Any) -> tuple[str, ...]:
     return tuple(names[::-1][::every][::-1])
 
 
-def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
-    """The model from the tensors that cross the cut, averages left out, to the backbone's features.
+def tail_part(base: Any, cut: Cut) -> Any | None:
+    """The base's own layers from the tensors that cross the cut, averages left out, to the backbone's features.
 
     Those are its output or, with depths, a list of the outputs at `cut.moving`. None where nothing is left to compute.
-
-    Its layers are copies with the base's weights, trainable as the cut says: training them leaves the base, which other
-    trials' prefixes need, as it is. `precision` is what it computes in (see `fast_layers.copy_part`); its input is
-    float32.
     """
     import keras
-
-    from trainables.network.fast_layers import copy_part
 
     crossing = [name for name in cut.parts if not is_pooled(name)]
     if not crossing:
@@ -142,7 +136,22 @@ def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
     inputs = tensors_at(base, "+".join(crossing))
     outputs = {operation.name: operation.output for operation in base.operations}
     features = [outputs[name] for name in cut.moving] if cut.depths else base.output
-    tail = copy_part(keras.Model(inputs if len(inputs) > 1 else inputs[0], features), precision)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], features)
+
+
+def clone_tail(base: Any, cut: Cut, precision: str = "float32") -> Any | None:
+    """A copy of `tail_part`, None where there is none.
+
+    Its layers are copies with the base's weights, trainable as the cut says: training them leaves the base, which other
+    trials' prefixes need, as it is. `precision` is what it computes in (see `fast_layers.copy_part`); its input is
+    float32.
+    """
+    from trainables.network.fast_layers import copy_part
+
+    part = tail_part(base, cut)
+    if part is None:
+        return None
+    tail = copy_part(part, precision)
     for layer in tail.layers:
         layer.trainable = layer.name in cut.trainable
     return tail

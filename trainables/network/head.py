@@ -34,24 +34,33 @@ def pooled_backbone(base: Any, depths: Sequence[str]) -> Any:
     return keras.Model(base.input, joined, name=base.name)
 
 
-def head_layers(config: TrialConfig, classes: int, standard: Sequence[Any] | None = None) -> list[Any]:
+def head_layers(
+    config: TrialConfig,
+    classes: int,
+    standard: Sequence[Any] | None = None,
+    *,
+    suffix: str = "",
+    activation: str = "softmax",
+) -> list[Any]:
     """The layers from pooled features to probabilities, float32 [n, classes]; those with weights are not built.
 
-    `standard` are mean and deviation of the features, float32 [channels] each; None leaves them as they are.
+    `standard` are mean and deviation of the features, float32 [channels] each; None leaves them as they are. `suffix`
+    ends the names; `activation` is the last layer's.
     """
     import keras
 
     layers: list[Any] = []
     if standard is not None:
         mean, deviation = standard
-        layers.append(keras.layers.Normalization(mean=mean, variance=deviation**2, name="standardise"))
+        layers.append(keras.layers.Normalization(mean=mean, variance=deviation**2, name=f"standardise{suffix}"))
     layers.append(keras.layers.Dropout(config.dropout))
     decay = keras.regularizers.L2(config.l2)
     if config.dense_units:
-        layers.append(keras.layers.Dense(config.dense_units, "relu", kernel_regularizer=decay, name="hidden"))
+        hidden = keras.layers.Dense(config.dense_units, "relu", kernel_regularizer=decay, name=f"hidden{suffix}")
+        layers.append(hidden)
         layers.append(keras.layers.Dropout(config.dropout))
     last = None if config.dense_units else decay
-    layers.append(keras.layers.Dense(classes, "softmax", kernel_regularizer=last, name="probabilities"))
+    layers.append(keras.layers.Dense(classes, activation, kernel_regularizer=last, name=f"probabilities{suffix}"))
     return layers
 
 

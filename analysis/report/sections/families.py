@@ -43,7 +43,7 @@ def families_table(data: ReportData) -> Table | None:
     stages, columns = (["before", "after"] if twice else ["before"]), set(table.columns[table.notna().any()])
     validated, tested = (
         [stage for stage in (*stages, *more) if stage in stages or f"{split}_f1_{stage}" in columns]
-        for split, more in (("val", ["probe"]), ("test", ["refit", "probe"]))
+        for split, more in (("val", ["ensemble", "probe"]), ("test", ["ensemble", "refit", "probe"]))
     )
     tested = tested if has_test else []
     rows = []

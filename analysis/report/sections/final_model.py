@@ -15,6 +15,7 @@ UNTESTED = (
     "No photo was kept for test: these figures are of photos that the model was trained on or chosen by, and flatter. "
     "`python -m trainables evaluate` tests the model on photos of your own."
 )
+LATER = {"ensemble": "the ensemble", "refit": "the last fit", "probe": "the probe"}
 QUOTE = (
     "The sweep's own best score comes from photos that it chose its settings by, so it flatters a little. The test "
     "photos were not used for any choice: quote the test scores."
@@ -39,26 +40,26 @@ def oversampling_sentences(final: FinalStage) -> str:
     """What the final stage did about weak families, and which of its two models it kept."""
     metrics, below = final.metrics, percent(final.metrics.get("threshold"), 0)
     weak = len(metrics.get("oversampled_families") or [])
-    probe = " The probe was handed over in its place." if final.chosen == "probe" else ""
+    other = f" The {final.chosen} was handed over in its place." if final.chosen in LATER else ""
     if not weak:
-        return f"No family had a validation F1 below {below}, so nothing was oversampled.{probe}"
-    because = f", because {metrics['chosen_because']}" if metrics.get("chosen_because") and not probe else ""
+        return f"No family had a validation F1 below {below}, so nothing was oversampled.{other}"
+    because = f", because {metrics['chosen_because']}" if metrics.get("chosen_because") and not other else ""
     copies = plural(int(metrics.get("copies", 0)), "augmented copy", "augmented copies")
     return (
         f"Validation F1 was below {below} for {plural(weak, 'family', 'families')}. The model was trained again with "
         f"{copies} of each of their training photos added. The model from {final.trial_chosen} oversampling was "
-        f"kept{because}.{probe}"
+        f"kept{because}.{other}"
     )
 
 
 def final_table(data: ReportData) -> Table | None:
-    """The scores before and after oversampling, the last fit's and the probe's, on photos of each split."""
+    """The scores before and after oversampling, the ensemble's, the last fit's and the probe's, on each split."""
     final = data.final
     if final is None:
         return None
     rows = []
     names = {"before": "before", "after": "after"} if final.oversampled else {"before": "the training"}
-    for stage, name in (names | {"refit": "the last fit", "probe": "the probe"}).items():
+    for stage, name in (names | LATER).items():
         for split in ("train", "validation", "test"):
             figures = final.figures(stage, split)
             if figures:

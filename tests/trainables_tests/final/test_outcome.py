@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from trainables.data.leaks import LeakProof
 from trainables.final.commands import summary
 from trainables.final.model_card import model_card
 from trainables.final.options import FinalOptions
-from trainables.final.outcome import LastFit, Outcome, Stage
+from trainables.final.outcome import Ensemble, LastFit, Outcome, Stage
 from trainables.final.probe import ProbeStage
 from trainables.training.class_balance import Balance, balance
 from trainables.training.fine_tune import Evaluation, Metrics
@@ -73,6 +74,32 @@ def test_the_probe_is_handed_over_where_the_trial_does_not_beat_it_unless_asked_
     asked = "it was asked for; " if hand_over == "probe" else ""
     untouched = "no family's validation F1 was below the threshold, so nothing was oversampled"
     assert because == (f"{asked}{outcome.verdict}" if chosen == "probe" else untouched)
+
+
+@pytest.mark.parametrize(
+    ("together", "probe", "hand_over", "handed_over"),
+    [
+        (0.61, None, "better", "ensemble"),
+        (0.6, None, "better", "before"),
+        (0.65, 0.62, "better", "ensemble"),
+        (0.65, 0.65, "better", "probe"),
+        (0.65, 0.7, "trial", "ensemble"),
+        (0.5, 0.55, "better", "before"),
+    ],
+)
+def test_an_ensemble_is_handed_over_where_it_beats_the_one_training_and_the_probe(
+    together: float, probe: float | None, hand_over: str, handed_over: str
+) -> None:
+    outcome = with_probe(0.6, probe or 0.0, hand_over)
+    members = [stage("before", 0.6), stage("member_2", 0.55), stage("member_3", 0.58)]
+    found = Ensemble(members, (2, 0, 1), evaluation(1.0), evaluation(together))
+    outcome = replace(outcome, ensemble=found, probe=outcome.probe if probe else None)
+    name, because = outcome.handed_over
+    assert name == handed_over
+    words = f"the mean of 2 of 3 trainings has a validation macro F1 of {together:.1%}, the first alone 60.0%"
+    assert words in because or name == "probe"
+    shares = {"ensemble": [2 / 3, 1 / 3], "before": [1.0], "probe": []}
+    assert [share for _, share in outcome.handed_over_stages] == shares[handed_over]
 
 
 @pytest.mark.parametrize(("tested", "alarmed"), [(0.71, True), (0.69, False)])

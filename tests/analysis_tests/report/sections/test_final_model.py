@@ -60,6 +60,35 @@ def test_where_nothing_was_oversampled_no_column_speaks_of_it(changed):
     assert "oversampl" not in picture.note
 
 
+def test_an_ensemble_that_is_handed_over_is_the_model_that_is_quoted(changed):
+    def ensemble(folder):
+        predictions = pd.read_csv(folder / "final" / "predictions.csv")
+        own = predictions[predictions["stage"] == "after"].assign(stage="ensemble")
+        own["predicted"] = own["family"]
+        pd.concat([predictions, own]).to_csv(folder / "final" / "predictions.csv", index=False)
+        figures = {"accuracy": 1.0, "loss": 0.1, "cross_entropy": 0.1, "macro_f1": 1.0}
+        chosen = {"chosen": "ensemble", "trial_chosen": "after", "chosen_because": "the mean of 3 of 5 trainings"}
+        rewritten(folder, lambda metrics: metrics.update(chosen))
+        splits = dict.fromkeys(("train", "validation", "test"), figures)
+        rewritten(folder, lambda metrics: metrics["stages"].update(ensemble=splits))
+        table = pd.read_csv(folder / "final" / "families.csv").assign(val_f1_ensemble=1.0, test_f1_ensemble=1.0)
+        table.to_csv(folder / "final" / "families.csv", index=False)
+        history = pd.read_csv(folder / "final" / "history.csv")
+        member = history[history["stage"] == "after"].assign(stage="member_2")
+        pd.concat([history, member]).to_csv(folder / "final" / "history.csv", index=False)
+
+    data = changed(ensemble)
+    rows = [row for row in final_model.final_table(data).rows if row.best]
+    assert [row.cells[0] for row in rows] == ["the ensemble"] * 3
+    heads = [(head.group, head.text) for head in families.families_table(data).heads]
+    assert ("validation F1", "ensemble") in heads and ("test F1", "ensemble") in heads
+    assert data.test.accuracy.value == 1
+    said = " ".join(sentences(data))
+    assert "weak families oversampled; it is an ensemble: the mean of 3 of 5 trainings." in said
+    assert "The ensemble was handed over in its place." in final_model.oversampling_sentences(data.final)
+    assert "because the mean" not in final_model.oversampling_sentences(data.final)
+
+
 def test_a_last_fit_that_was_tested_is_the_model_that_is_quoted(changed):
     def last_fit(folder):
         predictions = pd.read_csv(folder / "final" / "predictions.csv")
