@@ -1,5 +1,7 @@
 """Set TensorFlow up once per process: threads, GPU memory growth, quiet logs."""
 
+import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -120,3 +122,10 @@ def fast_precision(gpu: bool = True) -> Literal["float32", "bfloat16"]:
 def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def give_memory_back() -> None:
+    """Return what was freed to the system: glibc keeps the room of small objects for the next ones, often for good."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # Another C library, or another system.
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -31,6 +31,7 @@ from trainables.data.layouts import find_photos
 from trainables.data.options import DATA_BOXES, PrepareOptions
 from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, inspect_files, photo_bytes
 from trainables.data.rare_species import LEVELS
+from trainables.device import give_memory_back
 from trainables.data.shards import write_split
 from trainables.data.splits.given_splits import check_given, given_split, without_leaks
 from trainables.data.splits.split import Split, groups_needed, split_groups
@@ -74,6 +75,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     # What is needed of the photos stands in the rows; TensorFlow comes next, and takes 0.7 GB.
     del usable
     found.photos = []
+    give_memory_back()
     with whole_or_nothing(out, needed_bytes=sum(sizes.values())) as folder:
         say(f"writing {len(rows)} photos to {out}")
         rows, shards = _write_shards(folder, place, rows, sizes, options.crop_padding)
