@@ -31,11 +31,11 @@ from trainables.data.layouts import find_photos
 from trainables.data.options import DATA_BOXES, PrepareOptions
 from trainables.data.photo_files import Exclusion, Found, Inspection, PhotoFile, inspect_files, photo_bytes
 from trainables.data.rare_species import LEVELS
-from trainables.device import give_memory_back
 from trainables.data.shards import write_split
 from trainables.data.splits.given_splits import check_given, given_split, without_leaks
 from trainables.data.splits.split import Split, groups_needed, split_groups
 from trainables.data.splits.time_split import split_by_time
+from trainables.device import give_memory_back
 from trainables.errors import UserError
 from trainables.files.output import check_free, whole_or_nothing, write_json, write_rows
 from trainables.taxonomy import Taxonomy, taxonomy_of
