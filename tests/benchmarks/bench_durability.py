@@ -41,8 +41,9 @@ def sweeps(options: argparse.Namespace) -> None:
     if shutil.which("eatmydata") is None:
         sys.exit("eatmydata is not installed: apt-get install eatmydata")
     seconds: dict[str, list[float]] = {"with": [], "without": []}
-    for _ in range(options.rounds):
-        for kind, before in (("with", []), ("without", ["eatmydata"])):
+    kinds: list[tuple[str, list[str]]] = [("with", []), ("without", ["eatmydata"])]
+    for number in range(options.rounds):
+        for kind, before in kinds if number % 2 == 0 else kinds[::-1]:
             with tempfile.TemporaryDirectory(prefix="bench-durability-") as folder:
                 sizes = "--trials", options.trials, "--seconds", options.seconds
                 command = [*before, sys.executable, "-m", "tests.search_tests.killed_driver", folder, *sizes]
