@@ -257,8 +257,9 @@ def sent_to(url: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="raretune-") as temporary:
         folder = Path(temporary) / "dataset"
         yield folder
-        for file in sorted(folder.iterdir(), key=lambda file: (file.name == MANIFEST, file.name)):
-            bucket.send(file, file.name)
+        names = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+        for name in sorted(names, key=lambda name: (name == MANIFEST, name)):  # The ledger's readings too.
+            bucket.send(folder / name, name)
 
 
 def read_manifest(bucket: Bucket) -> tuple[Manifest, bytes]:

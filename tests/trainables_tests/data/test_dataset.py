@@ -22,6 +22,7 @@ from trainables.data.dataset import (
     read_manifest,
     sent_to,
 )
+from trainables.data.ledger import record_reading
 from trainables.data.shards import read_split
 from trainables.errors import UserError
 from trainables.files.bucket import Bucket, open_bucket
@@ -213,6 +214,16 @@ def test_the_manifest_is_sent_last(s3: None, small_dataset: Dataset, monkeypatch
         shutil.copytree(small_dataset.folder, folder)
     assert sorted(sent) == files(small_dataset.folder)
     assert sent[-1] == MANIFEST
+
+
+def test_a_dataset_is_sent_with_the_ledger_of_its_test_photos(
+    s3: None, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sent_to("s3://bucket/ledger") as folder:
+        shutil.copytree(small_dataset.folder, folder)
+        record_reading(open_dataset(folder), "runs/first", "probe", print)
+    sent = open_bucket("s3://bucket/ledger").names()
+    assert {name.partition("/")[0] for name in sent} == {*files(small_dataset.folder), "test_readings"}
 
 
 def test_prepare_and_check_take_urls(s3: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainables_tests.conftest import Command
 from tests.trainables_tests.final.test_retrain import read_metrics, table
-from tests.trainables_tests.training_example import SMALL, handoff
+from tests.trainables_tests.training_example import SMALL, handoff, unread
 from trainables.data.dataset import Dataset
 from trainables.data.images import decode_resized
 from trainables.errors import UserError
@@ -83,7 +83,7 @@ def finals(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> 
             out = tmp_path_factory.mktemp("ensemble") / "experiment" / "final"
             (out.parent / TENSORBOARD_FOLDER / "final_member_9").mkdir(parents=True)
             options = FinalOptions(threshold=0, epochs=2, ensemble=3, refit=refit)  # type: ignore[arg-type]
-            retrain(handoff(small_dataset, config=SMALL), out, options, said.append)
+            retrain(handoff(unread(small_dataset), config=SMALL), out, options, said.append)
             found[refit] = out, said
     return found
 
