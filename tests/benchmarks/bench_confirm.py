@@ -71,8 +71,8 @@ def final(experiment: Path, handoff: dict[str, Any], name: str, scratch: Path) -
     file.write_text(json.dumps(handoff))
     out = experiment / f"final_{name}"
     run("trainables", "retrain", file, "--hand-over", "trial", "--out", out, "--store", scratch / "store")
-    stages = json.loads((out / "metrics.json").read_text())["stages"]
-    kept = json.loads((out / "metrics.json").read_text())["chosen"]
+    metrics = json.loads((out / "metrics.json").read_text())
+    stages, kept = metrics["stages"], metrics["chosen"]
     return stages[kept]["test"]["macro_f1"], stages["probe"]["test"]["macro_f1"]
 
 

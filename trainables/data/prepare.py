@@ -66,7 +66,7 @@ def prepare(photos: Path, out: Path, options: PrepareOptions | None = None, say:
     _look_at_splits(found, options)
     say(f"found {len(found.photos)} photos in {root} ({found.layout})")
     exclusion_list = apply_exclusion_list(found, options.exclude)
-    crops = crop_found(found, options.crop, options.min_confidence, options.crop_padding)
+    crops = crop_found(found, options)
     usable = _usable_photos(place, found, options)
     say(f"{len(usable)} of them can be used; {len(found.excluded)} files or rows are left out")
     rows, train_only, two_labels = _split_rows(place, usable, found, options, rules)

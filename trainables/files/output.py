@@ -94,8 +94,12 @@ def remove_unfinished(folder: Path, of: str = "*") -> None:
     for rest in folder.glob(f".{of}"):
         found = of_here.fullmatch(rest.name)
         # One of our own number is of a process before a restart, or of another container's life.
-        if found is not None and ((pid := int(found["pid"])) == os.getpid() or not _alive(pid)):
-            shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
+        if found is None or ((pid := int(found["pid"])) != os.getpid() and _alive(pid)):
+            continue
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
+        else:
+            rest.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -267,11 +267,13 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_free(arguments.out)
     prepare_tensorflow()
-    from trainables.inference.evaluation import Labelled, evaluate, write_evaluation
+    from trainables.data.options import PrepareOptions
+    from trainables.inference.evaluation import evaluate, write_evaluation
     from trainables.inference.keras_model import load_classifier
 
     model = model_here(arguments.model)
-    how = Labelled(*(getattr(arguments, name) for name in Labelled._fields))
+    names = ("label_level", "taxonomy", "crop", "min_confidence", "crop_padding")
+    how = PrepareOptions(**{name: getattr(arguments, name) for name in names})
     found = evaluate(load_classifier(model), model, arguments.photos, how)
     width = max(len("family"), *(len(each.family) for each in found.families))
     print(f"{'family':<{width}}  photos  right  recall (95% interval)     precision      F1")

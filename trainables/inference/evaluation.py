@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from trainables.data.crops import PADDING
 from trainables.data.formats.megadetector import crop_found
 from trainables.data.layouts import find_photos
-from trainables.data.options import DATA_BOXES
+from trainables.data.options import DATA_BOXES, PrepareOptions
 from trainables.data.photo_files import PhotoFile, label_key, photo_bytes
 from trainables.errors import UserError
 from trainables.files.experiment import EVALUATION_FILE, FAMILIES_FILE, PREDICTIONS_FILE
@@ -73,31 +72,22 @@ class Evaluation(NamedTuple):
         return [*said, *self.cautions]
 
 
-class Labelled(NamedTuple):
-    """How photos get their labels and boxes; each as the option of `prepare` of that name."""
-
-    label_level: str = "family"
-    taxonomy: Path | None = None
-    crop: str | None = None
-    min_confidence: float = 0.0
-    crop_padding: float = PADDING
-
-
-def evaluate(classifier: Classifier, model: Path, root: Path, how: Labelled | None = None) -> Evaluation:
+def evaluate(classifier: Classifier, model: Path, root: Path, how: PrepareOptions | None = None) -> Evaluation:
     """Let a model name the photos below `root`, whose labels are those of `prepare`: class folders, or metadata.
 
     A label is the model's family also where it differs in case or blanks. Where photos are cropped, each animal is one.
 
     Args:
         model: the model's folder or file, for the dataset that it was trained on, if that is on this machine.
+        how: its label_level, taxonomy, crop, min_confidence and crop_padding say what the photos are.
 
     Raises:
         UserError: there are no photos, or none of a family that the model knows.
     """
     names = {label_key(name): name for name in classifier.labels.class_names}
-    how = how or Labelled()
+    how = how or PrepareOptions()
     found = find_photos(root, how.label_level, how.taxonomy, boxes=how.crop == DATA_BOXES)
-    crop_found(found, how.crop, how.min_confidence, how.crop_padding)
+    crop_found(found, how)
     place = found.folder(root)
     spelled = [(photo, names.get(label_key(photo.class_name))) for photo in sorted(found.photos, key=_place)]
     known = [photo._replace(class_name=name) for photo, name in spelled if name is not None]
@@ -123,15 +113,15 @@ def evaluate(classifier: Classifier, model: Path, root: Path, how: Labelled | No
     except UserError as error:
         cautions.append(f"whether the model was trained on some of these photos is not known: {error}")
     else:
-        trained = {photo.sha256 for split in splits for photo in dataset.photos(split)}
-        seen = [photo.source for photo, _ in rows if _sha256(place, photo, how.crop_padding) in trained]
         if (dataset.manifest.crops is None) != (how.crop is None):
             was, here = ("whole photos", "crops") if how.crop else ("crops of animals", "whole photos")
             cautions.append(f"the model was trained on {was}, and these are {here}; see --crop")
+        else:  # No crop has the bytes of a whole photo.
+            trained = {photo.sha256 for split in splits for photo in dataset.photos(split)}
+            seen = [photo.source for photo, _ in rows if _sha256(place, photo, how.crop_padding) in trained]
     truth = np.array([photo.class_name for photo, _ in rows])
     guess = np.array([answer.guesses[0].family for _, answer in rows])
-    passed_over = found.passed_over()
-    families, figures = _families(truth, guess), scores(truth, guess)
+    figures, families, passed_over = scores(truth, guess), _families(truth, guess), found.passed_over()
     return Evaluation(root, figures, families, rows, unreadable, dict(unknown), seen, passed_over, cautions)
 
 

@@ -19,7 +19,7 @@ from trainables.data.crops import Box
 from trainables.data.dataset import Crops
 from trainables.data.formats.local_files import LocalFiles, common_offset
 from trainables.data.formats.records import ANIMAL, crop_of
-from trainables.data.options import DATA_BOXES
+from trainables.data.options import DATA_BOXES, PrepareOptions
 from trainables.data.photo_files import Found, PhotoFile, path_key
 from trainables.errors import UserError
 
@@ -138,25 +138,20 @@ def _by_pixels(whole: object) -> _Read:
     return boxes, {}, 0
 
 
-def crop_found(found: Found, crop: str | None, min_confidence: float, padding: float) -> Crops | None:
+def crop_found(found: Found, options: PrepareOptions) -> Crops | None:
     """Put the crops that are asked for in the place of the photos; how they are made, None where whole photos are used.
-
-    Args:
-        crop: a detector's file, DATA_BOXES for the boxes that the photos already have, None for whole photos.
-        padding: see `crops.crop`.
 
     Raises:
         UserError: the detector's file cannot be read, or speaks of none of the photos.
     """
-    if crop is None:
+    if options.crop is None:
         return None
-    if crop == DATA_BOXES:
-        return Crops(file=None, sha256=None, min_confidence=min_confidence, padding=padding)
-    detections = read_detections(Path(crop))
-    crop_photos(found, detections, min_confidence)
-    return Crops(
-        file=str(detections.file.absolute()), sha256=detections.sha256, min_confidence=min_confidence, padding=padding
-    )
+    how = {"min_confidence": options.min_confidence, "padding": options.crop_padding}
+    if options.crop == DATA_BOXES:
+        return Crops(file=None, sha256=None, **how)
+    detections = read_detections(Path(options.crop))
+    crop_photos(found, detections, options.min_confidence)
+    return Crops(file=str(detections.file.absolute()), sha256=detections.sha256, **how)
 
 
 def crop_photos(found: Found, detections: Detections, min_confidence: float) -> None:
