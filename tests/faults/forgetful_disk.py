@@ -2,7 +2,8 @@
 
 Every change is seen at the next event: Python's audit events of opening, renaming, making and removing, and `os.fsync`.
 At each, the folder is compared with how it was before. So writers in C are seen too, at the next event of this process;
-they must not write in another process.
+they must not write in another process. Threads may write at once: one looks at a time, and the others wait at their
+next event; what one of them removes while another looks is taken as removed.
 
 The model is that of ext4 and its like. Names appear and disappear in the order in which they were made, and a sync of
 anything brings all names before it to the disk; the content of a file is there once that file was synced, and otherwise
@@ -15,6 +16,7 @@ SQLite syncs in C, where no event is seen: files in `synced` are taken as synced
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,6 +68,7 @@ class ForgetfulDisk:
         self._seen: dict[str, Seen] = {}
         self._ids: dict[int, int] = {}  # Of inodes, which are used again, by an id that is not.
         self._next = 1
+        self._one_at_a_time = threading.RLock()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -73,12 +76,13 @@ class ForgetfulDisk:
         fsync, root = os.fsync, self.root.stat()
 
         def noted(descriptor: int) -> None:
-            self.look()
-            fsync(descriptor)
-            found = os.fstat(descriptor)
-            inode = 0 if os.path.samestat(found, root) else self._ids.get(found.st_ino)
-            if inode is not None:
-                self.steps.append(Step("sync", inode))
+            with self._one_at_a_time:
+                self.look()
+                fsync(descriptor)
+                found = os.fstat(descriptor)
+                inode = 0 if os.path.samestat(found, root) else self._ids.get(found.st_ino)
+                if inode is not None:
+                    self.steps.append(Step("sync", inode))
 
         _hook(self)
         os.fsync = noted  # type: ignore[assignment]
@@ -92,23 +96,37 @@ class ForgetfulDisk:
 
     def look(self) -> None:
         """Note what has changed."""
-        with _hook_off():
-            found = dict(self._walk())
+        with self._one_at_a_time, _hook_off():
+            self._look()
+
+    def _look(self) -> None:
+        found, contents = self._what_is_there()
         inodes = {seen.inode for seen in found.values()}
         for gone in self._ids.keys() - inodes:
             del self._ids[gone]
-        new = [name for name, seen in found.items() if seen.inode not in self._ids]
-        for name in new:
-            self._ids.setdefault(found[name].inode, self._next)
-            self._next += 1
+        for seen in found.values():
+            if seen.inode not in self._ids:
+                self._ids[seen.inode] = self._next
+                self._next += 1
         names = {name: self._ids[seen.inode] for name, seen in found.items()}
-        before = self._names()
-        changed = [name for name, seen in found.items() if seen.changed >= 0 and self._seen.get(name) != seen]
-        for name in changed:
-            self._note_content(name, names[name])
-        if names != before:
+        for name, content in contents.items():
+            self._note_content(name, names[name], content)
+        if names != self._names():
             self.steps.append(Step("names", names=names))
         self._seen = found
+
+    def _what_is_there(self) -> tuple[dict[str, Seen], dict[str, bytes]]:
+        """All that is below the root, and the content of what has changed."""
+        found, contents = {}, {}
+        for name, seen in self._walk():
+            place = self.root / name
+            try:
+                if self._seen.get(name) != seen:
+                    contents[name] = _FOLDER if place.is_dir() else place.read_bytes()
+            except FileNotFoundError:  # Another thread has removed it since.
+                continue
+            found[name] = seen
+        return found, contents
 
     def moments(self) -> list[int]:
         """After how many steps something can be left that is not left elsewhere."""
@@ -151,18 +169,12 @@ class ForgetfulDisk:
     def _names(self) -> dict[str, int]:
         return next((step.names for step in reversed(self.steps) if step.kind == "names"), {})
 
-    def _note_content(self, name: str, inode: int) -> None:
-        place = self.root / name
-        try:
-            with _hook_off():
-                content = _FOLDER if place.is_dir() else place.read_bytes()
-        except FileNotFoundError:
-            return
+    def _note_content(self, name: str, inode: int, content: bytes) -> None:
         before = next((s.content for s in reversed(self.steps) if s.kind == "write" and s.inode == inode), None)
         if content == before:
             return
         self.steps.append(Step("write", inode, content))
-        if place.name.startswith(self._synced):
+        if Path(name).name.startswith(self._synced):
             self.steps.append(Step("sync", inode))
 
     def _walk(self) -> Iterator[tuple[str, Seen]]:
@@ -180,7 +192,7 @@ class ForgetfulDisk:
 
 # Audit hooks stay for ever, so there is one, which is turned on and off.
 _active: ForgetfulDisk | None = None
-_looking = False
+_own = threading.local()  # `looking`: what this thread opens is no event.
 
 
 def _hook(disk: ForgetfulDisk | None) -> None:
@@ -191,16 +203,16 @@ def _hook(disk: ForgetfulDisk | None) -> None:
 
 @contextmanager
 def _hook_off() -> Iterator[None]:
-    global _looking
-    before, _looking = _looking, True
+    before = getattr(_own, "looking", False)
+    _own.looking = True
     try:
         yield
     finally:
-        _looking = before
+        _own.looking = before
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if _active is None or _looking or event not in _EVENTS:
+    if _active is None or getattr(_own, "looking", False) or event not in _EVENTS:
         return
     if event == "open" and len(arguments) > 2 and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
         return

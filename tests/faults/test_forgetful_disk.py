@@ -1,6 +1,7 @@
 """tests/faults/forgetful_disk.py: what the disk forgets, and what it does not."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,18 @@ def test_files_that_sync_themselves_are_never_lost(tmp_path: Path) -> None:
         (disk.root / "study.db").write_text("12")
         os.mkdir(disk.root / "folder")  # noqa: PTH102
     assert {"study.db": b"12"} in states(disk, "names")
+
+
+def test_threads_may_write_and_remove_at_once(disk: ForgetfulDisk) -> None:
+    def work(name: str) -> None:
+        for _ in range(100):
+            write_text("whole", disk.root / name)
+            (disk.root / name).unlink()
+
+    with disk.recording(), ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, "abc"))
+    for moment in disk.moments():
+        assert set(disk.left(moment, "killed").contents.values()) <= {b"", b"whole"}
+        for loss in LOSSES:
+            left = disk.left(moment, loss)
+            assert left.names.keys() == {name for name, inode in left.names.items() if inode in left.contents}
