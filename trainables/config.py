@@ -100,8 +100,9 @@ class TrialConfig(BaseModel):
     averages of several depths, standardised, then dropout, dense and dropout. 0 `dense_units` leave out the dense layer
     and the dropout behind it. `depths` names the operations (of `cut.block_ends`); none means the probe's with
     `head_start` probe, else the last four. `head_start` is what the head begins from: random weights (zeros without a
-    dense layer); "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution, or
-    the same as "warm" where there is a dense layer. `head_learning_rate` is the head's, None the backbone's.
+    dense layer); "warm": `head_epochs` epochs in which all of the backbone is frozen; "probe": the probe's solution,
+    which a dense layer keeps exactly, or the same as "warm" where that has too few units for it (twice the families are
+    enough). `head_learning_rate` is the head's, None the backbone's.
     `weight_average` is what is judged and kept: the weights as an epoch leaves them ("none"), or their mean over the
     epochs so far, in which what the head starts from, unless it is random, counts as one more ("epochs"; Izmailov et
     al. 2018, "Averaging Weights Leads to Wider Optima", and Wortsman et al. 2022, "Robust fine-tuning of zero-shot

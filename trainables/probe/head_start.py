@@ -49,17 +49,18 @@ def find_start(worker: Worker, config: TrialConfig, parting: Parting | None = No
     """
     if config.head == "study":
         return config, HeadStart(head=_warm_head(worker, config, (), parting))
-    linear = not config.dense_units
-    if config.head_start == "probe" and not from_scratch(config.backbone) and (linear or not config.depths):
+    if config.head_start == "probe" and not from_scratch(config.backbone):
         probe = find_probe(worker, config)
         solution = probe.solution if parting is None else fitted_on(worker, config, probe, parting.fit)
         config = config.model_copy(update={"depths": list(solution.depths)})
         standard = solution.mean, solution.deviation
-        if linear:
-            labels = _labels(worker, config, parting)
-            offsets = balance(config.imbalance, np.bincount(labels, minlength=worker.classes)).logit_offsets
-            # Training adds the offsets to the logits; what the probe has learnt holds for the sum.
-            return config, HeadStart(standard, (solution.kernel, solution.bias - offsets))
+        offsets = balance(config.imbalance, np.bincount(_labels(worker, config, parting), minlength=worker.classes))
+        # Training adds the offsets to the logits; what the probe has learnt holds for the sum.
+        head = solution.kernel, solution.bias - offsets.logit_offsets
+        if not config.dense_units:
+            return config, HeadStart(standard, head)
+        if deep := through_dense_layer(*head, config.dense_units, config.seed):
+            return config, HeadStart(standard, deep)
     else:
         depths = head_depths(worker.base(config), config)
         config = config.model_copy(update={"depths": list(depths)})
@@ -67,6 +68,35 @@ def find_start(worker: Worker, config: TrialConfig, parting: Parting | None = No
         pooled = np.concatenate([worker.pooled(split, config, depths) for split in splits])
         standard = standardisation(pooled if parting is None else pooled[parting.fit])
     return config, HeadStart(standard, _warm_head(worker, config, standard, parting))
+
+
+def through_dense_layer(kernel: Array, bias: Array, units: int, seed: int) -> Sequence[Array]:
+    """A head with a dense layer and ReLU that answers exactly as a linear classifier does.
+
+    The kernel's singular vectors are what the dense layer's first units compute, one unit for each and one for its
+    negative: of the two, ReLU lets through what is positive, and their difference is the vector's value. The other
+    units are drawn (Glorot), with nothing behind them yet.
+
+    Args:
+        kernel: float32 [channels, classes].
+        bias: float32 [classes].
+
+    Returns:
+        Kernel and bias of the dense layer, float32 [channels, units] and [units], and of the last, [units, classes] and
+        [classes]; nothing where there are fewer units than twice the kernel's rank.
+    """
+    left, values, right = np.linalg.svd(kernel.astype(np.float64), full_matrices=False)
+    rank = int((values > values[0] * 1e-6).sum())
+    if 2 * rank > units:
+        return ()
+    shared = np.sqrt(values[:rank])  # In equal parts before and behind the ReLU.
+    first, last = left[:, :rank] * shared, shared[:, None] * right[:rank]
+    spare = units - 2 * rank
+    limit = np.sqrt(6 / (kernel.shape[0] + units))
+    drawn = np.random.default_rng(seed).uniform(-limit, limit, (kernel.shape[0], spare))
+    dense = np.concatenate([first, -first, drawn], axis=1)
+    behind = np.concatenate([last, -last, np.zeros((spare, kernel.shape[1]))])
+    return [each.astype(np.float32) for each in (dense, np.zeros(units), behind, bias)]
 
 
 def _labels(worker: Worker, config: TrialConfig, parting: Parting | None) -> Array:

@@ -3,7 +3,8 @@ import pytest
 
 from tests.trainables_tests.training_example import LEARNS, SMALL
 from trainables.inference.keras_model import whole_model
-from trainables.probe.head_start import find_start
+from trainables.probe.head_start import find_start, through_dense_layer
+from trainables.probe.probe import find_probe
 from trainables.training.fine_tune import FineTuning
 from trainables.training.worker import Worker
 
@@ -61,3 +62,31 @@ def test_a_warm_head_begins_above_a_random_one_and_the_backbone_as_it_was(worker
     layer = next(layer for layer in run.tail.body.layers if layer.weights)
     for weight, value in zip(layer.weights, worker.base(config).get_layer(layer.name).weights, strict=True):
         np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize("units", [10, 24])
+def test_a_dense_layer_begins_with_the_classifiers_own_answers(units: int) -> None:
+    draw = np.random.default_rng(0)
+    kernel, bias = (draw.normal(size=shape).astype(np.float32) for shape in ((30, 5), (5,)))
+    features = draw.normal(size=(50, 30)).astype(np.float32)
+    dense, zero, last, behind = through_dense_layer(kernel, bias, units, seed=3)
+    assert dense.shape == (30, units) and last.shape == (units, 5)
+    answers = np.maximum(features @ dense + zero, 0) @ last + behind
+    np.testing.assert_allclose(answers, features @ kernel + bias, atol=1e-4)
+
+
+def test_a_dense_layer_needs_two_units_for_each_direction() -> None:
+    one = np.ones((30, 1), np.float32)
+    assert not through_dense_layer(np.eye(30, 5, dtype=np.float32), np.zeros(5), 9, seed=0)
+    assert through_dense_layer(one @ one[:5].T, np.zeros(5), 2, seed=0)  # Five families, in one direction.
+
+
+@pytest.mark.parametrize("dense_units", [0, 16])
+def test_a_head_that_begins_with_the_probe_answers_as_it_does(worker: Worker, dense_units: int) -> None:
+    config = LINEAR.model_copy(update={"dense_units": dense_units, "unfrozen_layers": 10, "head_start": "probe"})
+    solution = find_probe(worker, config).solution
+    config, start = find_start(worker, config)
+    found = worker.start(config, start=start).evaluate(worker.part("validation", config)).probabilities
+    logits = solution.logits(worker.pooled("validation", config, solution.depths))
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
