@@ -223,6 +223,11 @@ class Outcome:
             return last, f"oversampling took validation macro F1 from {first:.1%} to {second:.1%}"
         return before, f"oversampling took validation macro F1 from {first:.1%} down to {second:.1%}"
 
+    @property
+    def copied(self) -> Sequence[int]:
+        """The families of whose photos the trial's model saw copies."""
+        return self.oversampled if self.choice[0].name == "after" else ()
+
     def metrics(
         self, handoff: Handoff, config: TrialConfig, options: FinalOptions, dataset: Dataset, proof: LeakProof
     ) -> dict[str, Any]:

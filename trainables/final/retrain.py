@@ -77,8 +77,8 @@ def retrain(
     started = time.monotonic()
     check_free(out)
     worker, config, proof = _prepare(handoff, out, options)
-    # The model twice, while its labels go into it; pictures and tables are small.
-    check_room(out, 2 * int(1e6 * worker.cost(MODEL_MB, config)) + _PICTURES)
+    # The model twice, while its labels go into it, and each member's layers; pictures and tables are small.
+    check_room(out, 2 * options.ensemble * int(1e6 * worker.cost(MODEL_MB, config)) + _PICTURES)
     say("the splits are disjoint by photo id, content and group")
     given = config
     config, start = find_start(worker, given)

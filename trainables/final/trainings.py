@@ -75,11 +75,11 @@ def train_ensemble(worker: Worker, config: TrialConfig, outcome: Outcome, option
         config: as `find_start` takes it.
     """
     first, _ = outcome.choice
-    members, oversampled = [first], outcome.oversampled if first.name == "after" else ()
+    members = [first]
     for number in range(2, options.ensemble + 1):
         other = config.model_copy(update={"seed": (config.seed + number - 1) % _SEEDS})
         own, start = find_start(worker, other)
-        members.append(train(f"member_{number}", worker, own, start, options, say, oversampled))
+        members.append(train(f"member_{number}", worker, own, start, options, say, outcome.copied))
     labels = {split: worker.photos(split, config.image_size).labels for split in ("train", "validation")}
     picks = choose(labels["validation"], [member.validation.probabilities for member in members])
     trained = joined(labels["train"], [member.train for member in members], picks)
@@ -110,9 +110,8 @@ def _fit(
     worker: Worker, outcome: Outcome, stage: Stage, splits: Sequence[str], options: FinalOptions, say: Say
 ) -> State:
     """The weights of a training after its best epoch, on the photos of all `splits`."""
-    weak = outcome.oversampled if outcome.choice[0].name == "after" else ()
     config, epochs = stage.run.config, stage.run.best_epoch
-    run = worker.start(config, oversampled=weak, copies=options.copies, start=stage.start, splits=splits)
+    run = worker.start(config, oversampled=outcome.copied, copies=options.copies, start=stage.start, splits=splits)
     words = "last fit" if stage.name in ("before", "after") else f"last fit of {stage.name.replace('_', ' ')}"
     for epoch in range(1, epochs + 1):
         figures = run.train_epoch()
