@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainables_tests.data.test_commands import run
 from tests.trainables_tests.drawn_photos import write_photos
-from tests.trainables_tests.training_example import make_worker
+from tests.trainables_tests.training_example import make_worker, unread
 from trainables.config import RunSettings
 from trainables.data.dataset import (
     MANIFEST,
@@ -107,7 +107,7 @@ def test_an_unknown_split_names_the_known_ones(small_dataset: Dataset) -> None:
 def url(s3: None, small_dataset: Dataset, tmp_path: Path) -> str:
     place = f"s3://bucket/{tmp_path.name}"
     with sent_to(place) as folder:
-        shutil.copytree(small_dataset.folder, folder)
+        shutil.copytree(unread(small_dataset).folder, folder)
     return place
 
 
@@ -211,7 +211,7 @@ def test_the_manifest_is_sent_last(s3: None, small_dataset: Dataset, monkeypatch
     monkeypatch.setattr(Bucket, "check_writable", lambda _: None)
     monkeypatch.setattr(Bucket, "send", lambda _, file, name: sent.append(name))
     with sent_to("s3://bucket/order") as folder:
-        shutil.copytree(small_dataset.folder, folder)
+        shutil.copytree(unread(small_dataset).folder, folder)
     assert sorted(sent) == files(small_dataset.folder)
     assert sent[-1] == MANIFEST
 
@@ -220,7 +220,7 @@ def test_a_dataset_is_sent_with_the_ledger_of_its_test_photos(
     s3: None, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sent_to("s3://bucket/ledger") as folder:
-        shutil.copytree(small_dataset.folder, folder)
+        shutil.copytree(unread(small_dataset).folder, folder)
         record_reading(open_dataset(folder), "runs/first", "probe", print)
     sent = open_bucket("s3://bucket/ledger").names()
     assert {name.partition("/")[0] for name in sent} == {*files(small_dataset.folder), "test_readings"}
