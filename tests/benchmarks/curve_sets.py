@@ -139,6 +139,9 @@ def sweep(folder: Path, fixed: dict[str, Any], seed: int, points: list[dict[str,
             "concurrent_trials": 1,
             "threads_per_trial": len(os.sched_getaffinity(0)),
         },
+        # As the sets in curves/ were recorded: the file itself leaves the photos as they are.
+        "trial.augment_views": 3,
+        "trial.augmentation": {"vertical_flip": False},
         **{f"trial.{key}": value for key, value in fixed.items()},
     }
     command = [sys.executable, "-m", "search", "run", "search/sweeps/rare_families.yaml"]
