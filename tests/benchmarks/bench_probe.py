@@ -28,7 +28,8 @@ def measure(options: argparse.Namespace, size: int) -> Row:
 
     def done(part: str) -> None:
         row[part] = time.monotonic() - began - sum(row.values())
-        print(f"{size} px: {part} {row[part]:.1f} s", file=sys.stderr, flush=True)
+        so_far = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(f"{size} px: {part} {row[part]:.1f} s, at most {so_far:.1f} GB", file=sys.stderr, flush=True)
 
     from trainables.device import prepare_tensorflow, usable_cores
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from trainables.data.folds import Parting
 from trainables.device import usable_cores
@@ -26,7 +27,7 @@ DISCRIMINANT: Classifier = "discriminant analysis"
 FINALISTS = 3
 STRENGTHS = (30.0, 300.0, 3000.0)  # C times the number of features: the sum of their squares grows with it
 RANKING_SHRINKAGE = 0.9
-MOST_RANKED = 4000  # photos that rank the depths: every two of them have a number at every depth
+MOST_RANKED = 2500  # photos that rank the depths: every two of them have a number at every depth
 _MOST_THREADS = 4  # each needs a few such tables
 
 
@@ -39,6 +40,13 @@ class Tried(NamedTuple):
     class_weight: ClassWeight
     macro_f1: float
     cross_entropy: float
+
+
+class Judged(NamedTuple):
+    """A choice that was tried, and its fit on the photos of the last parting."""
+
+    tried: Tried
+    linear: Linear
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def judge(labels: Ints, logits: npt.NDArray[np.floating]) -> Metrics:
 
 def choose(
     features: Features, partings: Sequence[Parting], class_weight: ClassWeight, say: Callable[[str], None]
-) -> tuple[Tried, list[Tried]]:
+) -> tuple[Judged, list[Tried]]:
     """The best choice, and all that were tried, in that order."""
     tried = rank(features, partings, class_weight)
     finalists = sorted(tried, key=_order)[:FINALISTS]
@@ -76,14 +84,18 @@ def choose(
         f"ranked {len(tried)} runs of depths by discriminant analysis: "
         + "; ".join(f"{words(one.depths)} {one.macro_f1:.1%}" for one in finalists)
     )
-    fitted: list[Tried] = []
-    for finalist in finalists:
-        rows = sorted(candidates(features, partings, finalist.depths, class_weight), key=_order)
-        say(
-            f"{words(finalist.depths)}: {rows[0].classifier}, C {rows[0].strength:.3g}: macro F1 {rows[0].macro_f1:.1%}"
-        )
-        fitted += rows
-    return sorted(fitted, key=_order)[0], tried + fitted
+
+    def judged(finalist: Tried) -> list[Judged]:
+        found = candidates(features, partings, finalist.depths, class_weight)
+        return sorted(found, key=lambda row: _order(row.tried))
+
+    fitted: list[Judged] = []
+    with threadpool_limits(1), _threads() as pool:
+        for rows in pool.map(judged, finalists):
+            best = rows[0].tried
+            say(f"{words(best.depths)}: {best.classifier}, C {best.strength:.3g}: macro F1 {best.macro_f1:.1%}")
+            fitted += rows
+    return min(fitted, key=lambda row: _order(row.tried)), tried + [row.tried for row in fitted]
 
 
 def rank(features: Features, partings: Sequence[Parting], class_weight: ClassWeight) -> list[Tried]:
@@ -91,8 +103,6 @@ def rank(features: Features, partings: Sequence[Parting], class_weight: ClassWei
 
     On at most `MOST_RANKED` photos.
     """
-    from threadpoolctl import threadpool_limits
-
     some, partings = _thinned(len(features.labels), partings)
     labels, names = features.labels[some], list(features.depths)
     # Sums from the first depth to each: the inner products of a run are the difference of two.
@@ -111,8 +121,7 @@ def rank(features: Features, partings: Sequence[Parting], class_weight: ClassWei
         metrics = judge(labels[np.concatenate([others for _, others in partings])], np.concatenate(logits))
         return Tried(depths, DISCRIMINANT, RANKING_SHRINKAGE, class_weight, metrics.macro_f1, metrics.cross_entropy)
 
-    # A core for each run: the products are too small to be shared.
-    with threadpool_limits(1), ThreadPoolExecutor(min(usable_cores(), _MOST_THREADS)) as pool:
+    with threadpool_limits(1), _threads() as pool:
         single = list(pool.map(judged, [(place, place) for place in range(len(names))]))
         best = sorted(single, key=_order)[0]
         around = names.index(best.depths[0])
@@ -122,21 +131,24 @@ def rank(features: Features, partings: Sequence[Parting], class_weight: ClassWei
 
 def candidates(
     features: Features, partings: Sequence[Parting], depths: tuple[str, ...], class_weight: ClassWeight
-) -> Iterator[Tried]:
+) -> Iterator[Judged]:
     """Judge logistic regression at all strengths."""
     balanced = class_weight == "balanced"
     strengths = [strength / features.width(depths) for strength in STRENGTHS]
     logits: dict[float, list[Floats]] = {}
+    linears: dict[float, Linear] = {}
     for fit, others in partings:
         known, asked = features.at(depths, fit), features.at(depths, others)
         for strength, linear in zip(
             strengths, logistic_path(known, features.labels[fit], features.classes, balanced, strengths), strict=True
         ):
             logits.setdefault(strength, []).append(asked @ linear.kernel + linear.bias)
+            linears[strength] = linear
     labels = features.labels[np.concatenate([others for _, others in partings])]
     for strength, parts in logits.items():
         metrics = judge(labels, np.concatenate(parts))
-        yield Tried(depths, LOGISTIC, strength, class_weight, metrics.macro_f1, metrics.cross_entropy)
+        tried = Tried(depths, LOGISTIC, strength, class_weight, metrics.macro_f1, metrics.cross_entropy)
+        yield Judged(tried, linears[strength])
 
 
 def fit(features: Features, rows: Ints, choice: Tried) -> Linear:
@@ -145,7 +157,8 @@ def fit(features: Features, rows: Ints, choice: Tried) -> Linear:
     # By the way that the judged fit took: what the steps reach where nearly all is separable depends on the start.
     weaker = [strength / known.shape[1] for strength in STRENGTHS if strength / known.shape[1] < choice.strength]
     strengths = [*weaker, choice.strength]
-    *_, linear = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", strengths)
+    with threadpool_limits(1):
+        *_, linear = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", strengths)
     return linear
 
 
@@ -154,16 +167,32 @@ def words(depths: Sequence[str]) -> str:
     return depths[0] if len(depths) == 1 else f"{depths[0]} to {depths[-1]}"
 
 
+def _threads() -> ThreadPoolExecutor:
+    """Threads for fits whose products of matrices keep to a core each, by `threadpool_limits(1)`.
+
+    Shared among cores they are too small to gain: on two, scikit-learn's logistic regression takes twice as long.
+    """
+    return ThreadPoolExecutor(min(usable_cores(), _MOST_THREADS))
+
+
 def _order(tried: Tried) -> tuple[float, float]:
     """The better, the smaller."""
     return -tried.macro_f1, tried.cross_entropy
 
 
 def _thinned(photos: int, partings: Sequence[Parting]) -> tuple[Ints, list[Parting]]:
-    """At most `MOST_RANKED` of the photos, and the partings by their places among them."""
+    """At most `MOST_RANKED` of the photos, and the partings by their places among them.
+
+    A holdout keeps its photos, up to half of them all: those judge.
+    """
     if photos <= MOST_RANKED:
         return np.arange(photos), list(partings)
-    some = np.sort(np.random.default_rng(0).choice(photos, MOST_RANKED, replace=False))
+    drawn = np.random.default_rng(0).permutation(photos)
+    if len(partings) == 1:
+        judges = np.isin(drawn, partings[0].judged)
+        few = drawn[judges][: MOST_RANKED // 2]
+        drawn = np.concatenate([few, drawn[~judges]])
+    some = np.sort(drawn[:MOST_RANKED])
     place = np.full(photos, -1)
     place[some] = np.arange(len(some))
     return some, [Parting(*(kept[kept >= 0] for kept in (place[rows] for rows in parting))) for parting in partings]

@@ -90,7 +90,11 @@ def discriminant(gram: Floats, labels: Ints, classes: int, width: int, balanced:
     means = share.T @ from_means
     # Z = weight (X - its family's mean): the covariance is Zᵀ Z, and Z Zᵀ follows from G.
     towards = weight * (from_means - means[place])  # Z · meansᵀ
-    within = weight * (gram - from_means[:, place] - from_means.T[place] + means[place][:, place]) * weight.T
+    within = gram - from_means[:, place]  # Then in place: each of its terms is as large as G.
+    within -= from_means.T[place]
+    within += means[place][:, place]
+    within *= weight
+    within *= weight.T
     spread = float(np.trace(within)) or float(np.trace(gram)) / len(labels) or 1.0
     ridge = np.float32(shrinkage * spread / width)
     within *= 1 - shrinkage

@@ -31,7 +31,7 @@ from trainables.training.fine_tune import Metrics
 from trainables.training.worker import Worker
 from trainables.versions import versions
 
-METHOD = 2  # Raised when the same photos would give another probe: what is remembered is found anew then.
+METHOD = 3  # Raised when the same photos would give another probe: what is remembered is found anew then.
 FOLDER = "probes"
 FEWEST_JUDGES = 5  # validation photos of a family on average; with fewer, folds of train and validation decide
 FOLDS = 3
@@ -155,8 +155,10 @@ def _find(worker: Worker, config: TrialConfig, started: float, say: Callable[[st
     by_depth = {depth: stacked[:, part[0] : part[-1] + 1] for depth, part in zip(depths, columns, strict=True)}
     features = Features(by_depth, np.concatenate(labels), worker.classes)
     fitted, judged = np.arange(len(labels[0])), len(labels[0]) + np.arange(len(labels[1]))
-    choice, tried = choose(features, _partings(worker, features, fitted, judged, say), class_weight(config), say)
-    linear = fit(features, fitted, choice)
+    partings = _partings(worker, features, fitted, judged, say)
+    (choice, linear), tried = choose(features, partings, class_weight(config), say)
+    if len(partings) > 1:  # Else what judged the choice was fitted on the training photos.
+        linear = fit(features, fitted, choice)
     used = np.concatenate([part for depth, part in zip(depths, columns, strict=True) if depth in choice.depths])
     solution = Solution(choice.depths, mean[used], deviation[used], linear.kernel, linear.bias)
     metrics = judge(labels[1], features.at(choice.depths, judged) @ linear.kernel + linear.bias)

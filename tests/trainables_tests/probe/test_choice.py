@@ -21,7 +21,7 @@ PARTING = [Parting(np.arange(80), np.arange(80, 120))]
 
 @pytest.mark.parametrize("telling", [0, 2])
 def test_the_depth_that_tells_families_apart_is_found_wherever_it_lies(telling: int) -> None:
-    chosen, tried = choose(drawn(telling), PARTING, "balanced", lambda line: None)
+    (chosen, _), tried = choose(drawn(telling), PARTING, "balanced", lambda line: None)
     assert f"depth{telling}" in chosen.depths
     assert chosen.macro_f1 > 0.9
     assert chosen.classifier == LOGISTIC
@@ -31,7 +31,7 @@ def test_the_depth_that_tells_families_apart_is_found_wherever_it_lies(telling: 
 
 
 def test_equal_macro_f1_is_decided_by_cross_entropy() -> None:
-    chosen, tried = choose(drawn(1), PARTING, "balanced", lambda line: None)
+    (chosen, _), tried = choose(drawn(1), PARTING, "balanced", lambda line: None)
     equal = [row for row in tried if row.classifier == LOGISTIC and row.macro_f1 == chosen.macro_f1]
     assert len(equal) > 1
     assert chosen.cross_entropy == min(row.cross_entropy for row in equal)
@@ -52,10 +52,23 @@ def test_of_many_photos_some_rank_the_depths(monkeypatch: pytest.MonkeyPatch) ->
     assert "depth2" in best.depths
 
 
+@pytest.mark.parametrize(("most", "judges"), [(90, 40), (60, 30)])
+def test_of_many_photos_those_that_judge_are_kept(monkeypatch: pytest.MonkeyPatch, most: int, judges: int) -> None:
+    monkeypatch.setattr(choice, "MOST_RANKED", most)
+    some, [parting] = choice._thinned(120, PARTING)
+    assert len(some) == len(set(some.tolist())) == most
+    assert len(parting.judged) == judges
+    assert {*some[parting.judged].tolist()} <= {*PARTING[0].judged.tolist()}
+    assert {*some[parting.fit].tolist()} <= {*PARTING[0].fit.tolist()}
+    assert len(parting.fit) == most - judges
+
+
 def test_the_choice_is_fitted_on_the_photos_that_are_named() -> None:
     features = drawn(1)
-    chosen, _ = choose(features, PARTING, "none", lambda line: None)
+    (chosen, judged_by), _ = choose(features, PARTING, "none", lambda line: None)
     linear = fit(features, PARTING[0].fit, chosen)
     judged = PARTING[0].judged
+    np.testing.assert_allclose(judged_by.kernel, linear.kernel, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(judged_by.bias, linear.bias, rtol=1e-5, atol=1e-7)
     given = choice.judge(features.labels[judged], features.at(chosen.depths, judged) @ linear.kernel + linear.bias)
     assert given.macro_f1 == pytest.approx(chosen.macro_f1)
