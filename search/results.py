@@ -47,7 +47,7 @@ def write_results(
         **summarise(trials, config, ended_because, seconds),
         "repeats": count_repeats(study),
         "step_seconds": round(sum(epoch.get("step_seconds") or 0.0 for epoch in epochs), 1),
-        "store": as_json(saved(epochs)),
+        "store": as_json(saved([*epochs, *([] if probe is None else [probe.as_epoch()])])),
         "forecast": None if expected is None else as_json(expected),
         "probe": None if probe is None else probe.model_dump(mode="json", exclude={"tried"}),
     }

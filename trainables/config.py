@@ -39,6 +39,11 @@ class Augmentation(BaseModel):
     brightness: Number = Field(default=0.2, ge=0, le=1)
     contrast: Number = Field(default=0.2, ge=0, lt=1)
 
+    @property
+    def varies(self) -> bool:
+        """Whether a photo's views differ from the photo as it is."""
+        return any(self.model_dump().values())
+
     def words(self) -> str:
         """Say what is varied and by how much, such as "horizontal flip, rotation to 20°, zoom to 10%"."""
         flips = [name.replace("_", " ") for name in ("horizontal_flip", "vertical_flip") if getattr(self, name)]

@@ -19,8 +19,9 @@ class ProbeRecord(BaseModel):
 
     `depths` are the layers whose pooled outputs it takes; `strength` is C of logistic regression, shrinkage of
     discriminant analysis; the `val_` figures are of the one fitted on training photos alone. `config` are the settings
-    of a trial that it shares (backbone, image size, weights …), `weights` what they meant where it was found; `tried`
-    holds a row for each classifier that was compared.
+    of a trial that it shares (backbone, image size, weights …), `weights` what they meant where it was found; `stored`
+    is what was computed for the trials in the same pass (see `features.StoreUse`); `tried` holds a row for each
+    classifier that was compared.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,12 +37,17 @@ class ProbeRecord(BaseModel):
     weights: dict[str, Any]
     dataset_fingerprint: str
     seconds: float
+    stored: dict[str, float] = {}
     tried: tuple[dict[str, Any], ...] = ()
 
     def value(self, metric: str) -> float | None:
         """The probe's figure of that name; None of one that it does not have, such as a loss."""
         figures = {name: getattr(self, name) for name in PROBE_METRICS}
         return figures.get(metric)
+
+    def as_epoch(self) -> dict[str, float]:
+        """What it stored for the trials, named as in their epochs."""
+        return {f"store_{name}": value for name, value in self.stored.items()}
 
     def words(self) -> str:
         """Say what it is, such as "logistic regression on mixed7 + mixed8"."""

@@ -18,6 +18,7 @@ from search.tune.failure import describe
 from search.tune.resources import Node, Share
 from search.tune.session import nodes_of_trials
 from trainables.config import RunSettings, TrialConfig
+from trainables.data.folds import PARTED, as_they_are
 from trainables.errors import TrialFailed, UserError
 from trainables.files.experiment import PROBE_FILE, PROBE_FOLDER, SOLUTION_FILE
 from trainables.files.output import whole_or_nothing, write_json
@@ -61,8 +62,10 @@ class Prober:
         worker, config = self._worker, self._config
         with memory_errors():
             worker.base(config)
-            for split in ("train", "validation"):
+            for split in PARTED:
                 worker.photos(split, config.image_size)
+            worker.fill(as_they_are(config), config, self._run.plan)
+            stored = asdict(worker.store_use.take())
             try:
                 found = find_probe(worker, config)
                 figures = judged_as_trials(worker, config, found)._asdict()
@@ -77,7 +80,8 @@ class Prober:
             config=config,
             weights=asdict(worker.weights(config)),
             dataset_fingerprint=worker.dataset.fingerprint,
-            seconds=round(found.seconds, 1),
+            seconds=round(found.seconds + stored["fill_seconds"], 1),
+            stored={name: stored[name] for name in ("filled", "filled_bytes", "fill_seconds")},
             tried=tuple(row._asdict() for row in found.tried),
         )
         return record, found.solution

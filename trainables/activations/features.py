@@ -6,6 +6,7 @@ Stored and computed features answer `batch(rows, view)` with the same values for
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +58,10 @@ class Prefix:
         if view is not None:
             key["augmentation"] = config.augmentation.model_dump()
         return key
+
+    def shown(self, view: int | None) -> int | None:
+        """The view that shows the same: the photo as it is, None, where nothing is varied."""
+        return view if self.config.augmentation.varies else None
 
     def shape(self, cut_name: str) -> dict[str, tuple[int, ...]]:
         """Names and shapes (without the batch) of the arrays that a cut stores."""
@@ -149,7 +154,7 @@ class Features:
 
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """What crosses the cut for `rows`, float32 arrays [len(rows), ...]; view None is the photo as it is."""
-        pixels = self._prefix.pixels(self._photos, rows, view)
+        pixels = self._prefix.pixels(self._photos, rows, self._prefix.shown(view))
         return [pixels] if self._cut == PIXELS else self._prefix.run(pixels, PIXELS, self._cut.split("+"))
 
 
@@ -174,6 +179,7 @@ class StoredFeatures(Features):
 
     def batch(self, rows: Ints, view: int | None) -> list[Any]:
         """Stored activations, float32 [len(rows), ...], one array for each tensor that crosses the cut."""
+        view = self._prefix.shown(view)
         try:
             arrays = self._view(view)
         except StoreFull as error:
@@ -181,6 +187,11 @@ class StoredFeatures(Features):
             return super().batch(rows, view)
         self._use.rows += len(rows)
         return [np.asarray(array[rows], np.float32) for array in arrays]
+
+    def fill(self) -> None:
+        """Store what the photos as they are lack, all cuts of the plan in one pass; nothing where that does not fit."""
+        with suppress(StoreFull):
+            self._view(None)
 
     def close(self) -> None:
         """Let the views be evicted."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.config import Validation
+from trainables.config import TrialConfig, Validation
 from trainables.data.dataset import Dataset, Photo
 from trainables.errors import UserError
 
@@ -23,6 +23,11 @@ class Parting(NamedTuple):
 
     fit: Ints
     judged: Ints
+
+
+def as_they_are(config: TrialConfig) -> tuple[str, ...]:
+    """The splits whose photos trials read as they are; of the others, only augmented views."""
+    return PARTED if config.validation.parted or not config.augmentation.varies else ("validation",)
 
 
 def folds_of(dataset: Dataset, validation: Validation, seed: int) -> list[Parting]:

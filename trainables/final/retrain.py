@@ -13,7 +13,7 @@ import numpy as np
 
 from trainables.config import TrialConfig, Validation
 from trainables.data.dataset import open_dataset_at
-from trainables.data.folds import partings_of
+from trainables.data.folds import PARTED, partings_of
 from trainables.data.leaks import LeakProof, prove_disjoint
 from trainables.data.ledger import record_reading
 from trainables.device import device_name, usable_cores
@@ -81,6 +81,7 @@ def retrain(
     check_room(out, 2 * options.ensemble * int(1e6 * worker.cost(MODEL_MB, config)) + _PICTURES)
     say("the splits are disjoint by photo id, content and group")
     given = config
+    worker.fill(PARTED, config, [config.unfrozen_layers])  # The probe's pass and the training's, in one.
     config, start = find_start(worker, given)
     _check_shared(worker, config, options)
     probe = open_probe(handoff, experiment or out.parent, worker, say)
@@ -184,6 +185,7 @@ def _test(worker: Worker, config: TrialConfig, outcome: Outcome, solutions: _Sol
     """Every model's figures on test, by its name; of the last fit where it has not seen the photos."""
     if not worker.dataset.tested:
         return {}
+    worker.fill(["test"], config, [config.unfrozen_layers])
     photos, run, again = worker.part("test", config), outcome.stages[0].run, outcome.last_fit
     states: dict[str, States] = {stage.name: [(stage.state, 1.0)] for stage in outcome.stages}
     if outcome.ensemble is not None:

@@ -19,7 +19,7 @@ from trainables.data.folds import PARTED, Parting
 from trainables.device import device_name
 from trainables.network import backbones
 from trainables.network.cost import MODEL_MB, latency_ms, model_mb, remembered
-from trainables.network.cut import PIXELS, Cut, pooled_at
+from trainables.network.cut import PIXELS, Cut, block_ends, pooled_at
 from trainables.network.tail import HeadStart, Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
 from trainables.training.folds import FoldedTuning
@@ -96,6 +96,19 @@ class Worker:
         photos = self.photos(split, config.image_size)
         return TrainingSet(self._features(photos, config, plan), photos.labels)
 
+    def fill(self, splits: Sequence[str], config: TrialConfig, plan: Sequence[int]) -> None:
+        """Store what a probe and trials read of the photos as they are, in one pass; nothing where it does not fit.
+
+        Args:
+            plan: counts of unfrozen layers.
+        """
+        whole = config.model_copy(update={"head": "depths", "depths": list(block_ends(self.base(config)))})
+        cuts = sorted({self._cut(whole, count).name for count in plan} - {PIXELS})
+        for photos in (self.photos(split, config.image_size) for split in splits if cuts):
+            features = StoredFeatures(self._prefix(config), photos, self._store, cuts[0], cuts, self.store_use)
+            features.fill()
+            features.close()
+
     def _parted(
         self,
         config: TrialConfig,
@@ -126,18 +139,22 @@ class Worker:
             features.close()
         self._open.clear()
 
-    def pooled(self, split: str, config: TrialConfig, depths: Sequence[str], view: int | None = None) -> Array:
+    def pooled(self, split: str, config: TrialConfig, depths: Sequence[str], rows: Ints | None = None) -> Array:
         """Global averages of the frozen backbone's outputs at `depths` (of `cut.block_ends`), from the store.
 
+        Args:
+            rows: which of the split's photos; None is all.
+
         Returns:
-            float32 [photos of the split, channels of all depths], depth after depth.
+            float32 [photos, channels of all depths], depth after depth.
         """
         photos = self.photos(split, config.image_size)
+        photos = photos if rows is None else photos.select(rows)
         cut = "+".join(map(pooled_at, depths))
         features = StoredFeatures(self._prefix(config), photos, self._store, cut, [cut], self.store_use)
         try:
-            rows = np.arange(len(photos))
-            parts = [features.batch(rows[first : first + POOLED_AT_ONCE], view) for first in rows[::POOLED_AT_ONCE]]
+            every = np.arange(len(photos))
+            parts = [features.batch(every[first : first + POOLED_AT_ONCE], None) for first in every[::POOLED_AT_ONCE]]
             return np.concatenate([np.concatenate(part, axis=1) for part in parts])
         finally:
             features.close()

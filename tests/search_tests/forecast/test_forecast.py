@@ -2,6 +2,7 @@ import pytest
 
 from search.config.schema import EarlyStopping, sweep_config
 from search.forecast.forecast import Throughput, expected_epochs, forecast, forecast_lines, saved, saved_line
+from trainables.config import Augmentation
 
 MEASURED = Throughput(concurrent=2, threads=1, train=500.0, evaluate=1000.0, prefix=100.0, bytes_per_photo=10_000)
 PHOTOS = {"train": 1000, "validation": 200}
@@ -51,7 +52,8 @@ def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
         }
     )
     cost = forecast(config, MEASURED, 1, PHOTOS)
-    assert cost.fill_seconds == pytest.approx((3 * 1000 + 200) / 100)
+    # The probe's pass stores what trials read of the validation photos.
+    assert cost.fill_seconds == pytest.approx(3 * 1000 / 100)
     assert cost.train_seconds == pytest.approx(10 * 4 * (1000 / 500 + 200 / 1000))
     assert cost.store_bytes == 3200 * 10_000 + 1200 * 100 * 100 * 3
     assert cost.most_seconds == pytest.approx(cost.seconds)
@@ -59,11 +61,15 @@ def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
     measured, line = forecast_lines(cost, config, MEASURED)
     assert "2 trials at once with 1 thread each: 500 photos/s" in measured
     # To the 2 minutes: one start, and a probe that starts, passes 1,200 photos once and fits.
-    assert cost.probe_seconds == pytest.approx(15 + 1200 / 100 + 2e-5 * 1200**2)
-    assert "about 3m11s from here" in line and "56s for the probe, 15s to start" in line
+    assert cost.probe_seconds == pytest.approx(15 + 1200 / 100 + 2e-6 * 1200**2)
+    assert "about 2m43s from here" in line and "30s for the probe, 15s to start" in line
     without = forecast(config.model_copy(update={"probe": False}), MEASURED, 1, PHOTOS)
     assert without.seconds == pytest.approx(120 + 15) and "probe" not in forecast_lines(without, config, MEASURED)[1]
+    assert without.fill_seconds == pytest.approx((3 * 1000 + 200) / 100)
     assert "0.07 GB" in line
+    plain = trial | {"augmentation": dict.fromkeys(Augmentation.model_fields, 0)}
+    once = forecast(sweep_config({**config.model_dump(), "trial": plain}), MEASURED, 1, PHOTOS)
+    assert once.fill_seconds == 0 and once.store_bytes == 1200 * 10_000 + 1200 * 100 * 100 * 3
 
 
 def test_what_was_saved_is_what_reading_spared_computing() -> None:

@@ -8,7 +8,7 @@ from trainables.activations.features import Features, Prefix, StoredFeatures, St
 from trainables.activations.store import Store
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
-from trainables.network.cut import PIXELS, Cut, find_cut
+from trainables.network.cut import PIXELS, Cut, block_ends, find_cut
 from trainables.network.tail import Tail, TailBackbone
 from trainables.training.fine_tune import FineTuning, TrainingSet
 from trainables.training.worker import Worker
@@ -58,6 +58,52 @@ def test_all_planned_cuts_come_from_one_pass_and_deeper_ones_from_what_is_stored
     assert sources == [PIXELS, "mixed9"]
     expected = Features(prefix, photos, "pooled").batch(np.arange(3), 0)
     np.testing.assert_allclose(pooled[0], expected[0], atol=1e-5)
+
+
+PLAIN = {name: type(value)(0) for name, value in INCEPTION.augmentation.model_dump().items()}
+
+
+def test_where_nothing_is_varied_every_view_is_the_photo_as_it_is(worker: Worker, tmp_path: Path) -> None:
+    config = TrialConfig.model_validate({**SMALL.model_dump(), "augmentation": PLAIN})
+    photos, prefix = worker.photos("validation", SMALL.image_size), Prefix(worker.base(config), "random", config)
+    cut = find_cut(worker.base(config), config.unfrozen_layers).name
+    stored = StoredFeatures(prefix, photos, Store(tmp_path / "s", 10**9), cut, [cut])
+    rows = np.arange(len(photos))
+    for got, direct, expected in zip(
+        *(each.batch(rows, view) for each, view in ((stored, 1), (Features(prefix, photos, cut), 1), (stored, None))),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_allclose(direct, expected, atol=1e-5)
+    assert len(list((tmp_path / "s").glob("*/key.json"))) == 1
+
+
+def test_a_probe_and_the_trials_after_it_take_one_pass_of_the_pixels(
+    small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make_worker(small_dataset, tmp_path / "s")
+    config = INCEPTION.model_copy(update={"head": "depths"})
+    passes: list[int] = []
+    of_pixels = Prefix.pixels
+    monkeypatch.setattr(
+        Prefix,
+        "pixels",
+        lambda self, photos, rows, view: passes.append(len(rows)) or of_pixels(self, photos, rows, view),
+    )
+    worker.fill(["validation"], config, [0, 31, 62])
+    photos = len(worker.photos("validation", 75))
+    assert sum(passes) == photos
+    worker.pooled("validation", config, block_ends(worker.base(config)))
+    for unfrozen, head in ((31, "depths"), (62, "depths"), (0, "depths"), (31, "study")):
+        own = config.model_copy(update={"unfrozen_layers": unfrozen, "head": head, "depths": None})
+        worker.part("validation", own, [0, 31, 62]).features.batch(np.arange(2), None)
+    assert sum(passes) == photos
+
+
+def test_what_does_not_fit_is_left_to_the_trials(small_dataset: Dataset, tmp_path: Path) -> None:
+    worker = make_worker(small_dataset, tmp_path / "s", store_bytes=700_000)
+    worker.fill(["validation"], INCEPTION, [0, 31])
+    assert worker.store_use.filled == 0
 
 
 # A backbone of fifty thin layers with random weights makes much of each rounding; InceptionV3 differs by 1 %.
