@@ -101,7 +101,7 @@ def test_a_probe_and_the_trials_after_it_take_one_pass_of_the_pixels(
 
 
 def test_what_does_not_fit_is_left_to_the_trials(small_dataset: Dataset, tmp_path: Path) -> None:
-    worker = make_worker(small_dataset, tmp_path / "s", store_bytes=700_000)
+    worker = make_worker(small_dataset, tmp_path / "s", store_bytes=1_500_000)
     worker.fill(["validation"], INCEPTION, [31, 240])
     assert worker.store_use.filled == 0
 
