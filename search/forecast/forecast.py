@@ -84,8 +84,8 @@ def forecast(config: SweepConfig, measured: Throughput, nodes: int, photos: Mapp
     rows = stored * views + plain
     epoch = trained / measured.train + judged / measured.evaluate
     epochs = expected_epochs(config.early_stopping, config.max_epochs, config.trials, config.learns)
-    # The probe's pass over the photos as they are stores what trials read of them.
-    fill = (rows - plain if config.probe else rows) / measured.prefix
+    # The probe's pass over the photos as they are stores what trials on its own node read of them.
+    fill = (rows - plain if config.probe and nodes == 1 else rows) / measured.prefix
     pixels = used * trial.image_size**2 * 3
     # The probe passes each photo once, and then fits in the space of the photos.
     probe = used / measured.prefix + PROBE_FIT_SECONDS * used**2 + START_SECONDS if config.probe else 0.0

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from trainables.config import TrialConfig
 from trainables.data.folds import PARTED, Parting, folds_of
-from trainables.device import device_name
+from trainables.device import device_name, give_memory_back
 from trainables.inference.keras_model import headed_model
 from trainables.network.cut import block_ends
 from trainables.probe.choice import (
@@ -144,6 +144,7 @@ def _find(worker: Worker, config: TrialConfig, started: float, say: Callable[[st
     say(f"features at {len(depths)} depths of the frozen backbone, {depths[0]} to {depths[-1]}")
     train, validation = (worker.pooled(split, config, depths) for split in ("train", "validation"))
     say(f"{len(train)} training and {len(validation)} validation photos after {time.monotonic() - started:.0f} s")
+    give_memory_back()  # What the pass worked in, before the fits take theirs.
     mean, deviation = standardisation(train)
     stacked = np.concatenate([train, validation])
     del train, validation

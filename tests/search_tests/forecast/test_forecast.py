@@ -57,7 +57,9 @@ def test_a_forecast_adds_filling_once_and_training_in_every_trial() -> None:
     assert cost.train_seconds == pytest.approx(10 * 4 * (1000 / 500 + 200 / 1000))
     assert cost.store_bytes == 3200 * 10_000 + 1200 * 100 * 100 * 3
     assert cost.most_seconds == pytest.approx(cost.seconds)
-    assert forecast(config, MEASURED, 2, PHOTOS).train_seconds == pytest.approx(cost.train_seconds / 2)
+    two = forecast(config, MEASURED, 2, PHOTOS)
+    assert two.train_seconds == pytest.approx(cost.train_seconds / 2)
+    assert two.fill_seconds == pytest.approx((3 * 1000 + 200) / 100)
     measured, line = forecast_lines(cost, config, MEASURED)
     assert "2 trials at once with 1 thread each: 500 photos/s" in measured
     # To the 2 minutes: one start, and a probe that starts, passes 1,200 photos once and fits.
