@@ -3,11 +3,13 @@
     python -m tests.benchmarks.bench_sweep ../shared/data/rare_families --weights InceptionV3_notop.weights.h5
     python -m tests.benchmarks.bench_sweep PHOTOS --weights FILE --quick --peers ours ray
     python -m tests.benchmarks.bench_sweep PHOTOS --weights FILE --peers ours --trials 20 60 120
+    python -m tests.benchmarks.bench_sweep PHOTOS --weights FILE --peers ours --sweep search/sweeps/rare_families.yaml
 
 The reference sweep: families with at least 20 photos at 139 px, 70/15/15, batches of 32, at most 9 epochs, ASHA (grace
 1, reduction 3), learning rate 1e-5 to 1e-2, dropout 0 to 0.6, dense units 128/256/512, unfrozen layers 0/31/62. It
 takes hours on two cores; `--quick` takes an eighth of the families, and all else the same. What a search does before
 its first trial does not shrink with the photos, so compare the quick form by "of ours, trials", which leaves it out.
+`--sweep` takes our search from a sweep file instead, with its picture size and epochs.
 `--keep rows.jsonl` keeps each row that is done and takes it from there the next time: hours may be spent in pieces. It
 holds every trial's scores too, for bench_replay.
 
@@ -60,6 +62,7 @@ class Job:
     settings: Sequence[str]
     size: int
     epochs: int
+    sweep: str = ""
 
 
 def main() -> None:
@@ -74,6 +77,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="ROWS", help="take rows from this file, and add new ones to it")
     parser.add_argument("--size", type=int, default=139, help="of the pictures, in pixels [139]")
     parser.add_argument("--epochs", type=int, default=9, help="the most of a trial [9]")
+    parser.add_argument("--sweep", default="", metavar="FILE", help="our search, instead of the reference sweep")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of our sweep, to compare ways")
     parser.add_argument("--run", metavar="JSON", help=argparse.SUPPRESS)  # One search, in this process.
     arguments = parser.parse_args()
@@ -90,7 +94,7 @@ def main() -> None:
         # Workers have another current folder.
         weights = str(Path(arguments.weights).absolute()) if Path(arguments.weights).is_file() else arguments.weights
         common = {"dataset": str(dataset.folder), "weights": weights, "settings": arguments.set}
-        common |= {"size": arguments.size, "epochs": arguments.epochs}
+        common |= {"size": arguments.size, "epochs": arguments.epochs, "sweep": arguments.sweep}
         rows = [
             kept(Job(peer, seed, count, folder=str(Path(scratch, f"{peer}-{seed}-{count}")), **common), arguments.keep)
             for count in arguments.trials
@@ -103,7 +107,15 @@ def main() -> None:
 def kept(job: Job, file: Path | None) -> dict[str, Any]:
     """The row of a search that was run before with the same photos and settings, or else run it."""
     photos = open_dataset(Path(job.dataset)).fingerprint
-    key = [photos, job.peer, job.seed, job.trials, job.size, job.epochs, *(job.settings if job.peer == OURS else ())]
+    key = [
+        photos,
+        job.peer,
+        job.seed,
+        job.trials,
+        job.size,
+        job.epochs,
+        *((*job.settings, job.sweep) if job.peer == OURS else ()),
+    ]
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
     row: dict[str, Any] | None = next((line["row"] for line in lines if line["key"] == key), None)
     if row is None:
@@ -232,6 +244,10 @@ def _ours(job: Job) -> dict[str, Any]:
         "early_stopping": {"kind": "asha", "grace_epochs": 1, "reduction_factor": 3},
     }
     file = Path(job.folder, "sweep.yaml")
+    if job.sweep:
+        written = yaml.safe_load(Path(job.sweep).read_text())
+        own = {name: values[name] for name in ("dataset", "experiment", "store", "trials", "seed")}
+        values = {**written, **own, "trial": {**written["trial"], "weights": job.weights}}
     file.write_text(yaml.safe_dump(values))
     run_sweep(read_sweep(file, list(job.settings)))
     experiment = read_experiment(values["experiment"])
