@@ -107,15 +107,8 @@ def main() -> None:
 def kept(job: Job, file: Path | None) -> dict[str, Any]:
     """The row of a search that was run before with the same photos and settings, or else run it."""
     photos = open_dataset(Path(job.dataset)).fingerprint
-    key = [
-        photos,
-        job.peer,
-        job.seed,
-        job.trials,
-        job.size,
-        job.epochs,
-        *((*job.settings, job.sweep) if job.peer == OURS else ()),
-    ]
+    own = [*job.settings, *filter(None, [job.sweep])] if job.peer == OURS else []
+    key = [photos, job.peer, job.seed, job.trials, job.size, job.epochs, *own]
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
     row: dict[str, Any] | None = next((line["row"] for line in lines if line["key"] == key), None)
     if row is None:
