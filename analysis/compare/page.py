@@ -86,11 +86,12 @@ def scores_section(candidates: Sequence[Candidate], table: pd.DataFrame) -> Sect
 def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) -> Figure:
     """Each model's score with its interval; beside it (on a phone below) its difference from the first."""
     height, rows = 34 * len(table) + 90, np.arange(len(table))[::-1]
+    names = [svg.beside_axis(name, size) for name in table["experiment"]]
     shape = size.beside(2) if found else (1, 1)
     figure, (left, *more) = svg.canvas(size, shape[0] * height, *shape)
     left.hlines(rows, table["test_macro_f1_low"], table["test_macro_f1_high"], color=svg.BLUE, linewidth=3)
     left.scatter(table["test_macro_f1"], rows, s=60, color=svg.BLUE, zorder=3)
-    left.set_yticks(rows, table["experiment"])
+    left.set_yticks(rows, names)
     left.set_ylim(-0.6, len(table) - 0.4)
     left.set_title("Test macro F1")
     svg.scale_for(left, "macro_f1", "x")
@@ -104,8 +105,8 @@ def draw_scores(table: pd.DataFrame, found: Sequence[Difference], size: Size) ->
             right.hlines(row, low, high, color=colour, linewidth=3)
             right.scatter([value], [row], s=60, marker=marker, color=colour, zorder=3)
         right.axvline(0, color=svg.FAINT, linewidth=1.5)
-        right.set_title(f"Difference from {found[0].first}, in points")
-        right.set_yticks(rows, table["experiment"] if not size.wide else [""] * len(table))
+        right.set_title(f"Difference from {svg.beside_axis(found[0].first, size)}, in points")
+        right.set_yticks(rows, [""] * len(table) if size.wide else names)
         right.set_ylim(left.get_ylim())
     return figure
 

@@ -100,6 +100,12 @@ def canvas(size: Size, height: float, rows: int = 1, columns: int = 1, **layout:
     return figure, list(axes.flat)
 
 
+def beside_axis(name: str, size: Size) -> str:
+    """A name as it stands beside an axis: of a long one the two ends, so that the axis keeps its room."""
+    most = 28 if size.wide else 16
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
+
+
 def grid(
     size: Size, panels: int, columns: int, row: float, more: float, label: str, **layout: Any
 ) -> tuple[Figure, list[Axes]]:

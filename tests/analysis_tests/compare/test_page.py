@@ -1,3 +1,5 @@
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -41,6 +43,14 @@ def test_a_comparison_of_others_stays_and_the_same_one_is_written_anew(example, 
     assert own_folder(second, tmp_path / "comparison") == place
     with pytest.raises(UserError, match=r"holds a comparison of .* give another folder with --out"):
         write_comparison(second, tmp_path / "comparison")
+
+
+def test_long_names_leave_the_plot_its_room(example, better, tmp_path, recwarn):
+    long = tmp_path / "a_sweep_of_all_families_with_every_picture_of_the_last_five_years_on_the_large_machine"
+    shutil.copytree(better, long)
+    folder, _ = write_comparison(candidates([example.experiment, long]), tmp_path / "out")
+    assert not [one for one in recwarn if "constrained_layout" in str(one.message)]
+    assert "a_sweep_of_all" in folder.read_text()
 
 
 def test_somebody_elses_page_stays(example, better, tmp_path):
