@@ -109,12 +109,12 @@ def discriminant(gram: Floats, labels: Ints, classes: int, width: int, balanced:
 
 def _root(features: Floats) -> npt.NDArray[np.float64]:
     """A lower triangular root of G: the features, rotated, float64 [n, n]."""
-    gram = (features @ features.T).astype(np.float64)
-    diagonal = gram.diagonal().copy()
+    products = features @ features.T
     for jitter in _JITTERS:
-        np.fill_diagonal(gram, diagonal + jitter * (float(diagonal.mean()) or 1.0))
+        gram = products.astype(np.float64, order="F")  # In Fortran's order it becomes the root in place.
+        gram[np.diag_indices_from(gram)] += jitter * (float(gram.diagonal().mean()) or 1.0)
         try:
-            return np.asarray(cholesky(gram, lower=True, check_finite=False))
+            return np.asarray(cholesky(gram, lower=True, overwrite_a=True, check_finite=False))
         except LinAlgError:
             continue
     raise LinAlgError("the features' inner products are not finite")
