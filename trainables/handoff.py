@@ -37,7 +37,7 @@ class ProbeRecord(BaseModel):
     weights: dict[str, Any]
     dataset_fingerprint: str
     seconds: float
-    stored: dict[str, float] = {}
+    stored: dict[str, int | float] = {}
     tried: tuple[dict[str, Any], ...] = ()
 
     def value(self, metric: str) -> float | None:
@@ -45,7 +45,7 @@ class ProbeRecord(BaseModel):
         figures = {name: getattr(self, name) for name in PROBE_METRICS}
         return figures.get(metric)
 
-    def as_epoch(self) -> dict[str, float]:
+    def as_epoch(self) -> dict[str, int | float]:
         """What it stored for the trials, named as in their epochs."""
         return {f"store_{name}": value for name, value in self.stored.items()}
 
