@@ -1,6 +1,7 @@
 """Warm training process: photos, backbones and tails, kept between trials."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -104,10 +105,13 @@ class Worker:
         """
         whole = config.model_copy(update={"head": "depths", "depths": list(block_ends(self.base(config)))})
         cuts = sorted({self._cut(whole, count).name for count in plan} - {PIXELS})
-        for photos in (self.photos(split, config.image_size) for split in splits if cuts):
-            features = StoredFeatures(self._prefix(config), photos, self._store, cuts[0], cuts, self.store_use)
-            features.fill()
-            features.close()
+        if not cuts:
+            return
+        for split in splits:
+            photos = self.photos(split, config.image_size)
+            prefix = self._prefix(config)
+            with closing(StoredFeatures(prefix, photos, self._store, cuts[0], cuts, self.store_use)) as features:
+                features.fill()
 
     def _parted(
         self,
@@ -151,13 +155,10 @@ class Worker:
         photos = self.photos(split, config.image_size)
         photos = photos if rows is None else photos.select(rows)
         cut = "+".join(map(pooled_at, depths))
-        features = StoredFeatures(self._prefix(config), photos, self._store, cut, [cut], self.store_use)
-        try:
-            every = np.arange(len(photos))
+        prefix, every = self._prefix(config), np.arange(len(photos))
+        with closing(StoredFeatures(prefix, photos, self._store, cut, [cut], self.store_use)) as features:
             parts = [features.batch(every[first : first + POOLED_AT_ONCE], None) for first in every[::POOLED_AT_ONCE]]
             return np.concatenate([np.concatenate(part, axis=1) for part in parts])
-        finally:
-            features.close()
 
     def photos(self, split: str, image_size: int) -> Photos:
         """The decoded photos of a split, from the store.
