@@ -91,6 +91,12 @@ def scores(
     return Scores(accuracy, around(exact[0, 1], drawn[:, 0, 1]), len(truth))
 
 
+def error_of_difference(truth: Names, first: Names, second: Names, groups: Names | None = None) -> float:
+    """The standard error of the difference between two models' macro F1 on the same photos, over `resample`'s draws."""
+    _, drawn = resample(truth, [first, second], groups=groups)
+    return float((drawn[:, 1, 1] - drawn[:, 0, 1]).std(ddof=1))
+
+
 def around(value: float, drawn: Floats, level: float = LEVEL) -> Interval:
     """The percentile interval that holds `level` of the values `drawn`, and the value itself."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])

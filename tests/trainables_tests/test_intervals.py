@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from trainables import intervals
-from trainables.intervals import Interval, resample, scores, share
+from trainables.intervals import Interval, error_of_difference, resample, scores, share
 
 RANDOM = np.random.default_rng(3)
 TRUTH = np.repeat(np.arange(8), [40, 25, 15, 10, 6, 4, 3, 2])
@@ -73,6 +73,26 @@ def test_the_interval_holds_the_true_macro_f1_about_as_often_as_it_says(accuracy
     true = f1_score(many, answers(many), average="macro")
     found = [scores(truth, answers(truth), resamples=200, seed=seed).macro_f1 for seed in range(120)]
     assert np.mean([low <= true <= high for _, low, high in found]) > 0.87
+
+
+def test_the_error_of_a_difference_is_how_far_it_varies_over_test_sets() -> None:
+    random, truth = np.random.default_rng(0), np.repeat(np.arange(4), 100)
+
+    def answers() -> tuple[np.ndarray, np.ndarray]:
+        """Of two models that make three in four mistakes together: the difference varies less than either does."""
+        wrong = random.random(len(truth)) < 0.2
+        other, alone = (truth + random.integers(1, 4, len(truth))) % 4, random.random((2, len(truth))) < 0.05
+        first, second = (np.where(wrong | each, other, truth) for each in alone)
+        return first, second
+
+    def macro_f1(guess: np.ndarray) -> float:
+        return float(f1_score(truth, guess, average="macro"))
+
+    sets = [answers() for _ in range(150)]
+    varies = np.std([macro_f1(second) - macro_f1(first) for first, second in sets])
+    told = np.mean([error_of_difference(truth, *pair) for pair in sets[:4]])
+    assert told == pytest.approx(varies, rel=0.25)
+    assert told < 0.75 * np.std([macro_f1(first) for first, _ in sets])
 
 
 def test_every_family_stays_in_every_resample(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ example:
   python -m trainables retrain runs/first/best.json
 
 The final stage. Writes model.keras, model_card.md, metrics.json, families.csv, predictions.csv, history.csv and
-pictures. Where the trained model does not beat the sweep's probe on validation, the probe is handed over.
+pictures. Where the trained model does not clearly beat the sweep's probe on validation, the probe is handed over.
 """
 
 

@@ -14,7 +14,7 @@ class FinalOptions(BaseModel):
     hand_over: Literal["better", "trial", "probe"] = Field(
         "better",
         description="which model to hand over, the trial's or the sweep's probe; better: the trial's where its "
-        "validation macro F1 is higher",
+        "validation macro F1 is higher by more than the standard error of the difference",
     )
     refit: Literal["none", "train+validation", "all"] | None = Field(
         None,

@@ -1,7 +1,7 @@
 """Results of the final stage: the choice, metrics.json, tables."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from trainables.final.options import FinalOptions
 from trainables.final.probe import ProbeStage
 from trainables.guarantee import Guarantee
 from trainables.handoff import Handoff
-from trainables.intervals import share
+from trainables.intervals import error_of_difference, share
 from trainables.network.tail import HeadStart, State
 from trainables.training.class_balance import double_corrections
 from trainables.training.fine_tune import Evaluation, FineTuning, Result, family_scores
@@ -129,7 +129,7 @@ class Outcome:
     `test` are their test figures by name ("before", "after", "ensemble", "refit", "probe"), empty without test photos:
     of the probe that is handed over, those of the one fitted on validation photos too, if it was. `hand_over` is the
     option, `last_fit` what was fitted after the choice; `read_before` are the earlier readings of the same test
-    photos.
+    photos; `margin` is how much better than the probe's the trial's validation macro F1 has to be, a share of 1.
     """
 
     stages: list[Stage]
@@ -140,6 +140,7 @@ class Outcome:
     last_fit: LastFit | None = None
     ensemble: Ensemble | None = None
     read_before: Sequence[Reading] = ()
+    margin: float = 0.0
 
     @property
     def tested(self) -> str:
@@ -177,7 +178,21 @@ class Outcome:
             return trained, because
         if self.hand_over == PROBE:
             return PROBE, f"it was asked for; {self.verdict}"
-        return (trained, because) if self._macro_f1(trained) > self._macro_f1(PROBE) else (PROBE, self.verdict)
+        gain = self._macro_f1(trained) - self._macro_f1(PROBE)
+        return (trained, because) if gain > self.margin else (PROBE, self.verdict)
+
+    def with_margin(self, dataset: Dataset) -> "Outcome":
+        """The same, where only a trial that is better by more than the standard error of the difference is handed over.
+
+        Validation chose the trial among many and the probe among few, and the probe is the simpler one: the rule of one
+        standard error (Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984, section 3.4.3).
+        """
+        if self.probe is None:
+            return self
+        photos, models = dataset.photos("validation"), self.evaluations
+        trial, probe = (models[name]["validation"].probabilities.argmax(axis=1) for name in (self.trained[0], PROBE))
+        labels, groups = (np.array([getattr(photo, key) for photo in photos]) for key in ("label", "group"))
+        return replace(self, margin=error_of_difference(labels, probe, trial, groups))
 
     @property
     def handed_over_stages(self) -> list[tuple[Stage, float]]:
@@ -189,14 +204,17 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """Whether the trained model beats the probe on validation; "" where there is no probe."""
+        """Whether the trained model beats the probe on validation, and clearly; "" where there is no probe."""
         if self.probe is None:
             return ""
         name, _ = self.trained
         trial, probe = self._macro_f1(name), self._macro_f1(PROBE)
         model = "the ensemble" if name == ENSEMBLE else "the trained model"
         beats = "beats" if trial > probe else "does not beat"
-        return f"{model}'s validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+        told = f"{model}'s validation macro F1, {trial:.1%}, {beats} the probe's, {probe:.1%}"
+        if 0 < trial - probe <= self.margin:
+            told += f", but by no more than the standard error of the difference, {100 * self.margin:.1f} points"
+        return told
 
     @property
     def trained(self) -> tuple[str, str]:

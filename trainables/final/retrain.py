@@ -92,6 +92,7 @@ def retrain(
     if options.ensemble > 1:
         outcome = replace(outcome, ensemble=train_ensemble(worker, given, outcome, options, say))
         say(outcome.trained[1])
+    outcome = outcome.with_margin(worker.dataset)
     if probe is not None:
         say(f"{outcome.verdict}: handing over {_MODELS[outcome.handed_over[0]]}")
     outcome = replace(outcome, last_fit=fit_again(worker, outcome, options, say))

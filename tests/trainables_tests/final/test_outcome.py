@@ -77,6 +77,41 @@ def test_the_probe_is_handed_over_where_the_trial_does_not_beat_it_unless_asked_
 
 
 @pytest.mark.parametrize(
+    ("trial", "hand_over", "handed_over"),
+    [(0.63, "better", "before"), (0.61, "better", "probe"), (0.61, "trial", "before"), (0.59, "better", "probe")],
+)
+def test_a_trial_that_beats_the_probe_by_chance_is_not_handed_over(
+    trial: float, hand_over: str, handed_over: str
+) -> None:
+    outcome = replace(with_probe(trial, 0.6, hand_over), margin=0.021)
+    assert outcome.handed_over[0] == handed_over
+    doubt = ", but by no more than the standard error of the difference, 2.1 points"
+    assert outcome.verdict.endswith(doubt) == (trial == 0.61)
+
+
+@pytest.mark.parametrize(("right", "handed_over"), [(0.2, "before"), (0.95, "probe")])
+def test_what_the_trial_has_to_gain_comes_from_the_validation_photos(
+    small_dataset: Dataset, right: float, handed_over: str
+) -> None:
+    """The trial answers all photos; of a probe that misses one, that tells little, of one that misses most, a lot."""
+    photos = small_dataset.photos("validation")
+    labels = np.array([photo.label for photo in photos])
+    found = with_probe(1.0, right)
+    assert found.probe is not None
+
+    def answer(model: Evaluation, guess: np.ndarray) -> Evaluation:
+        return model._replace(logits=np.eye(len(small_dataset.class_names), dtype=np.float32)[guess])
+
+    wrong = np.arange(len(labels)) < round(len(labels) * (1 - right)) if right < 0.5 else np.arange(len(labels)) < 1
+    probe = answer(found.probe.validation, np.where(wrong, (labels + 1) % 4, labels))
+    first = found.stages[0]._replace(validation=answer(found.stages[0].validation, labels))
+    outcome = replace(found, stages=[first], probe=found.probe._replace(validation=probe)).with_margin(small_dataset)
+    assert 0 < outcome.margin < 0.3
+    assert outcome.handed_over[0] == handed_over
+    assert replace(outcome, probe=None).with_margin(small_dataset).handed_over[0] == "before"
+
+
+@pytest.mark.parametrize(
     ("together", "probe", "hand_over", "handed_over"),
     [
         (0.61, None, "better", "ensemble"),
