@@ -10,48 +10,32 @@ to see whether a choice by validation holds.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.trial_runs import open_worker, parser_of, trial_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--weights", required=True, help="InceptionV3's .weights.h5 without top")
-    parser.add_argument("--size", type=int, default=139, help="of the photos, in pixels [139]")
-    parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
+    parser = parser_of(__doc__)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--views", type=int, default=3, help="augmented pictures of each photo [3]")
     parser.add_argument("--trials", nargs="+", default=["62,1e-4,0", "31,3e-4,0.3", "31,1e-3,0.1", "62,3e-4,0.1"])
-    parser.add_argument("--store", type=Path, help="folder for stored features [a temporary one]")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-average-") as scratch:
-        compare(options, options.store or Path(scratch))
+    with open_worker(options.dataset, options.store) as worker:
+        compare(options, worker)
 
 
-def compare(options: argparse.Namespace, store: Path) -> None:
+def compare(options: argparse.Namespace, worker: Any) -> None:
     """Train each trial once, and print its rows."""
-    from trainables.device import prepare_tensorflow, usable_cores
-
-    prepare_tensorflow()
-    from trainables.config import Augmentation, TrialConfig
-    from trainables.data.dataset import open_dataset
+    from trainables.config import Augmentation
     from trainables.probe.head_start import find_start
-    from trainables.training.worker import Worker
 
-    worker = Worker(open_dataset(options.dataset), store, None, usable_cores())
     print(f"{'':56}{'validation macro F1, cross-entropy':38}test")
     for trial in options.trials:
         layers, rate, dropout = trial.split(",")
-        config = TrialConfig(
-            **{"weights": options.weights, "image_size": options.size, "precision": options.precision},
-            **{"epochs": options.epochs, "patience": options.epochs, "augment_views": options.views},
-            **{"head": "depths", "head_start": "probe", "head_learning_rate": 1e-4, "dense_units": 0, "l2": 0.0},
-            **{"unfrozen_layers": int(layers), "learning_rate": float(rate), "dropout": float(dropout)},
-            augmentation=Augmentation(vertical_flip=False),
-        )
-        config, start = find_start(worker, config)
+        augmentation = Augmentation(vertical_flip=False)
+        given = trial_of(options, trial, augment_views=options.views, augmentation=augmentation)
+        config, start = find_start(worker, given)
         run = worker.start(config, [config.unfrozen_layers], start=start)
         test, passed = worker.part("test", config), [run.tail.weights()]
         for _ in range(config.epochs):

@@ -9,9 +9,10 @@ how long an epoch takes at each.
 
 import argparse
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.trial_runs import add_size_and_store, open_worker
 
 LEAST = 5  # trials at an epoch
 
@@ -19,34 +20,28 @@ LEAST = 5  # trials at an epoch
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
-    parser.add_argument("--size", type=int, default=139, help="of the photos, in pixels [139]")
-    parser.add_argument("--store", type=Path, help="folder for stored features [a temporary one]")
+    add_size_and_store(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-fidelity-") as scratch:
-        compare(options, options.store or Path(scratch))
-
-
-def compare(options: argparse.Namespace, store: Path) -> None:
-    """Run the trials again, and print the table."""
-    from trainables.device import prepare_tensorflow, usable_cores
-
-    prepare_tensorflow()
-    from scipy.stats import spearmanr
-
     from search.records import read_experiment
-    from trainables.config import TrialConfig
-    from trainables.data.dataset import open_dataset
-    from trainables.probe.head_start import start_run
-    from trainables.training.worker import Worker
 
     experiment = read_experiment(options.experiment)
-    worker = Worker(open_dataset(Path(experiment.sweep["dataset"])), store, None, usable_cores())
+    with open_worker(Path(experiment.sweep["dataset"]), options.store) as worker:
+        compare(experiment, options.size, worker)
+
+
+def compare(experiment: Any, size: int, worker: Any) -> None:
+    """Run the trials again at `size`, and print the table."""
+    from scipy.stats import spearmanr
+
+    from trainables.config import TrialConfig
+    from trainables.probe.head_start import start_run
+
     trials = [trial for trial in experiment.trials if trial.values]
     plan = sorted({int(trial.config["unfrozen_layers"]) for trial in trials})
     own: dict[int, list[tuple[float, float]]] = {}
     seconds: tuple[list[float], list[float]] = ([], [])
     for trial in trials:
-        config = TrialConfig.model_validate(trial.config).model_copy(update={"image_size": options.size})
+        config = TrialConfig.model_validate(trial.config).model_copy(update={"image_size": size})
         run = start_run(worker, config, plan)
         for epoch in trial.epochs:
             result: dict[str, Any] = run.run_epoch()
@@ -63,11 +58,9 @@ def compare(options: argparse.Namespace, store: Path) -> None:
         own_size, other = zip(*pairs, strict=True)
         rank = sorted(own_size, reverse=True).index(own_size[other.index(max(other))]) + 1
         correlation = spearmanr(own_size, other)[0]
-        chosen = f"the best at {options.size} px is number {rank} at the sweep's own, of {len(pairs)}"
+        chosen = f"the best at {size} px is number {rank} at the sweep's own, of {len(pairs)}"
         print(f"epoch {number}: rank correlation {correlation:.2f}; {chosen}")
-    print(
-        f"an epoch: {statistics.median(seconds[0]):.1f} s, at {options.size} px {statistics.median(seconds[1]):.1f} s"
-    )
+    print(f"an epoch: {statistics.median(seconds[0]):.1f} s, at {size} px {statistics.median(seconds[1]):.1f} s")
 
 
 if __name__ == "__main__":

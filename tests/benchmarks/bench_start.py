@@ -10,9 +10,10 @@ and how far the first is from it, with the standard error over the seeds. Test h
 
 import argparse
 import statistics
-import tempfile
 import time
-from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.trial_runs import open_worker, parser_of, trial_of
 
 # The head's learning rate by its start: what is drawn has further to go than the probe's solution.
 STARTS = {"probe": 1e-4, "warm": 1e-3, "random": 1e-3}
@@ -20,49 +21,33 @@ Scores = tuple[float, float]  # macro F1 of validation, of test
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--weights", required=True, help="InceptionV3's .weights.h5 without top")
-    parser.add_argument("--size", type=int, default=139, help="of the photos, in pixels [139]")
-    parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
+    parser = parser_of(__doc__)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--starts", nargs="+", default=[*STARTS], choices=STARTS)
     parser.add_argument("--units", type=int, nargs="+", default=[0, 256], help="of the dense layer [0 256]")
     parser.add_argument("--trial", default="31,2e-4,0.1", help="unfrozen layers, learning rate, dropout [31,2e-4,0.1]")
-    parser.add_argument("--store", type=Path, help="folder for stored features [a temporary one]")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-start-") as scratch:
-        compare(options, options.store or Path(scratch))
+    with open_worker(options.dataset, options.store) as worker:
+        compare(options, worker)
 
 
-def compare(options: argparse.Namespace, store: Path) -> None:
+def compare(options: argparse.Namespace, worker: Any) -> None:
     """Train each start with each seed, and print the rows."""
-    from trainables.device import prepare_tensorflow, usable_cores
-
-    prepare_tensorflow()
-    from trainables.config import Augmentation, TrialConfig
-    from trainables.data.dataset import open_dataset
+    from trainables.config import Augmentation
     from trainables.data.folds import PARTED
     from trainables.probe.head_start import find_start
-    from trainables.training.worker import Worker
 
-    worker = Worker(open_dataset(options.dataset), store, None, usable_cores())
-    layers, rate, dropout = options.trial.split(",")
     plain = Augmentation.model_validate(dict.fromkeys(Augmentation.model_fields, 0))
 
     def train(start_name: str, units: int, seed: int) -> Scores:
         began = time.monotonic()
-        config = TrialConfig(
-            **{"weights": options.weights, "image_size": options.size, "precision": options.precision},
-            **{"epochs": options.epochs, "patience": options.epochs, "augment_views": 1, "seed": seed, "l2": 0.0},
-            **{"head": "depths", "head_start": start_name, "head_learning_rate": STARTS[start_name]},
-            **{"dense_units": units, "weight_average": "epochs", "unfrozen_layers": int(layers)},
-            **{"learning_rate": float(rate), "dropout": float(dropout), "augmentation": plain},
-        )
-        worker.fill(PARTED, config, [int(layers)])
+        head = {"head_start": start_name, "head_learning_rate": STARTS[start_name], "dense_units": units}
+        same = {"augment_views": 1, "augmentation": plain, "weight_average": "epochs"}
+        config = trial_of(options, options.trial, seed=seed, **head, **same)
+        worker.fill(PARTED, config, [config.unfrozen_layers])
         config, start = find_start(worker, config)
-        run = worker.start(config, [int(layers)], start=start)
+        run = worker.start(config, [config.unfrozen_layers], start=start)
         curve = [run.evaluate(run.validation).metrics.macro_f1]
         curve += [run.run_epoch()["val_macro_f1"] for _ in range(config.epochs)]
         run.tail.load(run.best_weights)

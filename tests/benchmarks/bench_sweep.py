@@ -89,7 +89,8 @@ def main() -> None:
         dataset = chosen_dataset(arguments.photos, Path(scratch), share)
         photos = {split: len(dataset.photos(split)) for split in ("train", "validation")}
         families = len(dataset.class_names)
-        print(f"{photos['train']} + {photos['validation']} photos of {families} families at {arguments.size} px")
+        size = f"as {arguments.sweep} has them" if arguments.sweep else f"at {arguments.size} px"
+        print(f"{photos['train']} + {photos['validation']} photos of {families} families, {size}")
         print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f} before")
         # Workers have another current folder.
         weights = str(Path(arguments.weights).absolute()) if Path(arguments.weights).is_file() else arguments.weights
