@@ -79,10 +79,14 @@ def page() -> str:
     return text
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.architecture_tree", description=__doc__)
     parser.add_argument("--write", action="store_true", help="put both into docs/architecture.md")
     if parser.parse_args().write:
         PAGE.write_text(page())
     else:
         print(tree())
+
+
+if __name__ == "__main__":
+    main()
