@@ -102,7 +102,7 @@ def test_what_the_trial_has_to_gain_comes_from_the_validation_photos(
     def answer(model: Evaluation, guess: np.ndarray) -> Evaluation:
         return model._replace(logits=np.eye(len(small_dataset.class_names), dtype=np.float32)[guess])
 
-    wrong = np.arange(len(labels)) < round(len(labels) * (1 - right)) if right < 0.5 else np.arange(len(labels)) < 1
+    wrong = np.arange(len(labels)) < max(round(len(labels) * (1 - right)), 1)
     probe = answer(found.probe.validation, np.where(wrong, (labels + 1) % 4, labels))
     first = found.stages[0]._replace(validation=answer(found.stages[0].validation, labels))
     outcome = replace(found, stages=[first], probe=found.probe._replace(validation=probe)).with_margin(small_dataset)
