@@ -263,6 +263,7 @@ class Outcome:
             | {name: stages[name] for name in (ENSEMBLE, REFIT, PROBE) if name in stages},
             "chosen": chosen,
             "chosen_because": because,
+            "hand_over_margin": None if self.probe is None else self.margin,
             "trial_chosen": self.choice[0].name,
             "ensemble": None if self.ensemble is None else self.ensemble.as_json(),
             "refit": refit and refit.as_json(),

@@ -107,7 +107,7 @@ def test_the_figures_of_both_stand_in_metrics_and_tables(handed_over: tuple[Path
     metrics = json.loads((final / "metrics.json").read_text())
     assert (metrics["chosen"], metrics["trial_chosen"]) == ("probe", "before")
     assert metrics["chosen_because"].startswith("it was asked for; the trained model's validation macro F1, ")
-    assert metrics["probe"]["fitted_on"] == ["train", "validation"]
+    assert metrics["probe"]["fitted_on"] == ["train", "validation"] and 0 < metrics["hand_over_margin"] < 1
     assert metrics["probe"]["config"]["backbone"] == "mobilenet_v2" and metrics["config"]["backbone"] == "simple_cnn"
     rows = table(final, "predictions.csv")
     for split in ("validation", "test"):
