@@ -80,7 +80,7 @@ class Model:
         self.mean, self.deviation = standardisation(kept["known"][fitted])
         self.rows = self._standard(kept["known"][fitted])
         if not file.is_file():
-            *_, linear = logistic_path(self.rows, self.labels, int(self.labels.max()) + 1, True, STRENGTHS)
+            *_, linear = logistic_path([self.rows], self.labels, int(self.labels.max()) + 1, True, STRENGTHS)
             np.savez(file, **{part: self._standard(kept[part]) @ linear.kernel + linear.bias for part in PARTS})
         self.logits = {part: rows.astype(np.float64) for part, rows in np.load(file).items()}
         self.lengths = {part: np.linalg.norm(self._standard(kept[part]), axis=1) for part in PARTS}

@@ -57,9 +57,11 @@ class Features:
     labels: Ints
     classes: int
 
-    def at(self, depths: Sequence[str], rows: Ints) -> Floats:
-        """Features of some photos at some depths, side by side."""
-        return np.concatenate([self.depths[depth][rows] for depth in depths], axis=1)
+    def at(self, depths: Sequence[str], rows: Ints) -> list[Floats]:
+        """Features of some photos at some depths, a table for each; rows that follow each other are not copied."""
+        follow = len(rows) > 0 and bool((np.diff(rows) == 1).all())
+        chosen = slice(int(rows[0]), int(rows[-1]) + 1) if follow else rows
+        return [self.depths[depth][chosen] for depth in depths]
 
     def width(self, depths: Sequence[str]) -> int:
         """How many features these depths have."""
@@ -105,19 +107,21 @@ def rank(features: Features, partings: Sequence[Parting], class_weight: ClassWei
     """
     some, partings = _thinned(len(features.labels), partings)
     labels, names = features.labels[some], list(features.depths)
+    known = np.unique(np.concatenate([fit for fit, _ in partings]))  # A holdout's own are not among them.
+    column = np.searchsorted(known, np.arange(len(some)))
     # Sums from the first depth to each: the inner products of a run are the difference of two.
-    sums: list[Floats] = [np.zeros((len(some), len(some)), np.float32)]
+    sums: list[Floats] = [np.zeros((len(some), len(known)), np.float32)]
     for values in features.depths.values():
-        sums.append(sums[-1] + values[some] @ values[some].T)
+        sums.append(sums[-1] + values[some] @ values[some[known]].T)
 
     def judged(run: tuple[int, int]) -> Tried:
         depths = tuple(names[run[0] : run[1] + 1])
         products, logits = sums[run[1] + 1] - sums[run[0]], []
         for fit, others in partings:
-            gram, balanced = products[np.ix_(fit, fit)], class_weight == "balanced"
+            gram, balanced = products[np.ix_(fit, column[fit])], class_weight == "balanced"
             width, classes = features.width(depths), features.classes
             dual, bias = discriminant(gram, labels[fit], classes, width, balanced, RANKING_SHRINKAGE)
-            logits.append(products[np.ix_(others, fit)] @ dual + bias)
+            logits.append(products[np.ix_(others, column[fit])] @ dual + bias)
         metrics = judge(labels[np.concatenate([others for _, others in partings])], np.concatenate(logits))
         return Tried(depths, DISCRIMINANT, RANKING_SHRINKAGE, class_weight, metrics.macro_f1, metrics.cross_entropy)
 
@@ -142,7 +146,7 @@ def candidates(
         for strength, linear in zip(
             strengths, logistic_path(known, features.labels[fit], features.classes, balanced, strengths), strict=True
         ):
-            logits.setdefault(strength, []).append(asked @ linear.kernel + linear.bias)
+            logits.setdefault(strength, []).append(linear.logits(asked))
             linears[strength] = linear
     labels = features.labels[np.concatenate([others for _, others in partings])]
     for strength, parts in logits.items():
@@ -155,7 +159,8 @@ def fit(features: Features, rows: Ints, choice: Tried) -> Linear:
     """Fit the choice, which is logistic regression, on some photos."""
     known, labels = features.at(choice.depths, rows), features.labels[rows]
     # By the way that the judged fit took: what the steps reach where nearly all is separable depends on the start.
-    weaker = [strength / known.shape[1] for strength in STRENGTHS if strength / known.shape[1] < choice.strength]
+    scaled = [strength / features.width(choice.depths) for strength in STRENGTHS]
+    weaker = [strength for strength in scaled if strength < choice.strength]
     strengths = [*weaker, choice.strength]
     with threadpool_limits(1):
         *_, linear = logistic_path(known, labels, features.classes, choice.class_weight == "balanced", strengths)

@@ -29,6 +29,15 @@ class Linear(NamedTuple):
     kernel: Floats
     bias: Floats
 
+    def logits(self, features: Sequence[Floats]) -> Floats:
+        """Logits [n, classes] of features in tables side by side."""
+        found = np.tile(self.bias, (len(features[0]), 1))
+        end = 0
+        for table in features:
+            begin, end = end, end + table.shape[1]
+            found += table @ self.kernel[begin:end]
+        return found
+
     def over(self, classes: int, present: Ints) -> "Linear":
         """The same for all of `classes`, of which only `present` were there to fit on."""
         kernel = np.zeros((len(self.kernel), classes), np.float32)
@@ -38,21 +47,19 @@ class Linear(NamedTuple):
 
 
 def logistic_path(
-    features: Floats, labels: Ints, classes: int, balanced: bool, strengths: Sequence[float]
+    features: Sequence[Floats], labels: Ints, classes: int, balanced: bool, strengths: Sequence[float]
 ) -> Iterator[Linear]:
     """Multinomial logistic regression, scikit-learn's, at each C of `strengths`, each starting from the one before.
 
     Args:
-        features: float32 [n, features], standardised.
+        features: float32 [n, features], standardised, in tables side by side, which are not copied where `n` is less.
         balanced: weigh families as scikit-learn's class_weight="balanced" does.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    rotated, root = features, None
-    if features.shape[0] < features.shape[1]:
-        root = _root(features)
-        rotated = root.astype(np.float32)
+    root = _root(features) if len(labels) < sum(table.shape[1] for table in features) else None
+    rotated = np.concatenate(features, axis=1) if root is None else root.astype(np.float32)
     present = np.unique(labels)
     model = LogisticRegression(
         warm_start=True, max_iter=MOST_STEPS, class_weight="balanced" if balanced else None, random_state=0
@@ -67,7 +74,7 @@ def logistic_path(
             weights, bias = np.hstack([-weights, weights]) / 2, np.append(-bias, bias) / 2
         if root is not None:
             dual = solve_triangular(root, weights, lower=True, trans="T", check_finite=False)
-            weights = features.T @ dual.astype(np.float32)
+            weights = np.concatenate([table.T @ dual.astype(np.float32) for table in features])
         yield Linear(np.asarray(weights, np.float32), np.asarray(bias, np.float32)).over(classes, present)
 
 
@@ -107,9 +114,11 @@ def discriminant(gram: Floats, labels: Ints, classes: int, width: int, balanced:
     return Linear(np.asarray(dual, np.float32), np.asarray(bias, np.float32)).over(classes, present)
 
 
-def _root(features: Floats) -> npt.NDArray[np.float64]:
+def _root(features: Sequence[Floats]) -> npt.NDArray[np.float64]:
     """A lower triangular root of G: the features, rotated, float64 [n, n]."""
-    products = features @ features.T
+    products = np.zeros((len(features[0]), len(features[0])), np.float32)
+    for table in features:
+        products += table @ table.T
     for jitter in _JITTERS:
         gram = products.astype(np.float64, order="F")  # In Fortran's order it becomes the root in place.
         gram[np.diag_indices_from(gram)] += jitter * (float(gram.diagonal().mean()) or 1.0)

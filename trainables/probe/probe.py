@@ -87,7 +87,9 @@ def refit(
     if rows is not None:
         features, labels = features[rows], labels[rows]
     mean, deviation = standardisation(features)
-    table = Features({"all": (features - mean) / deviation}, labels, worker.classes)
+    features -= mean
+    features /= deviation
+    table = Features({"all": features}, labels, worker.classes)
     choice = Tried(("all",), probe.classifier, probe.strength, probe.class_weight, 0.0, 0.0)
     linear = fit(table, np.arange(len(labels)), choice)
     return Solution(depths, mean, deviation, linear.kernel, linear.bias)
@@ -162,7 +164,7 @@ def _find(worker: Worker, config: TrialConfig, started: float, say: Callable[[st
         linear = fit(features, fitted, choice)
     used = np.concatenate([part for depth, part in zip(depths, columns, strict=True) if depth in choice.depths])
     solution = Solution(choice.depths, mean[used], deviation[used], linear.kernel, linear.bias)
-    metrics = judge(labels[1], features.at(choice.depths, judged) @ linear.kernel + linear.bias)
+    metrics = judge(labels[1], linear.logits(features.at(choice.depths, judged)))
     seconds = time.monotonic() - started
     return Probe(solution, choice.classifier, choice.strength, choice.class_weight, metrics, seconds, tuple(tried))
 

@@ -63,6 +63,14 @@ def test_of_many_photos_those_that_judge_are_kept(monkeypatch: pytest.MonkeyPatc
     assert len(parting.fit) == most - judges
 
 
+def test_tables_are_copied_only_where_rows_do_not_follow_each_other() -> None:
+    features = drawn(1)
+    for rows, shared in ((np.arange(20, 50), True), (np.arange(50)[::2], False), (np.arange(0), False)):
+        tables = features.at(("depth1", "depth3"), rows)
+        assert [np.shares_memory(table, features.depths["depth1"]) for table in tables] == [shared, False]
+        np.testing.assert_array_equal(tables[1], features.depths["depth3"][rows])
+
+
 def test_the_choice_is_fitted_on_the_photos_that_are_named() -> None:
     features = drawn(1)
     (chosen, judged_by), _ = choose(features, PARTING, "none", lambda line: None)
@@ -70,5 +78,5 @@ def test_the_choice_is_fitted_on_the_photos_that_are_named() -> None:
     judged = PARTING[0].judged
     np.testing.assert_allclose(judged_by.kernel, linear.kernel, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(judged_by.bias, linear.bias, rtol=1e-5, atol=1e-7)
-    given = choice.judge(features.labels[judged], features.at(chosen.depths, judged) @ linear.kernel + linear.bias)
+    given = choice.judge(features.labels[judged], linear.logits(features.at(chosen.depths, judged)))
     assert given.macro_f1 == pytest.approx(chosen.macro_f1)

@@ -24,9 +24,18 @@ def test_logistic_regression_is_scikit_learns_whether_photos_or_features_are_mor
     features, labels = drawn(60, width, families)
     weight = "balanced" if balanced else None
     theirs = LogisticRegression(C=0.1, class_weight=weight, tol=1e-8, max_iter=10_000).fit(features, labels)
-    *_, ours = logistic_path(features, labels, families, balanced, [0.01, 0.1])
+    *_, ours = logistic_path([features], labels, families, balanced, [0.01, 0.1])
     given = np.exp(log_softmax(features @ ours.kernel + ours.bias))
     np.testing.assert_allclose(given, theirs.predict_proba(features), atol=2e-3)
+
+
+@pytest.mark.parametrize("width", [20, 150])
+def test_tables_side_by_side_are_fitted_as_one(width: int) -> None:
+    features, labels = drawn(60, width, 4)
+    tables = [features[:, :7], features[:, 7:]]
+    [one], [several] = (logistic_path(given, labels, 4, True, [0.1]) for given in ([features], tables))
+    np.testing.assert_allclose(several.kernel, one.kernel, atol=1e-4)
+    np.testing.assert_allclose(several.logits(tables), features @ one.kernel + one.bias, atol=1e-3)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
@@ -43,7 +52,7 @@ def test_discriminant_analysis_is_scikit_learns(width: int, balanced: bool) -> N
 def test_a_family_without_photos_is_never_the_answer() -> None:
     features, labels = drawn(60, 150, 3)
     labels[labels == 1] = 2
-    [logistic] = logistic_path(features, labels, 3, True, [1.0])
+    [logistic] = logistic_path([features], labels, 3, True, [1.0])
     dual, bias = discriminant(features @ features.T, labels, 3, 150, True, 0.9)
     for given in (features @ logistic.kernel + logistic.bias, features @ (features.T @ dual) + bias):
         assert set(given.argmax(axis=1)) == {0, 2}
@@ -55,7 +64,7 @@ def test_families_of_one_photo_are_fitted(photos_of: list[int]) -> None:
     labels = np.repeat(np.arange(len(photos_of)), photos_of)
     features = (5 * np.eye(len(photos_of))[labels]).astype(np.float32)
     features = np.hstack([features, np.zeros_like(features)])  # Constant features among them.
-    [logistic] = logistic_path(features, labels, len(photos_of), True, [1.0])
+    [logistic] = logistic_path([features], labels, len(photos_of), True, [1.0])
     dual, bias = discriminant(features @ features.T, labels, len(photos_of), features.shape[1], True, 0.9)
     for given in (features @ logistic.kernel + logistic.bias, features @ (features.T @ dual) + bias):
         assert given.argmax(axis=1).tolist() == labels.tolist()
@@ -63,7 +72,7 @@ def test_families_of_one_photo_are_fitted(photos_of: list[int]) -> None:
 
 def test_features_that_say_nothing_give_finite_logits() -> None:
     features, labels = np.zeros((12, 30), np.float32), np.arange(12) % 3
-    [logistic] = logistic_path(features, labels, 3, True, [1.0])
+    [logistic] = logistic_path([features], labels, 3, True, [1.0])
     dual, bias = discriminant(features @ features.T, labels, 3, 30, True, 0.9)
     assert np.isfinite(logistic.kernel).all()
     assert np.isfinite(features.T @ dual).all() and np.isfinite(bias).all()
