@@ -59,7 +59,8 @@ def logistic_path(
     from sklearn.linear_model import LogisticRegression
 
     root = _root(features) if len(labels) < sum(table.shape[1] for table in features) else None
-    rotated = np.concatenate(features, axis=1) if root is None else root.astype(np.float32)
+    # In float64: in float32 the steps end by chance where nearly all is separable, after six or eleven of them.
+    rotated = np.concatenate(features, axis=1) if root is None else root
     present = np.unique(labels)
     model = LogisticRegression(
         warm_start=True, max_iter=MOST_STEPS, class_weight="balanced" if balanced else None, random_state=0
@@ -73,8 +74,8 @@ def logistic_path(
         if len(present) == 2:  # One column: the log odds of the second family.
             weights, bias = np.hstack([-weights, weights]) / 2, np.append(-bias, bias) / 2
         if root is not None:
-            dual = solve_triangular(root, weights, lower=True, trans="T", check_finite=False)
-            weights = np.concatenate([table.T @ dual.astype(np.float32) for table in features])
+            dual = solve_triangular(root, weights, lower=True, trans="T", check_finite=False).astype(np.float32)
+            weights = np.concatenate([table.T @ dual for table in features])
         yield Linear(np.asarray(weights, np.float32), np.asarray(bias, np.float32)).over(classes, present)
 
 

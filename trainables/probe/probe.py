@@ -31,7 +31,7 @@ from trainables.training.fine_tune import Metrics
 from trainables.training.worker import Worker
 from trainables.versions import versions
 
-METHOD = 3  # Raised when the same photos would give another probe: what is remembered is found anew then.
+METHOD = 4  # Raised when the same photos would give another probe: what is remembered is found anew then.
 FOLDER = "probes"
 FEWEST_JUDGES = 5  # validation photos of a family on average; with fewer, folds of train and validation decide
 FOLDS = 3
