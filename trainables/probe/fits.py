@@ -60,7 +60,7 @@ def logistic_path(
 
     root = _root(features) if len(labels) < sum(table.shape[1] for table in features) else None
     # In float64: in float32 the steps end by chance where nearly all is separable, after six or eleven of them.
-    rotated = np.concatenate(features, axis=1) if root is None else root
+    rotated = np.concatenate(features, axis=1, dtype=np.float64) if root is None else root
     present = np.unique(labels)
     model = LogisticRegression(
         warm_start=True, max_iter=MOST_STEPS, class_weight="balanced" if balanced else None, random_state=0

@@ -38,10 +38,11 @@ def test_tables_side_by_side_are_fitted_as_one(width: int) -> None:
     np.testing.assert_allclose(several.logits(tables), features @ one.kernel + one.bias, atol=1e-3)
 
 
-def test_the_order_of_the_features_does_not_decide_where_the_steps_end() -> None:
-    features, labels = drawn(300, 900, 20)
+@pytest.mark.parametrize(("photos", "width", "families"), [(300, 900, 20), (800, 400, 40)])
+def test_the_order_of_the_features_does_not_decide_where_the_steps_end(photos: int, width: int, families: int) -> None:
+    features, labels = drawn(photos, width, families)
     turned = features[:, ::-1]
-    pairs = [logistic_path([given], labels, 20, True, [0.03, 0.3, 3.0]) for given in (features, turned)]
+    pairs = [logistic_path([given], labels, families, True, [0.1, 1.0, 10.0]) for given in (features, turned)]
     for one, other in zip(*pairs, strict=True):
         np.testing.assert_allclose(one.logits([features]), other.logits([turned]), atol=5e-5)
 
