@@ -107,9 +107,9 @@ class Worker:
         cuts = sorted({self._cut(whole, count).name for count in plan} - {PIXELS})
         if not cuts:
             return
+        prefix = self._prefix(config)
         for split in splits:
             photos = self.photos(split, config.image_size)
-            prefix = self._prefix(config)
             with closing(StoredFeatures(prefix, photos, self._store, cuts[0], cuts, self.store_use)) as features:
                 features.fill()
 
